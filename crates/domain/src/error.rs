@@ -1,0 +1,192 @@
+//! What the errors of all use cases have in common.
+
+/// What went wrong, in the classes that callers act on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The request is wrong by itself.
+    Invalid,
+    /// The caller may not.
+    Denied,
+    /// It is not there.
+    NotFound,
+    /// It is there already.
+    AlreadyExists,
+    /// Right, but not in this state.
+    Precondition,
+    /// Read again and retry.
+    Aborted,
+    /// The same again later.
+    Unavailable,
+    /// A defect here.
+    Internal,
+}
+
+/// A field of a request and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The field's path in the request, `profile.first_name`.
+    pub field: String,
+    /// What is wrong and how to mend it, one sentence.
+    pub message: String,
+}
+
+impl Violation {
+    /// A violation of one field.
+    pub fn new(field: impl Into<String>, message: impl ToString) -> Self {
+        Self { field: field.into(), message: message.to_string() }
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal, $kind:ident;)*) => {
+        /// Every reason for which a call is refused: stable words that programs may match on.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $name,)*
+        }
+
+        impl Reason {
+            /// Every reason, for tables that must not forget one.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The stable word.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// The class that callers act on.
+            pub const fn kind(self) -> ErrorKind {
+                match self { $(Self::$name => ErrorKind::$kind,)* }
+            }
+
+            /// What it means and what to do, in one or two sentences.
+            pub const fn explanation(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc,)+),)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The caller has no right to this here, or it does not exist. Ask an AccessManager of the workspace.
+    PermissionDenied = "PERMISSION_DENIED", Denied;
+    /// The call needs a person who acts, and names none. Send the acting user.
+    ActingUserRequired = "ACTING_USER_REQUIRED", Denied;
+    /// Fields of the request are wrong. Each is named with its mend.
+    InvalidRequest = "INVALID_REQUEST", Invalid;
+    /// No service registered that permission. Check the spelling.
+    UnknownPermission = "UNKNOWN_PERMISSION", Invalid;
+    /// It is not there. Check the id.
+    NotFound = "NOT_FOUND", NotFound;
+    /// The person is a member already; roles are changed by a call of their own.
+    AlreadyMember = "ALREADY_MEMBER", AlreadyExists;
+    /// The membership is suspended here. Reactivate it.
+    MemberSuspended = "MEMBER_SUSPENDED", Precondition;
+    /// The person has been asked and has not answered.
+    MemberPending = "MEMBER_PENDING", Precondition;
+    /// The person was a member before. Link instead of creating.
+    FormerMember = "FORMER_MEMBER", Precondition;
+    /// The account is deactivated and its home is here. Reactivate it instead of creating another.
+    HomeUserInactive = "HOME_USER_INACTIVE", Precondition;
+    /// The person cannot be linked; the reason stays with the home.
+    NotLinkable = "NOT_LINKABLE", Precondition;
+    /// The workspace takes no people of that home. Propose a relationship.
+    RelationshipRequired = "RELATIONSHIP_REQUIRED", Precondition;
+    /// The contact is kept for its former holder. Wait, or ask the operator to release it.
+    ContactReserved = "CONTACT_RESERVED", Precondition;
+    /// The email is one person's and the phone another's. Search with one of them.
+    ConflictingMatch = "CONFLICTING_MATCH", Precondition;
+    /// Nobody has that contact. Create instead of linking.
+    NoAccount = "NO_ACCOUNT", NotFound;
+    /// Somebody has that contact already. Look the person up and link.
+    ExpectationFailed = "EXPECTATION_FAILED", Precondition;
+    /// A match by phone alone is linked only with the handle of a lookup.
+    MatchHandleRequired = "MATCH_HANDLE_REQUIRED", Precondition;
+    /// The match handle is not one of this workspace and person. Look up again.
+    MatchHandleInvalid = "MATCH_HANDLE_INVALID", Invalid;
+    /// The match handle is older than ten minutes. Look up again.
+    MatchHandleExpired = "MATCH_HANDLE_EXPIRED", Precondition;
+    /// What the lookup found has changed. Look up again.
+    MatchHandleStale = "MATCH_HANDLE_STALE", Precondition;
+    /// Roles or permissions exceed what Externals of that home may have here. They are named; nothing was saved.
+    RoleAboveCeiling = "ROLE_ABOVE_CEILING", Precondition;
+    /// Rights over the workspace are granted by a qualifying AccessManager, and to Externals only where its policy says so.
+    GovernanceNotGrantable = "GOVERNANCE_NOT_GRANTABLE", Precondition;
+    /// A linked person is always told; only a new Internal can be created without a notice.
+    NotifyRequired = "NOTIFY_REQUIRED", Precondition;
+    /// The request id was used for another request. Use a new id.
+    RequestIdReused = "REQUEST_ID_REUSED", Precondition;
+    /// Another person of this workspace has the username. Choose another.
+    UsernameTaken = "USERNAME_TAKEN", AlreadyExists;
+    /// Another membership of this workspace has the external id.
+    ExternalIdTaken = "EXTERNAL_ID_TAKEN", AlreadyExists;
+    /// Another workspace has the handle. Choose another.
+    HandleTaken = "HANDLE_TAKEN", AlreadyExists;
+    /// The first manager has a home elsewhere already. Name somebody without an account, or move the home later.
+    FounderHasHome = "FOUNDER_HAS_HOME", Precondition;
+    /// The workspace is suspended, closing or closed.
+    WorkspaceUnavailable = "WORKSPACE_UNAVAILABLE", Precondition;
+    /// The consistency token was not made here.
+    InvalidConsistencyToken = "INVALID_CONSISTENCY_TOKEN", Invalid;
+    /// The page token was not made here, or for another list.
+    InvalidPageToken = "INVALID_PAGE_TOKEN", Invalid;
+    /// Others were writing all the time until the deadline. The same again is safe.
+    Contention = "CONTENTION", Unavailable;
+    /// The store cannot be reached or cannot write now. The same again with the same request id is safe.
+    StoreUnavailable = "STORE_UNAVAILABLE", Unavailable;
+    /// A defect here. It was logged; tell the operator the request id.
+    Internal = "INTERNAL", Internal;
+}
+
+/// Why a use case did nothing: what the caller sees.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// The stable reason.
+    pub reason: Reason,
+    /// One sentence for people: what happened and what to do.
+    pub message: String,
+    /// The fields that are wrong, all of them.
+    pub violations: Vec<Violation>,
+    /// Facts for programs, such as `role` or `state`.
+    pub metadata: Vec<(&'static str, String)>,
+    /// The store's error behind it, for the operator's log and never for the caller.
+    pub cause: Option<crate::port::store::StoreError>,
+}
+
+impl Refusal {
+    /// A refusal in the reason's own words.
+    pub fn new(reason: Reason) -> Self {
+        let message = reason.explanation().trim().to_owned();
+        Self { reason, message, violations: Vec::new(), metadata: Vec::new(), cause: None }
+    }
+
+    /// Adds a fact for programs.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl ToString) -> Self {
+        self.metadata.push((key, value.to_string()));
+        self
+    }
+
+    /// A refusal of the request's own fields.
+    pub fn invalid(violations: Vec<Violation>) -> Self {
+        Self { violations, ..Self::new(Reason::InvalidRequest) }
+    }
+
+    /// The class that callers act on.
+    pub const fn kind(&self) -> ErrorKind {
+        self.reason.kind()
+    }
+}
+
+impl From<crate::port::store::StoreError> for Refusal {
+    fn from(error: crate::port::store::StoreError) -> Self {
+        use crate::port::store::StoreError;
+        let reason = match &error {
+            StoreError::Contention | StoreError::Stale | StoreError::Conflict(_) => Reason::Contention,
+            StoreError::Unavailable(_) => Reason::StoreUnavailable,
+            StoreError::Poisoned | StoreError::Corrupt { .. } | StoreError::Fault(_) => Reason::Internal,
+        };
+        Self { cause: Some(error), ..Self::new(reason) }
+    }
+}

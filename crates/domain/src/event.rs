@@ -1,0 +1,61 @@
+//! Events: one a change, ordered within a workspace, without personal values.
+
+use crate::model::id::{EventId, MembershipId, RoleId, UserId, WorkspaceId};
+use crate::model::membership::{EndReason, ExternalState, MembershipKind};
+use crate::model::time::{Revision, Timestamp};
+
+/// An event of the log of one workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its id; a consumer that saw it before knows it by this.
+    pub id: EventId,
+    /// Whose log.
+    pub workspace: WorkspaceId,
+    /// The revision of the workspace in the unit that wrote it: the order.
+    pub revision: Revision,
+    /// The place among the events of that unit, from 0.
+    pub index: u16,
+    /// Who did it, if a person did.
+    pub actor: Option<UserId>,
+    /// When.
+    pub at: Timestamp,
+    /// What happened.
+    pub body: EventBody,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(tag = "kind", rename_all = "snake_case"))]
+pub enum EventBody {
+    /// A workspace was created.
+    WorkspaceCreated {},
+    /// An account was created here.
+    UserCreated {
+        /// Whose.
+        user: UserId,
+    },
+    /// A membership began.
+    MembershipCreated {
+        /// This life of it.
+        membership: MembershipId,
+        /// Whose.
+        user: UserId,
+        /// Which kind.
+        membership_kind: MembershipKind,
+        /// The state of an External; absent for an Internal.
+        state: Option<ExternalState>,
+        /// The roles it began with.
+        roles: Vec<RoleId>,
+    },
+    /// A membership ended.
+    MembershipEnded {
+        /// Which life of it.
+        membership: MembershipId,
+        /// Whose.
+        user: UserId,
+        /// Why.
+        reason: EndReason,
+        /// The roles it had.
+        roles: Vec<RoleId>,
+    },
+}

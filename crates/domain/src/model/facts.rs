@@ -1,0 +1,38 @@
+//! What a decision about a person's access in a workspace is made of, read together.
+
+use super::id::{UserId, WorkspaceId};
+use super::membership::Membership;
+use super::relationship::WorkspaceRelationship;
+use super::role::Role;
+use super::user::UserState;
+use super::workspace::{Workspace, WorkspaceState};
+
+/// The account, as far as access goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountFacts {
+    /// Who.
+    pub user: UserId,
+    /// Where Internal.
+    pub home: WorkspaceId,
+    /// State of the account.
+    pub state: UserState,
+    /// State of the home.
+    pub home_state: WorkspaceState,
+    /// Whether the home closed itself to the host: by its policy, or by its terms of the relationship.
+    pub home_outbound: super::workspace::Openness,
+}
+
+/// Everything that decides what one person may do in one workspace, as of one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessFacts {
+    /// The workspace in question.
+    pub workspace: Workspace,
+    /// The person's account; absent if there is none.
+    pub account: Option<AccountFacts>,
+    /// The live membership; absent if there is none.
+    pub membership: Option<Membership>,
+    /// The definitions of the roles that the membership and its groups name.
+    pub roles: Vec<Role>,
+    /// The relationship of the workspace as host with the person's home: the one proposed or active, if any.
+    pub relationship: Option<WorkspaceRelationship>,
+}

@@ -1,0 +1,101 @@
+//! May this person do that there? Computed at read, gate by gate; nothing is rewritten row by row.
+
+use super::ceiling::role_counts_for_externals;
+use crate::model::facts::AccessFacts;
+use crate::model::membership::{EndReason, ExternalMembership, ExternalState, Membership, MembershipBase};
+use crate::model::permission::{PermissionClass, PermissionName};
+use crate::model::relationship::Ceiling;
+use crate::model::time::Timestamp;
+use crate::model::user::UserState;
+use crate::model::workspace::WorkspaceState;
+
+/// Why access is denied, from the first gate that fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Denial {
+    /// Not a member, or no such user, or no such workspace.
+    NoMembership,
+    /// The workspace is not active.
+    WorkspaceUnavailable,
+    /// The account or its home is not usable.
+    AccountUnavailable,
+    /// The person has not accepted yet.
+    MembershipPending,
+    /// Suspended by the host.
+    MembershipSuspended,
+    /// Waits for a proof of contact.
+    MembershipInReview,
+    /// Its time is over.
+    MembershipExpired,
+    /// Granted, but above what Externals of that home may have.
+    AboveCeiling,
+    /// Not granted.
+    NotGranted,
+}
+
+/// Decides access.
+#[cfg_attr(feature = "mock", mockall::automock)]
+pub trait AccessPolicy: Send + Sync {
+    /// Whether the person of the facts has `permission` in the workspace of the facts at `now`.
+    ///
+    /// # Errors
+    /// The first gate that fails.
+    fn decide(&self, facts: &AccessFacts, ceiling: &Ceiling, permission: &PermissionName, now: Timestamp) -> Result<(), Denial>;
+}
+
+/// The shipped rule: account active, membership active and not over, both workspaces active, and what kind and ceiling
+/// leave of what is granted.
+#[derive(Debug, Clone, Copy)]
+pub struct ShippedAccessPolicy;
+
+impl AccessPolicy for ShippedAccessPolicy {
+    fn decide(&self, facts: &AccessFacts, ceiling: &Ceiling, permission: &PermissionName, now: Timestamp) -> Result<(), Denial> {
+        let (Some(membership), Some(account)) = (&facts.membership, &facts.account) else {
+            return Err(Denial::NoMembership);
+        };
+        if facts.workspace.state != WorkspaceState::Active {
+            return Err(Denial::WorkspaceUnavailable);
+        }
+        if account.state != UserState::Active || account.home_state != WorkspaceState::Active {
+            return Err(Denial::AccountUnavailable);
+        }
+        match membership {
+            Membership::Internal(internal) => {
+                if is_granted(facts, &internal.base, permission) { Ok(()) } else { Err(Denial::NotGranted) }
+            }
+            Membership::External(external) => {
+                external_gate(external, now)?;
+                if !is_granted(facts, &external.base, permission) {
+                    return Err(Denial::NotGranted);
+                }
+                if is_within(facts, &external.base, ceiling, permission) { Ok(()) } else { Err(Denial::AboveCeiling) }
+            }
+        }
+    }
+}
+
+fn external_gate(external: &ExternalMembership, now: Timestamp) -> Result<(), Denial> {
+    match (external.is_over(now), external.state) {
+        (Some(EndReason::Lapsed), _) | (None, ExternalState::Pending) => Err(Denial::MembershipPending),
+        (Some(_), _) => Err(Denial::MembershipExpired),
+        (None, ExternalState::Suspended) => Err(Denial::MembershipSuspended),
+        (None, ExternalState::Review) => Err(Denial::MembershipInReview),
+        (None, ExternalState::Active) => Ok(()),
+    }
+}
+
+/// Directly, by a role, or by a role that a group carries: the facts hold the roles of both.
+fn is_granted(facts: &AccessFacts, base: &MembershipBase, permission: &PermissionName) -> bool {
+    base.grants.permissions.contains(permission) || facts.roles.iter().any(|r| r.permissions.contains(permission))
+}
+
+fn is_within(facts: &AccessFacts, base: &MembershipBase, ceiling: &Ceiling, permission: &PermissionName) -> bool {
+    let governance_closed =
+        permission.class() == PermissionClass::Governance && !facts.workspace.policy.external_managers;
+    let direct = base.grants.permissions.contains(permission) && ceiling.permissions.contains(permission);
+    let by_role = facts.roles.iter().any(|role| {
+        ceiling.roles.contains(&role.id)
+            && role_counts_for_externals(role, &facts.workspace)
+            && role.permissions.contains(permission)
+    });
+    !governance_closed && (direct || by_role)
+}

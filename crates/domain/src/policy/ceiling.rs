@@ -1,0 +1,59 @@
+//! The most that Externals of a home may have in a host (seed L12, T3).
+
+use crate::model::facts::AccessFacts;
+use crate::model::relationship::{Ceiling, RelationshipState, WorkspaceRelationship};
+use crate::model::role::Role;
+use crate::model::workspace::{Openness, Workspace};
+
+/// Decides the ceiling.
+#[cfg_attr(feature = "mock", mockall::automock)]
+pub trait CeilingPolicy: Send + Sync {
+    /// The ceiling for the person of the facts in the workspace of the facts; empty without an account.
+    fn ceiling(&self, facts: &AccessFacts) -> Ceiling;
+}
+
+/// The shipped rule: closed either way, empty; an active relationship, its own unless a side suspended it; otherwise the
+/// host's default for unknown homes.
+#[derive(Debug, Clone, Copy)]
+pub struct ShippedCeilingPolicy;
+
+impl CeilingPolicy for ShippedCeilingPolicy {
+    fn ceiling(&self, facts: &AccessFacts) -> Ceiling {
+        let Some(account) = &facts.account else { return Ceiling::default() };
+        let relationship = facts.relationship.as_ref();
+        if host_is_closed(&facts.workspace, relationship) || home_is_closed(account.home_outbound, relationship) {
+            return Ceiling::default();
+        }
+        match relationship {
+            Some(r) if r.state == RelationshipState::Active => {
+                if r.is_in_force() { r.host_terms.ceiling.clone() } else { Ceiling::default() }
+            }
+            _ => facts.workspace.policy.default_ceiling.clone(),
+        }
+    }
+}
+
+/// Whether the host takes nobody of that home.
+pub(crate) fn host_is_closed(host: &Workspace, relationship: Option<&WorkspaceRelationship>) -> bool {
+    is_closed(host.policy.inbound, relationship)
+}
+
+/// Whether the home lets nobody go to that host.
+pub(crate) fn home_is_closed(outbound: Openness, relationship: Option<&WorkspaceRelationship>) -> bool {
+    let forbidden = relationship.is_some_and(|r| r.state == RelationshipState::Active && !r.home_terms.allows_host);
+    forbidden || is_closed(outbound, relationship)
+}
+
+fn is_closed(openness: Openness, relationship: Option<&WorkspaceRelationship>) -> bool {
+    match openness {
+        Openness::Open => false,
+        Openness::RelatedOnly => !relationship.is_some_and(WorkspaceRelationship::is_in_force),
+        Openness::Closed => true,
+    }
+}
+
+/// Whether a role of the ceiling really counts for an External: it must still be marked so, and governance needs the
+/// host's policy `external_managers`.
+pub(crate) fn role_counts_for_externals(role: &Role, host: &Workspace) -> bool {
+    if role.is_governing() { host.policy.external_managers } else { role.for_externals }
+}

@@ -1,0 +1,84 @@
+//! The read side of a store: what needs no unit of work. Each call sees one committed state.
+
+use async_trait::async_trait;
+
+use super::store::{StoreError, WorkspaceRef};
+use crate::event::Event;
+use crate::model::audit::AuditRecord;
+use crate::model::facts::AccessFacts;
+use crate::model::id::{NoticeId, UserId, WorkspaceId};
+use crate::model::membership::Membership;
+use crate::model::notice::{Attempt, Message, Notice};
+use crate::model::permission::{Permission, PermissionName};
+use crate::model::relationship::WorkspaceRelationship;
+use crate::model::role::Role;
+use crate::model::time::Revision;
+use crate::model::user::{Identity, User};
+use crate::model::workspace::Workspace;
+
+/// A member with what a view of it is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberRow {
+    /// The membership.
+    pub membership: Membership,
+    /// The account.
+    pub user: User,
+    /// The home's policy on what others may see; absent for Internals.
+    pub home: Option<Workspace>,
+    /// The relationship of the workspace with the home; absent for Internals.
+    pub relationship: Option<WorkspaceRelationship>,
+}
+
+/// A notice with its delivery record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoticeRow {
+    /// The notice.
+    pub notice: Notice,
+    /// Its text, once written.
+    pub message: Option<Message>,
+    /// The attempts, in order.
+    pub attempts: Vec<Attempt>,
+}
+
+/// Reads.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait Directory: Send + Sync {
+    /// The workspace.
+    async fn workspace(&self, workspace: &WorkspaceRef) -> Result<Option<Workspace>, StoreError>;
+
+    /// The user, erased ones included.
+    async fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;
+
+    /// The user to whom an identity is bound.
+    async fn user_by_identity(&self, identity: &Identity) -> Result<Option<UserId>, StoreError>;
+
+    /// Everything that decides what a person may do in a workspace; `None` if there is no such workspace. The number of
+    /// statements does not depend on what exists.
+    async fn access_facts(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError>;
+
+    /// The entry of the catalogue, retired ones included.
+    async fn permission(&self, name: &PermissionName) -> Result<Option<Permission>, StoreError>;
+
+    /// All roles of a workspace, by handle.
+    async fn roles(&self, workspace: WorkspaceId) -> Result<Vec<Role>, StoreError>;
+
+    /// One member.
+    async fn member(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<MemberRow>, StoreError>;
+
+    /// At most `limit` members of a workspace whose user id is above `after` (nil for the first page), in order of user id.
+    async fn members(&self, workspace: WorkspaceId, after: UserId, limit: u32) -> Result<Vec<MemberRow>, StoreError>;
+
+    /// One notice.
+    async fn notice(&self, id: NoticeId) -> Result<Option<NoticeRow>, StoreError>;
+
+    /// At most `limit` notices that the workspace triggered or delivers, whose id is below `before` (the greatest id for the
+    /// first page), newest first.
+    async fn notices(&self, workspace: WorkspaceId, before: NoticeId, limit: u32) -> Result<Vec<NoticeRow>, StoreError>;
+
+    /// At most `limit` events of a workspace after a place in its log, in order.
+    async fn events(&self, workspace: WorkspaceId, after: Revision, limit: u32) -> Result<Vec<Event>, StoreError>;
+
+    /// At most `limit` rows of a workspace's view of the audit record, newest first.
+    async fn audit(&self, workspace: WorkspaceId, limit: u32) -> Result<Vec<AuditRecord>, StoreError>;
+}

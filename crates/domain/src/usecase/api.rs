@@ -1,0 +1,385 @@
+//! The inbound port: what adapters such as the gRPC server call.
+
+use async_trait::async_trait;
+
+use crate::error::Refusal;
+use crate::model::actor::Actor;
+use crate::model::answer::AssignOutcome;
+use crate::model::answer::RequestFingerprint;
+use crate::model::contact::{ContactKind, ContactStanding};
+use crate::model::id::{MembershipId, NoticeId, UserId, WorkspaceId};
+use crate::model::membership::{AllowedAction, ExternalState, Membership, MembershipKind};
+use crate::model::notice::{Attempt, Message, Notice};
+use crate::model::role::Role;
+use crate::model::time::Timestamp;
+use crate::model::user::{Identity, User, UserState};
+use crate::model::workspace::Workspace;
+pub use crate::policy::access::Denial;
+use crate::policy::resolver::LookupOutcome;
+
+/// Who asks, and until when the answer is of use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The calling service and the acting person.
+    pub actor: Actor,
+    /// After this instant nobody waits for the answer.
+    pub deadline: Timestamp,
+    /// Correlates with logs and traces.
+    pub correlation_id: String,
+    /// Through which surface it came: `grpc`, `embedded`.
+    pub surface: &'static str,
+}
+
+/// How fresh a read must be.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Consistency {
+    /// Whatever answers fastest.
+    #[default]
+    MinimizeLatency,
+    /// Not older than the write that gave this token.
+    AtLeastAsFresh(String),
+    /// Everything that was committed when the read began.
+    FullyConsistent,
+}
+
+/// Makes a write repeatable: the same id and body have one effect and one answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestIdentity {
+    /// A UUID that the caller made for this write.
+    pub id: String,
+    /// A digest of the whole body.
+    pub fingerprint: RequestFingerprint,
+}
+
+/// Search for a person by email, phone or both.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LookupUser {
+    /// Id or handle.
+    pub workspace: String,
+    /// As typed; empty if not given.
+    pub email: String,
+    /// As typed; empty if not given.
+    pub phone: String,
+}
+
+/// A contact by which somebody was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MatchedBy {
+    /// Email or phone.
+    pub kind: ContactKind,
+    /// Asserted or verified.
+    pub standing: ContactStanding,
+}
+
+/// What a lookup found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookupReply {
+    /// The outcome, M1 to M14.
+    pub outcome: LookupOutcome,
+    /// By which contacts; empty if nobody is shown.
+    pub matched_by: Vec<MatchedBy>,
+    /// The person as far as the home discloses: initials at least; absent if nobody is shown.
+    pub display: Option<String>,
+    /// The kind of the membership here, for outcomes that tell of one.
+    pub member_kind: Option<MembershipKind>,
+    /// Its state, as [`MemberState`], for outcomes that tell of one.
+    pub member_state: Option<MemberState>,
+    /// Ties a save to this lookup, miss or hit; ten minutes.
+    pub match_handle: String,
+    /// When the handle stops serving.
+    pub match_handle_expires_at: Timestamp,
+}
+
+/// The state of a membership as people see it: the External's own, or the account's of an Internal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MemberState {
+    /// Usable.
+    Active,
+    /// Waits for the person.
+    Pending,
+    /// Suspended here, or the account for an Internal.
+    Suspended,
+    /// Waits for a proof of contact.
+    Review,
+    /// The account is deactivated; Internals only.
+    Deactivated,
+    /// Its time is over; it has not been swept yet.
+    Over,
+}
+
+/// What the caller expects a save to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Expectation {
+    /// Create an Internal.
+    Create,
+    /// Link an existing person.
+    Link,
+    /// Whichever fits; links on an email match only.
+    Either,
+}
+
+/// A new person's details, as typed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ProfileInput {
+    /// First name.
+    pub first_name: String,
+    /// Last name.
+    pub last_name: String,
+    /// Username.
+    pub username: String,
+    /// Preferred language.
+    pub preferred_language: String,
+}
+
+/// Roles (ids or handles) and direct permissions, as typed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GrantsInput {
+    /// Roles by id or handle.
+    pub roles: Vec<String>,
+    /// Permissions by name.
+    pub permissions: Vec<String>,
+}
+
+/// What an External gets, as typed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ExternalInput {
+    /// Roles and direct permissions.
+    pub grants: GrantsInput,
+    /// Language of messages about this membership; empty for none of its own.
+    pub language: String,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Create or link a person, give roles, save, tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssignUser {
+    /// Id or handle.
+    pub workspace: String,
+    /// Makes it repeatable.
+    pub request: RequestIdentity,
+    /// Create, link or either; absent is refused.
+    pub expectation: Option<Expectation>,
+    /// As typed.
+    pub email: String,
+    /// As typed; empty if not given.
+    pub phone: String,
+    /// Of the lookup; empty if there was none.
+    pub match_handle: String,
+    /// Needed to create; discarded and reported when linking.
+    pub profile: ProfileInput,
+    /// What the person gets if created.
+    pub internal: GrantsInput,
+    /// What the person gets if linked.
+    pub external: ExternalInput,
+    /// What another system calls the membership; empty if nothing.
+    pub external_id: String,
+    /// Whether the person is told; `false` serves for creating Internals only.
+    pub notify: bool,
+    /// Go as far as the preconditions and write nothing.
+    pub validate_only: bool,
+}
+
+/// What a save did, or with `validate_only` would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssignReply {
+    /// What it did.
+    pub outcome: AssignOutcome,
+    /// The membership as its manager sees it; absent for `validate_only`.
+    pub member: Option<MemberView>,
+    /// The message that was queued, unless none was asked for.
+    pub notice: Option<NoticeId>,
+    /// Typed fields that were not used, since the account exists.
+    pub discarded_fields: Vec<String>,
+    /// Makes a later read at least as fresh; absent for `validate_only`.
+    pub consistency_token: Option<String>,
+    /// Whether this is the answer of an earlier request with the same id.
+    pub replayed: bool,
+}
+
+/// A new workspace with its first manager.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateWorkspace {
+    /// Makes it repeatable.
+    pub request: RequestIdentity,
+    /// Handle, as typed.
+    pub handle: String,
+    /// Display name, as typed.
+    pub display_name: String,
+    /// Region, as typed.
+    pub default_region: String,
+    /// Language, as typed.
+    pub default_language: String,
+    /// Email of the first manager, as typed.
+    pub manager_email: String,
+    /// Phone of the first manager, as typed; empty if not given.
+    pub manager_phone: String,
+    /// Details of the first manager.
+    pub manager: ProfileInput,
+    /// Go as far as the preconditions and write nothing.
+    pub validate_only: bool,
+}
+
+/// The new workspace; nothing of it for `validate_only`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateWorkspaceReply {
+    /// The workspace.
+    pub workspace: Option<Workspace>,
+    /// Its first manager's membership.
+    pub manager: Option<MemberView>,
+    /// The message to the manager.
+    pub notice: Option<NoticeId>,
+    /// Makes a later read at least as fresh.
+    pub consistency_token: Option<String>,
+    /// Whether this is the answer of an earlier request with the same id.
+    pub replayed: bool,
+}
+
+/// Whom a check is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckSubject {
+    /// By user id, as typed.
+    User(String),
+    /// By an identity that is bound to the user.
+    Identity(Identity),
+}
+
+/// May this person do that there?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckAccess {
+    /// Id or handle.
+    pub workspace: String,
+    /// Whom it is about.
+    pub subject: CheckSubject,
+    /// The permission's name.
+    pub permission: String,
+    /// How fresh.
+    pub consistency: Consistency,
+}
+
+/// The answer of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccessAnswer {
+    /// `Ok` is allowed.
+    pub decision: Result<(), Denial>,
+    /// As of when.
+    pub checked_at: Timestamp,
+    /// Until when a caller may rely on it.
+    pub valid_until: Timestamp,
+}
+
+/// A membership as its viewer may see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberView {
+    /// The membership.
+    pub membership: Membership,
+    /// State as people see it.
+    pub state: MemberState,
+    /// Initials, always; empty only for erased users.
+    pub initials: String,
+    /// Full name where the viewer may see it.
+    pub display_name: Option<String>,
+    /// Email: as it is for Internals; masked or whole for Externals as the home discloses.
+    pub email: Option<String>,
+    /// Phone, likewise.
+    pub phone: Option<String>,
+    /// The home, where the viewer may know it.
+    pub home: Option<WorkspaceId>,
+    /// What the viewer may do with it; empty for the person.
+    pub allowed_actions: Vec<AllowedAction>,
+}
+
+/// A user as the viewer may see them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserView {
+    /// For the home and the person: everything.
+    Whole(User),
+    /// For a host: the view of the membership.
+    Member(MemberView),
+}
+
+/// A notice as its viewer may see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoticeView {
+    /// The record.
+    pub notice: Notice,
+    /// The text: for the home and the person.
+    pub message: Option<Message>,
+    /// The attempts with the provider's words: for the home.
+    pub attempts: Option<Vec<Attempt>>,
+}
+
+/// Which page of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PageRequest {
+    /// How many at most; 0 is 50, at most 1000.
+    pub size: i32,
+    /// Of the page before; empty for the first.
+    pub token: String,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// For the next page; empty after the last.
+    pub next_token: String,
+}
+
+/// What the domain can do for a caller. The gRPC server and embedding programs call it; `MockDomicileApi` stands in tests.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait DomicileApi: Send + Sync {
+    /// Searches by email or phone. Needs `create`.
+    async fn lookup_user(&self, call: &Call, request: &LookupUser) -> Result<LookupReply, Refusal>;
+    /// Creates or links, gives roles, saves, tells. Needs `create` and `update`.
+    async fn assign_user(&self, call: &Call, request: &AssignUser) -> Result<AssignReply, Refusal>;
+    /// Makes a workspace with its first manager. Needs the operator or the scope `workspaces.create`.
+    async fn create_workspace(&self, call: &Call, request: &CreateWorkspace) -> Result<CreateWorkspaceReply, Refusal>;
+    /// Answers whether a person may do something. Needs the scope `access.check`.
+    async fn check_access(&self, call: &Call, request: &CheckAccess) -> Result<AccessAnswer, Refusal>;
+    /// A user as seen from a workspace. Needs `update` there, or to be the person.
+    async fn get_user(&self, call: &Call, workspace: &str, user: &str, fresh: &Consistency) -> Result<UserView, Refusal>;
+    /// A workspace. Needs to be a member of it, or the operator.
+    async fn get_workspace(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Workspace, Refusal>;
+    /// A membership. Needs `update`, or to be the person.
+    async fn get_membership(&self, call: &Call, workspace: &str, user: &str, fresh: &Consistency) -> Result<MemberView, Refusal>;
+    /// The members of a workspace, by user id. Needs `update`.
+    async fn list_memberships(&self, call: &Call, workspace: &str, page: &PageRequest, fresh: &Consistency) -> Result<Page<MemberView>, Refusal>;
+    /// The roles of a workspace, by handle. Needs to be a member of it.
+    async fn list_roles(&self, call: &Call, workspace: &str, page: &PageRequest, fresh: &Consistency) -> Result<Page<Role>, Refusal>;
+    /// A notice that the workspace triggered or delivers. Needs `update`, or to be the person.
+    async fn get_notification(&self, call: &Call, workspace: &str, notice: &str, fresh: &Consistency) -> Result<NoticeView, Refusal>;
+    /// Notices that the workspace triggered or delivers, newest first. Needs `update`.
+    async fn list_notifications(&self, call: &Call, workspace: &str, page: &PageRequest, fresh: &Consistency) -> Result<Page<NoticeView>, Refusal>;
+}
+
+/// State of an External as people see it.
+impl From<ExternalState> for MemberState {
+    fn from(state: ExternalState) -> Self {
+        match state {
+            ExternalState::Pending => Self::Pending,
+            ExternalState::Active => Self::Active,
+            ExternalState::Suspended => Self::Suspended,
+            ExternalState::Review => Self::Review,
+        }
+    }
+}
+
+/// State of an Internal as people see it: the account's.
+impl From<UserState> for MemberState {
+    fn from(state: UserState) -> Self {
+        match state {
+            UserState::Active => Self::Active,
+            UserState::Suspended => Self::Suspended,
+            UserState::Deactivated | UserState::Erased => Self::Deactivated,
+        }
+    }
+}
+
+/// The etag of a membership: its life and version, so that a new membership never matches an old one's.
+pub fn membership_etag(id: MembershipId, version: crate::model::time::Version) -> String {
+    format!("{id}-{version}")
+}
+

@@ -1,0 +1,5 @@
+//! Intents, one a file.
+
+mod api;
+
+pub use api::*;
