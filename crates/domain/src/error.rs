@@ -32,6 +32,7 @@ pub struct Violation {
 
 impl Violation {
     /// A violation of one field.
+    #[expect(clippy::needless_pass_by_value, reason = "errors and literals are handed over alike")]
     pub fn new(field: impl Into<String>, message: impl ToString) -> Self {
         Self { field: field.into(), message: message.to_string() }
     }
@@ -162,6 +163,7 @@ impl Refusal {
     }
 
     /// Adds a fact for programs.
+    #[expect(clippy::needless_pass_by_value, reason = "errors and literals are handed over alike")]
     #[must_use]
     pub fn with(mut self, key: &'static str, value: impl ToString) -> Self {
         self.metadata.push((key, value.to_string()));

@@ -58,7 +58,11 @@ pub struct CreateWorkspaceAnswer {
 
 /// An answer of any write.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(tag = "of", rename_all = "snake_case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(tag = "of", rename_all = "snake_case")
+)]
 pub enum StoredAnswer {
     /// Of `AssignUser`.
     AssignUser(AssignAnswer),

@@ -88,9 +88,7 @@ impl<K> FromStr for Id<K> {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Uuid::try_parse(text)
-            .map(Self::from_uuid)
-            .map_err(|_| ParseIdError { text: text.chars().take(64).collect() })
+        Uuid::try_parse(text).map(Self::from_uuid).map_err(|_| ParseIdError { text: text.chars().take(64).collect() })
     }
 }
 

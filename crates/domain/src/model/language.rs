@@ -69,14 +69,22 @@ mod tests {
 
     #[test]
     fn tags_take_the_usual_case() {
-        for (typed, tag) in [("EN", "en"), ("pt-br", "pt-BR"), ("ZH-hant-tw", "zh-Hant-TW"), ("es-419", "es-419"), ("de-1901", "de-1901")] {
+        for (typed, tag) in [
+            ("EN", "en"),
+            ("pt-br", "pt-BR"),
+            ("ZH-hant-tw", "zh-Hant-TW"),
+            ("es-419", "es-419"),
+            ("de-1901", "de-1901"),
+        ] {
             assert_eq!(LanguageTag::parse(typed).unwrap().as_str(), tag);
         }
     }
 
     #[test]
     fn refuses_other_shapes() {
-        for text in ["", "e", "english", "en_US", "en-", "-en", "en-u-ca-buddhist", "x-klingon", "12", "en-US-GB", "en us"] {
+        for text in
+            ["", "e", "english", "en_US", "en-", "-en", "en-u-ca-buddhist", "x-klingon", "12", "en-US-GB", "en us"]
+        {
             assert!(LanguageTag::parse(text).is_err(), "{text}");
         }
     }

@@ -241,8 +241,8 @@ pub enum AllowedAction {
 impl InternalMembership {
     /// What the home's manager may do, by the state of the account.
     pub fn allowed_actions(&self, account: super::user::UserState) -> Vec<AllowedAction> {
-        use AllowedAction::{Deactivate, EditProfile, Reactivate, SetGroups, SetRoles, SetUnits, Suspend};
         use super::user::UserState;
+        use AllowedAction::{Deactivate, EditProfile, Reactivate, SetGroups, SetRoles, SetUnits, Suspend};
         match account {
             UserState::Active => vec![EditProfile, SetRoles, SetGroups, SetUnits, Suspend, Deactivate],
             UserState::Suspended => vec![EditProfile, SetRoles, SetGroups, SetUnits, Reactivate, Deactivate],
@@ -263,7 +263,9 @@ impl ExternalMembership {
             ExternalState::Pending => vec![SetRoles, SetLanguage, SetExpiry, Unlink],
             ExternalState::Active => vec![SetRoles, SetLanguage, SetExpiry, Suspend, Unlink],
             ExternalState::Suspended => vec![SetRoles, SetLanguage, SetExpiry, Reactivate, Unlink],
-            ExternalState::Review => vec![SetRoles, SetLanguage, SetExpiry, Suspend, Confirm, Unlink],
+            ExternalState::Review => {
+                vec![SetRoles, SetLanguage, SetExpiry, Suspend, Confirm, Unlink]
+            }
         }
     }
 }

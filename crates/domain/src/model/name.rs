@@ -95,8 +95,21 @@ pub enum ParseUsernameError {
 
 /// Usernames that could pass for the system's own voice.
 const RESERVED_USERNAMES: &[&str] = &[
-    "admin", "administrator", "domicile", "everyone", "help", "info", "me", "nobody", "operator", "postmaster", "root",
-    "security", "self", "support", "system",
+    "admin",
+    "administrator",
+    "domicile",
+    "everyone",
+    "help",
+    "info",
+    "me",
+    "nobody",
+    "operator",
+    "postmaster",
+    "root",
+    "security",
+    "self",
+    "support",
+    "system",
 ];
 
 impl Username {
@@ -218,7 +231,17 @@ mod tests {
 
     #[test]
     fn names_cannot_carry_a_lure() {
-        for text in ["", "x".repeat(61).as_str(), "see http://evil", "WWW.evil", "ｗｗｗ.evil", "a@b", "a＠b", "An\u{202e}na", "An\nna"] {
+        for text in [
+            "",
+            "x".repeat(61).as_str(),
+            "see http://evil",
+            "WWW.evil",
+            "ｗｗｗ.evil",
+            "a@b",
+            "a＠b",
+            "An\u{202e}na",
+            "An\nna",
+        ] {
             assert!(Name::parse(text).is_err(), "{text}");
         }
         assert_eq!(Name::parse("  Zoë O'Neill-Kovács ").unwrap().as_str(), "Zoë O'Neill-Kovács");

@@ -139,8 +139,8 @@ impl Notice {
     /// How long a channel is tried: mail 48 hours, text messages one hour.
     pub const fn patience(channel: Channel) -> Duration {
         match channel {
-            Channel::Email => Duration::from_secs(48 * 60 * 60),
-            Channel::Sms => Duration::from_secs(60 * 60),
+            Channel::Email => Duration::from_hours(48),
+            Channel::Sms => Duration::from_hours(1),
         }
     }
 }

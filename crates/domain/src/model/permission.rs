@@ -12,7 +12,9 @@ pub struct PermissionName(String);
 
 /// The text cannot name a permission.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a permission name; it has two or more words a-z, 0-9, _ or - joined by dots, such as orders.read")]
+#[error(
+    "`{0}` is not a permission name; it has two or more words a-z, 0-9, _ or - joined by dots, such as orders.read"
+)]
 pub struct ParsePermissionError(String);
 
 impl PermissionName {

@@ -21,9 +21,9 @@ impl PhoneNumber {
     /// # Errors
     /// Any other form is refused.
     pub fn parse(text: &str) -> Result<Self, ParsePhoneError> {
-        let shape = text
-            .strip_prefix('+')
-            .is_some_and(|d| (7..=15).contains(&d.len()) && !d.starts_with('0') && d.bytes().all(|b| b.is_ascii_digit()));
+        let shape = text.strip_prefix('+').is_some_and(|d| {
+            (7..=15).contains(&d.len()) && !d.starts_with('0') && d.bytes().all(|b| b.is_ascii_digit())
+        });
         if shape { Ok(Self(text.to_owned())) } else { Err(ParsePhoneError(quotable(text))) }
     }
 
@@ -82,7 +82,8 @@ mod tests {
     #[test]
     fn only_e164_is_a_number() {
         assert_eq!(PhoneNumber::parse("+36301234567").unwrap().as_str(), "+36301234567");
-        for text in ["", "36301234567", "+0301234567", "+36 30 123", "+123456", "+1234567890123456", "+٣٦٣٠١٢٣٤٥٦"] {
+        for text in ["", "36301234567", "+0301234567", "+36 30 123", "+123456", "+1234567890123456", "+٣٦٣٠١٢٣٤٥٦"]
+        {
             assert!(PhoneNumber::parse(text).is_err(), "{text}");
         }
     }

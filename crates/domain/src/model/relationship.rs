@@ -134,7 +134,7 @@ pub enum RelationshipMoveError {
 
 impl WorkspaceRelationship {
     /// How long a proposal waits.
-    pub const PROPOSED_FOR: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+    pub const PROPOSED_FOR: Duration = Duration::from_hours(14 * 24);
 
     /// In force: active, and suspended by neither side.
     pub const fn is_in_force(&self) -> bool {

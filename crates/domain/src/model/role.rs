@@ -106,12 +106,12 @@ mod tests {
 
     #[test]
     fn built_in_roles_grant_what_the_rules_say() {
-        let roles: Vec<Role> =
-            BuiltInRole::ALL.into_iter().map(|k| Role::built_in(k, RoleId::nil(), WorkspaceId::nil()).unwrap()).collect();
-        let summary: Vec<(&str, usize, bool, bool)> = roles
-            .iter()
-            .map(|r| (r.handle.as_str(), r.permissions.len(), r.is_governing(), r.for_externals))
+        let roles: Vec<Role> = BuiltInRole::ALL
+            .into_iter()
+            .map(|k| Role::built_in(k, RoleId::nil(), WorkspaceId::nil()).unwrap())
             .collect();
+        let summary: Vec<(&str, usize, bool, bool)> =
+            roles.iter().map(|r| (r.handle.as_str(), r.permissions.len(), r.is_governing(), r.for_externals)).collect();
         assert_eq!(
             summary,
             [("access-manager", 2, true, false), ("member", 0, false, false), ("guest", 0, false, true)]

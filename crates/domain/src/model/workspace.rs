@@ -145,7 +145,7 @@ pub struct NewWorkspace {
 
 impl Workspace {
     /// How long a pending membership waits for the person.
-    pub const PENDING_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+    pub const PENDING_FOR: Duration = Duration::from_hours(30 * 24);
 
     /// A new workspace with the shipped policies: open, Externals limited to `default_ceiling`, hidden, nothing disclosed.
     pub fn create(id: WorkspaceId, new: NewWorkspace, default_ceiling: Ceiling, now: Timestamp) -> Self {

@@ -39,7 +39,13 @@ pub trait AccessPolicy: Send + Sync {
     ///
     /// # Errors
     /// The first gate that fails.
-    fn decide(&self, facts: &AccessFacts, ceiling: &Ceiling, permission: &PermissionName, now: Timestamp) -> Result<(), Denial>;
+    fn decide(
+        &self,
+        facts: &AccessFacts,
+        ceiling: &Ceiling,
+        permission: &PermissionName,
+        now: Timestamp,
+    ) -> Result<(), Denial>;
 }
 
 /// The shipped rule: account active, membership active and not over, both workspaces active, and what kind and ceiling
@@ -48,7 +54,13 @@ pub trait AccessPolicy: Send + Sync {
 pub struct ShippedAccessPolicy;
 
 impl AccessPolicy for ShippedAccessPolicy {
-    fn decide(&self, facts: &AccessFacts, ceiling: &Ceiling, permission: &PermissionName, now: Timestamp) -> Result<(), Denial> {
+    fn decide(
+        &self,
+        facts: &AccessFacts,
+        ceiling: &Ceiling,
+        permission: &PermissionName,
+        now: Timestamp,
+    ) -> Result<(), Denial> {
         let (Some(membership), Some(account)) = (&facts.membership, &facts.account) else {
             return Err(Denial::NoMembership);
         };
@@ -60,7 +72,11 @@ impl AccessPolicy for ShippedAccessPolicy {
         }
         match membership {
             Membership::Internal(internal) => {
-                if is_granted(facts, &internal.base, permission) { Ok(()) } else { Err(Denial::NotGranted) }
+                if is_granted(facts, &internal.base, permission) {
+                    Ok(())
+                } else {
+                    Err(Denial::NotGranted)
+                }
             }
             Membership::External(external) => {
                 external_gate(external, now)?;

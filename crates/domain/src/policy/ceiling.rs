@@ -19,14 +19,20 @@ pub struct ShippedCeilingPolicy;
 
 impl CeilingPolicy for ShippedCeilingPolicy {
     fn ceiling(&self, facts: &AccessFacts) -> Ceiling {
-        let Some(account) = &facts.account else { return Ceiling::default() };
+        let Some(account) = &facts.account else {
+            return Ceiling::default();
+        };
         let relationship = facts.relationship.as_ref();
         if host_is_closed(&facts.workspace, relationship) || home_is_closed(account.home_outbound, relationship) {
             return Ceiling::default();
         }
         match relationship {
             Some(r) if r.state == RelationshipState::Active => {
-                if r.is_in_force() { r.host_terms.ceiling.clone() } else { Ceiling::default() }
+                if r.is_in_force() {
+                    r.host_terms.ceiling.clone()
+                } else {
+                    Ceiling::default()
+                }
             }
             _ => facts.workspace.policy.default_ceiling.clone(),
         }

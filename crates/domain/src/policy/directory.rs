@@ -6,8 +6,11 @@ use crate::model::workspace::Workspace;
 /// Decides what a host sees of an External.
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait DirectoryPolicy: Send + Sync {
-    /// What the home lets this host see.
-    fn disclosure<'a>(&self, home: &'a Workspace, relationship: Option<&'a WorkspaceRelationship>) -> Disclosure;
+    /// What the home lets every host see.
+    fn disclosure(&self, home: &Workspace) -> Disclosure;
+
+    /// What the home lets a host see with which it has this relationship.
+    fn disclosure_to(&self, home: &Workspace, relationship: &WorkspaceRelationship) -> Disclosure;
 }
 
 /// The shipped rule: the home's own policy, widened by its terms of a relationship in force; with such a relationship the
@@ -16,11 +19,16 @@ pub trait DirectoryPolicy: Send + Sync {
 pub struct ShippedDirectoryPolicy;
 
 impl DirectoryPolicy for ShippedDirectoryPolicy {
-    fn disclosure<'a>(&self, home: &'a Workspace, relationship: Option<&'a WorkspaceRelationship>) -> Disclosure {
-        let own = home.policy.disclosure;
-        match relationship.filter(|r| r.is_in_force()) {
-            Some(r) => own.max(r.home_terms.disclosure.unwrap_or(own)).max(Disclosure::Name),
-            None => own,
+    fn disclosure(&self, home: &Workspace) -> Disclosure {
+        home.policy.disclosure
+    }
+
+    fn disclosure_to(&self, home: &Workspace, relationship: &WorkspaceRelationship) -> Disclosure {
+        let own = self.disclosure(home);
+        if relationship.is_in_force() {
+            own.max(relationship.home_terms.disclosure.unwrap_or(own)).max(Disclosure::Name)
+        } else {
+            own
         }
     }
 }

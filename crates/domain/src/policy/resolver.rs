@@ -105,7 +105,11 @@ pub fn identify(host: WorkspaceId, email: Option<ContactOwner>, phone: Option<Co
     use ContactOwner::{Held, User};
     match (email, phone) {
         (Some(User { user: a, .. }), Some(User { user: b, .. })) => {
-            if a == b { Identified::One(a) } else { Identified::Two }
+            if a == b {
+                Identified::One(a)
+            } else {
+                Identified::Two
+            }
         }
         (Some(User { user, .. }), _) | (_, Some(User { user, .. })) => Identified::One(user),
         (None, None) => Identified::Nobody,
@@ -122,17 +126,24 @@ pub fn identify(host: WorkspaceId, email: Option<ContactOwner>, phone: Option<Co
 pub const fn outcome_for_nobody(identified: Identified, in_foreign_domain: bool) -> LookupOutcome {
     match identified {
         Identified::Held { by_us: true } => LookupOutcome::ContactReserved,
-        Identified::Held { by_us: false } => LookupOutcome::NotLinkable,
+        // One person whose account cannot be read is not to be had either.
+        Identified::Held { by_us: false } | Identified::One(_) => LookupOutcome::NotLinkable,
         Identified::Two => LookupOutcome::ConflictingMatch,
-        Identified::Nobody | Identified::One(_) => {
-            if in_foreign_domain { LookupOutcome::NotLinkable } else { LookupOutcome::NotFound }
+        Identified::Nobody => {
+            if in_foreign_domain {
+                LookupOutcome::NotLinkable
+            } else {
+                LookupOutcome::NotFound
+            }
         }
     }
 }
 
 /// The outcome where one person was found: the first that fits of M10, M7, M8, M14, M11, M12, M9 replaces `FOUND`.
 pub fn outcome_for_one(facts: &AccessFacts, last_ended: Option<&EndedMembership>, now: Timestamp) -> LookupOutcome {
-    let Some(account) = &facts.account else { return LookupOutcome::NotLinkable };
+    let Some(account) = &facts.account else {
+        return LookupOutcome::NotLinkable;
+    };
     if account.home == facts.workspace.id && account.state == UserState::Deactivated {
         return LookupOutcome::HomeUserInactive;
     }

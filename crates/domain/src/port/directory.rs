@@ -74,7 +74,8 @@ pub trait Directory: Send + Sync {
 
     /// At most `limit` notices that the workspace triggered or delivers, whose id is below `before` (the greatest id for the
     /// first page), newest first.
-    async fn notices(&self, workspace: WorkspaceId, before: NoticeId, limit: u32) -> Result<Vec<NoticeRow>, StoreError>;
+    async fn notices(&self, workspace: WorkspaceId, before: NoticeId, limit: u32)
+    -> Result<Vec<NoticeRow>, StoreError>;
 
     /// At most `limit` events of a workspace after a place in its log, in order.
     async fn events(&self, workspace: WorkspaceId, after: Revision, limit: u32) -> Result<Vec<Event>, StoreError>;

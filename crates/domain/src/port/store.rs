@@ -224,7 +224,8 @@ pub trait MembershipRepository: Send {
     async fn find(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<Membership>, StoreError>;
 
     /// The last ended membership of a user in a workspace.
-    async fn last_ended(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<EndedMembership>, StoreError>;
+    async fn last_ended(&mut self, workspace: WorkspaceId, user: UserId)
+    -> Result<Option<EndedMembership>, StoreError>;
 
     /// Adds a live membership.
     ///
@@ -268,7 +269,8 @@ pub trait RoleRepository: Send {
 #[async_trait]
 pub trait RelationshipRepository: Send {
     /// The proposed or active relationship of a host and a home.
-    async fn find(&mut self, host: WorkspaceId, home: WorkspaceId) -> Result<Option<WorkspaceRelationship>, StoreError>;
+    async fn find(&mut self, host: WorkspaceId, home: WorkspaceId)
+    -> Result<Option<WorkspaceRelationship>, StoreError>;
 
     /// Adds a relationship.
     ///
@@ -295,7 +297,12 @@ pub trait NoticeRepository: Send {
 
     /// Leases at most `limit` waiting notices that are due by `now`, oldest first: until `lease_until` no other call
     /// returns them. After a crash the lease runs out and they are due again (C14).
-    async fn lease_due(&mut self, now: Timestamp, lease_until: Timestamp, limit: u32) -> Result<Vec<Notice>, StoreError>;
+    async fn lease_due(
+        &mut self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Notice>, StoreError>;
 
     /// Replaces a notice and frees its lease. `read_at` is the version that the caller read. A message, if given, is kept
     /// as its text, keyed by the user.

@@ -7,7 +7,7 @@ use crate::model::actor::Actor;
 use crate::model::answer::AssignOutcome;
 use crate::model::answer::RequestFingerprint;
 use crate::model::contact::{ContactKind, ContactStanding};
-use crate::model::id::{MembershipId, NoticeId, UserId, WorkspaceId};
+use crate::model::id::{MembershipId, NoticeId, WorkspaceId};
 use crate::model::membership::{AllowedAction, ExternalState, Membership, MembershipKind};
 use crate::model::notice::{Attempt, Message, Notice};
 use crate::model::role::Role;
@@ -340,19 +340,55 @@ pub trait DomicileApi: Send + Sync {
     /// Answers whether a person may do something. Needs the scope `access.check`.
     async fn check_access(&self, call: &Call, request: &CheckAccess) -> Result<AccessAnswer, Refusal>;
     /// A user as seen from a workspace. Needs `update` there, or to be the person.
-    async fn get_user(&self, call: &Call, workspace: &str, user: &str, fresh: &Consistency) -> Result<UserView, Refusal>;
+    async fn get_user(
+        &self,
+        call: &Call,
+        workspace: &str,
+        user: &str,
+        fresh: &Consistency,
+    ) -> Result<UserView, Refusal>;
     /// A workspace. Needs to be a member of it, or the operator.
     async fn get_workspace(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Workspace, Refusal>;
     /// A membership. Needs `update`, or to be the person.
-    async fn get_membership(&self, call: &Call, workspace: &str, user: &str, fresh: &Consistency) -> Result<MemberView, Refusal>;
+    async fn get_membership(
+        &self,
+        call: &Call,
+        workspace: &str,
+        user: &str,
+        fresh: &Consistency,
+    ) -> Result<MemberView, Refusal>;
     /// The members of a workspace, by user id. Needs `update`.
-    async fn list_memberships(&self, call: &Call, workspace: &str, page: &PageRequest, fresh: &Consistency) -> Result<Page<MemberView>, Refusal>;
+    async fn list_memberships(
+        &self,
+        call: &Call,
+        workspace: &str,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<MemberView>, Refusal>;
     /// The roles of a workspace, by handle. Needs to be a member of it.
-    async fn list_roles(&self, call: &Call, workspace: &str, page: &PageRequest, fresh: &Consistency) -> Result<Page<Role>, Refusal>;
+    async fn list_roles(
+        &self,
+        call: &Call,
+        workspace: &str,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<Role>, Refusal>;
     /// A notice that the workspace triggered or delivers. Needs `update`, or to be the person.
-    async fn get_notification(&self, call: &Call, workspace: &str, notice: &str, fresh: &Consistency) -> Result<NoticeView, Refusal>;
+    async fn get_notification(
+        &self,
+        call: &Call,
+        workspace: &str,
+        notice: &str,
+        fresh: &Consistency,
+    ) -> Result<NoticeView, Refusal>;
     /// Notices that the workspace triggered or delivers, newest first. Needs `update`.
-    async fn list_notifications(&self, call: &Call, workspace: &str, page: &PageRequest, fresh: &Consistency) -> Result<Page<NoticeView>, Refusal>;
+    async fn list_notifications(
+        &self,
+        call: &Call,
+        workspace: &str,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<NoticeView>, Refusal>;
 }
 
 /// State of an External as people see it.
@@ -382,4 +418,3 @@ impl From<UserState> for MemberState {
 pub fn membership_etag(id: MembershipId, version: crate::model::time::Version) -> String {
     format!("{id}-{version}")
 }
-

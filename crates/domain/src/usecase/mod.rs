@@ -1,5 +1,28 @@
-//! Intents, one a file.
+//! Intents, one a file. Each takes a [`Call`] (who asks, until when) and a request as the caller wrote it, and answers a
+//! value or a [`Refusal`](crate::error::Refusal).
+//!
+//! The order inside a use case: permission, replay of a stored answer, validation (all violations at once), existence,
+//! preconditions, commit. Without permission the answer is the same whether or not the thing exists.
 
 mod api;
+mod assign_user;
+mod authority;
+mod check_access;
+mod create_workspace;
+mod dispatch;
+mod enrol;
+mod input;
+mod lookup_user;
+mod read;
+mod record;
+mod replay;
+mod resolve;
+mod run_tx;
+mod service;
+mod token;
+mod view;
 
 pub use api::*;
+pub use dispatch::Dispatcher;
+pub use run_tx::{Command, Finish, TxRunner};
+pub use service::{Domicile, Ports};

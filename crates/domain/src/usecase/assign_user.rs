@@ -1,0 +1,563 @@
+//! The save: create or link, give roles, tell; one call, one transaction (seed steps 3 to 6).
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+
+use super::api::{AssignReply, AssignUser, Call, Expectation};
+use super::authority::{Right, authorise, is_qualifying_manager};
+use super::enrol::{EventLog, Fixed, Newcomer, NoticeOf};
+use super::input::{Profile, field, grants, profile, typed_profile_fields};
+use super::lookup_user::searched;
+use super::record::Deed;
+use super::replay::{Repeatable, replayed_row};
+use super::resolve::{Candidate, Contacts, Hit, Resolution, resolve};
+use super::run_tx::{Command, Finish};
+use super::service::{Domicile, acting_user, workspace_ref};
+use super::token::{MatchHandle, TouchedRows};
+use super::view::{Viewer, member_view};
+use crate::error::{Reason, Refusal, Violation};
+use crate::model::answer::{AssignAnswer, AssignOutcome, StoredAnswer};
+use crate::model::audit::{AuditAction, AuditChange, AuditRecord};
+use crate::model::facts::AccessFacts;
+use crate::model::id::RequestId;
+use crate::model::language::LanguageTag;
+use crate::model::membership::{
+    EndedMembership, ExternalMembership, ExternalState, Grants, Membership, MembershipBase,
+};
+use crate::model::name::ExternalId;
+use crate::model::notice::NoticeKind;
+use crate::model::permission::{PermissionClass, PermissionName};
+use crate::model::relationship::WorkspaceRelationship;
+use crate::model::role::Role;
+use crate::model::time::{Revision, Version};
+use crate::model::workspace::Workspace;
+use crate::policy::ceiling::role_counts_for_externals;
+use crate::policy::resolver::LookupOutcome;
+use crate::port::directory::MemberRow;
+use crate::port::store::{Constraint, StoreError, UnitOfWork};
+
+/// A request whose every field was read.
+struct Read {
+    expectation: Expectation,
+    contacts: Contacts,
+    profile: Result<Profile, Vec<Violation>>,
+    internal: Grants,
+    external: Grants,
+    language: Option<LanguageTag>,
+    external_id: Option<ExternalId>,
+}
+
+/// What the unit leaves for the reply.
+struct Saved {
+    answer: Option<AssignAnswer>,
+    outcome: AssignOutcome,
+    row: Option<MemberRow>,
+    discarded: Vec<String>,
+    replayed: bool,
+}
+
+struct Assign<'a> {
+    domicile: &'a Domicile,
+    call: &'a Call,
+    request: &'a AssignUser,
+    request_id: Option<RequestId>,
+    audit: AuditRecord,
+    fixed: Fixed,
+}
+
+/// What the steps of one attempt share.
+struct Attempt<'a> {
+    actor: &'a AccessFacts,
+    roles: &'a [Role],
+    revision: Revision,
+    read: &'a Read,
+    found: Resolution,
+}
+
+#[async_trait]
+impl Command for Assign<'_> {
+    type Output = Saved;
+
+    /// Lost races on who was first resolve again: the winner is found then (C1, C2, C3, C13). So does a person whose
+    /// account changed between reading and linking (C4).
+    fn reruns_on(&self, error: &StoreError) -> bool {
+        matches!(
+            error,
+            StoreError::Stale
+                | StoreError::Conflict(
+                    Constraint::ContactKey | Constraint::Membership | Constraint::Username | Constraint::Request
+                )
+        )
+    }
+
+    fn refusal(&self, error: StoreError) -> Refusal {
+        match error {
+            StoreError::Conflict(Constraint::ExternalId) => Refusal::new(Reason::ExternalIdTaken),
+            other => other.into(),
+        }
+    }
+
+    async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Saved>, Refusal> {
+        let reference = workspace_ref(&self.request.workspace);
+        let taken = tx.workspaces().take_revision(&reference).await?;
+        let rights = [Right::Create, Right::Update];
+        let id = taken.map(|(id, _)| id);
+        let actor = authorise(tx, &self.domicile.policies, self.call, id, &rights, self.fixed.now).await?;
+        let Some((_, revision)) = taken else {
+            return Err(Refusal::new(Reason::PermissionDenied));
+        };
+
+        if let Some(answer) = self.repeatable().replay(tx).await? {
+            return self.replayed(tx, answer).await;
+        }
+        let roles = tx.roles().of_workspace(actor.workspace.id).await?;
+        let read = self.read(tx, &actor.workspace, &roles).await?;
+        let found = resolve(tx, actor.workspace.id, &read.contacts, self.fixed.now).await?;
+        self.check_handle(&actor.workspace, &found)?;
+        let attempt = Attempt { actor: &actor, roles: &roles, revision, read: &read, found };
+        let saved = self.save(tx, &attempt).await?;
+        if self.request.validate_only {
+            return Ok(Finish::Discard(saved));
+        }
+        Ok(Finish::Commit(saved))
+    }
+}
+
+impl Assign<'_> {
+    fn repeatable(&self) -> Repeatable<'_> {
+        Repeatable {
+            call: self.call,
+            action: AuditAction::AssignUser,
+            request_id: self.request_id,
+            fingerprint: self.request.request.fingerprint,
+        }
+    }
+
+    async fn replayed(&self, tx: &mut dyn UnitOfWork, answer: StoredAnswer) -> Result<Finish<Saved>, Refusal> {
+        let StoredAnswer::AssignUser(answer) = answer else {
+            return Err(Refusal::new(Reason::RequestIdReused));
+        };
+        let row = replayed_row(tx, answer.workspace, answer.user, answer.membership).await?;
+        Ok(Finish::Discard(Saved {
+            outcome: answer.outcome,
+            row,
+            discarded: answer.discarded_fields.clone(),
+            answer: Some(answer),
+            replayed: true,
+        }))
+    }
+
+    /// Reads the whole request; all violations at once.
+    async fn read(&self, tx: &mut dyn UnitOfWork, host: &Workspace, roles: &[Role]) -> Result<Read, Refusal> {
+        let request = self.request;
+        let mut wrong = Vec::new();
+        let contacts = Contacts::read(
+            &*self.domicile.ports.phones,
+            host.default_region,
+            ("email", &request.email),
+            ("phone", &request.phone),
+            &mut wrong,
+        );
+        if self.request_id.is_none() {
+            wrong.push(Violation::new("request_id", "give a new UUID for each save; the same one repeats it safely"));
+        }
+        self.check_presence(&mut wrong);
+        let mut profile_wrong = Vec::new();
+        let profile = profile("profile", &request.profile, &mut profile_wrong).ok_or_else(|| profile_wrong.clone());
+        if request.expectation == Some(Expectation::Create) {
+            wrong.append(&mut profile_wrong);
+        }
+        let internal = grants(tx, roles, "internal", &request.internal, &mut wrong).await?;
+        let external = grants(tx, roles, "external", &request.external.grants, &mut wrong).await?;
+        let language = (!request.external.language.is_empty())
+            .then(|| field(&mut wrong, "external.language", LanguageTag::parse(&request.external.language)))
+            .flatten();
+        if request.external.expires_at.is_some_and(|end| end <= self.fixed.now) {
+            wrong.push(Violation::new("external.expire_time", "the end of the membership is in the past"));
+        }
+        let external_id = (!request.external_id.is_empty())
+            .then(|| field(&mut wrong, "external_id", ExternalId::parse(&request.external_id)))
+            .flatten();
+        match request.expectation {
+            Some(expectation) if wrong.is_empty() => {
+                Ok(Read { expectation, contacts, profile, internal, external, language, external_id })
+            }
+            _ => Err(Refusal::invalid(wrong)),
+        }
+    }
+
+    fn check_presence(&self, wrong: &mut Vec<Violation>) {
+        let request = self.request;
+        let no_email = request.email.trim().is_empty();
+        let no_phone = request.phone.trim().is_empty();
+        match request.expectation {
+            None => wrong.push(Violation::new("expectation", "say CREATE, LINK or EITHER")),
+            Some(Expectation::Create | Expectation::Either) if no_email => {
+                wrong.push(Violation::new("email", "an email address is needed, for example anna@acme.example"));
+            }
+            Some(Expectation::Link) if no_email && no_phone => {
+                wrong.push(Violation::new("email", "give the email address or the phone number that the lookup found"));
+            }
+            Some(_) => {}
+        }
+        let typed = |g: &super::api::GrantsInput| !g.roles.is_empty() || !g.permissions.is_empty();
+        if request.expectation == Some(Expectation::Create) && typed(&request.external.grants) {
+            wrong.push(Violation::new("external", "these are for linking; with CREATE give `internal`"));
+        }
+        if request.expectation == Some(Expectation::Link) && typed(&request.internal) {
+            wrong.push(Violation::new("internal", "these are for creating; with LINK give `external`"));
+        }
+    }
+
+    /// A handle must be of this workspace, this person and this moment, and name what is found now.
+    fn check_handle(&self, host: &Workspace, found: &Resolution) -> Result<(), Refusal> {
+        if self.request.match_handle.is_empty() {
+            return Ok(());
+        }
+        let handle = MatchHandle::open(&*self.domicile.ports.sealer, &self.request.match_handle)
+            .filter(|h| h.workspace == host.id && Some(h.actor) == self.call.actor.user)
+            .ok_or_else(|| {
+                let wrong = Violation::new("match_handle", "use the handle of your own lookup in this workspace");
+                Refusal { violations: vec![wrong], ..Refusal::new(Reason::MatchHandleInvalid) }
+            })?;
+        if self.fixed.now >= handle.expires_at {
+            return Err(Refusal::new(Reason::MatchHandleExpired));
+        }
+        let shown = found.candidate.as_ref().filter(|_| found.outcome.shows_match());
+        let same = shown.map_or(crate::model::id::UserId::nil(), |c| c.user.id) == handle.found
+            && version(shown.and(found.email)) == handle.email_version
+            && version(shown.and(found.phone)) == handle.phone_version;
+        if same { Ok(()) } else { Err(Refusal::new(Reason::MatchHandleStale)) }
+    }
+
+    async fn save(&self, tx: &mut dyn UnitOfWork, at: &Attempt<'_>) -> Result<Saved, Refusal> {
+        use LookupOutcome::{FormerMember, Found, NotFound};
+        match (at.found.outcome, at.read.expectation) {
+            (NotFound, Expectation::Link) => Err(Refusal::new(Reason::NoAccount)),
+            (NotFound, Expectation::Create | Expectation::Either) => self.create(tx, at).await,
+            (Found, Expectation::Create) => Err(Refusal::new(Reason::ExpectationFailed)),
+            (Found, _) | (FormerMember, Expectation::Link | Expectation::Either) => match &at.found.candidate {
+                Some(candidate) => self.link(tx, at, candidate).await,
+                None => Err(Refusal::new(Reason::NotLinkable)),
+            },
+            (outcome, _) => Err(self.refused_outcome(outcome, &at.found)),
+        }
+    }
+
+    fn refused_outcome(&self, outcome: LookupOutcome, found: &Resolution) -> Refusal {
+        let reason = match outcome {
+            LookupOutcome::AlreadyMember => Reason::AlreadyMember,
+            LookupOutcome::MemberSuspended => Reason::MemberSuspended,
+            LookupOutcome::MemberPending => Reason::MemberPending,
+            LookupOutcome::FormerMember => Reason::FormerMember,
+            LookupOutcome::HomeUserInactive => Reason::HomeUserInactive,
+            LookupOutcome::RelationshipRequired => Reason::RelationshipRequired,
+            LookupOutcome::ContactReserved => Reason::ContactReserved,
+            LookupOutcome::ConflictingMatch => Reason::ConflictingMatch,
+            LookupOutcome::Found => Reason::ExpectationFailed,
+            LookupOutcome::NotFound => Reason::NoAccount,
+            LookupOutcome::NotLinkable => Reason::NotLinkable,
+        };
+        let refusal = Refusal::new(reason);
+        match found.member_state(self.fixed.now) {
+            Some((kind, state)) if outcome.shows_match() => refusal
+                .with("kind", format!("{kind:?}").to_uppercase())
+                .with("state", format!("{state:?}").to_uppercase()),
+            _ => refusal,
+        }
+    }
+
+    async fn create(&self, tx: &mut dyn UnitOfWork, at: &Attempt<'_>) -> Result<Saved, Refusal> {
+        let profile = at.read.profile.clone().map_err(Refusal::invalid)?;
+        let Some(email) = at.read.contacts.email.clone() else {
+            return Err(Refusal::new(Reason::NoAccount));
+        };
+        let home = &at.actor.workspace;
+        if tx.users().username_taken(home.id, profile.username.match_key()).await? {
+            return Err(Refusal::new(Reason::UsernameTaken).with("field", "profile.username"));
+        }
+        self.check_governance(at, &at.read.internal)?;
+        let newcomer = Newcomer {
+            profile,
+            email,
+            phone: at.read.contacts.phone.clone(),
+            in_own_domain: at.found.own_domain,
+            grants: at.read.internal.clone(),
+            external_id: at.read.external_id.clone(),
+        };
+        let mut log = EventLog::new(home.id, at.revision, self.call.actor.user, &self.fixed);
+        let (user, membership) = self.domicile.create_internal(tx, home.id, &newcomer, &self.fixed, &mut log).await?;
+        let done = Done {
+            outcome: AssignOutcome::CreatedInternal,
+            notice: self.request.notify.then_some(NoticeKind::Onboarding),
+            discarded: Vec::new(),
+            row: MemberRow { membership, user, home: None, relationship: None },
+        };
+        self.finish(tx, at, home, done).await
+    }
+
+    async fn link(&self, tx: &mut dyn UnitOfWork, at: &Attempt<'_>, candidate: &Candidate) -> Result<Saved, Refusal> {
+        // EITHER links on an email match only; a match by phone alone needs LINK with the handle of a lookup.
+        let by_phone_alone = at.found.email.is_none();
+        if by_phone_alone && (at.read.expectation != Expectation::Link || self.request.match_handle.is_empty()) {
+            return Err(Refusal::new(Reason::MatchHandleRequired));
+        }
+        if !self.request.notify {
+            return Err(Refusal::new(Reason::NotifyRequired));
+        }
+        let host = &at.actor.workspace;
+        self.check_ceiling(at, candidate)?;
+        let relationship = candidate.facts.relationship.as_ref().filter(|r| r.is_in_force());
+        let expires_at = self.expiry(relationship)?;
+
+        tx.users().hold(candidate.user.id, candidate.user.version).await?;
+        let mut log = EventLog::new(host.id, at.revision, self.call.actor.user, &self.fixed);
+        if let Some(stale) = candidate.facts.membership.clone() {
+            self.domicile.end_stale(tx, stale, &self.fixed, &mut log).await?;
+        }
+        let pending = needs_acceptance(host, &candidate.home, relationship, candidate.last_ended.as_ref());
+        let membership = Membership::External(ExternalMembership {
+            base: MembershipBase {
+                id: self.fixed.membership,
+                user: candidate.user.id,
+                workspace: host.id,
+                grants: at.read.external.clone(),
+                assigned_by: self.call.actor.user,
+                assigned_at: self.fixed.now,
+                external_id: at.read.external_id.clone(),
+                version: Version::FIRST,
+            },
+            state: if pending { ExternalState::Pending } else { ExternalState::Active },
+            language: at.read.language.clone(),
+            expires_at,
+            sponsor: None,
+            typed_contact: typed_contact(&at.read.contacts, &at.found),
+        });
+        tx.memberships().insert(&membership).await?;
+        log.began(tx, &membership).await?;
+        let (outcome, notice) = if pending {
+            (AssignOutcome::LinkPending, NoticeKind::AccessRequested)
+        } else {
+            (AssignOutcome::LinkedExternal, NoticeKind::AccessGranted)
+        };
+        let done = Done {
+            outcome,
+            notice: Some(notice),
+            discarded: self.discarded(&at.found),
+            row: MemberRow {
+                membership,
+                user: candidate.user.clone(),
+                home: Some(candidate.home.clone()),
+                relationship: candidate.facts.relationship.clone(),
+            },
+        };
+        self.finish(tx, at, &candidate.home, done).await
+    }
+
+    /// Linking never edits a person: what was typed of one is reported as not used.
+    fn discarded(&self, found: &Resolution) -> Vec<String> {
+        let mut fields = typed_profile_fields("profile", &self.request.profile);
+        if found.email.is_none() && !self.request.email.trim().is_empty() {
+            fields.push("email".to_owned());
+        }
+        if found.phone.is_none() && !self.request.phone.trim().is_empty() {
+            fields.push("phone".to_owned());
+        }
+        fields
+    }
+
+    /// Rights over the workspace are granted by a qualifying manager alone.
+    fn check_governance(&self, at: &Attempt<'_>, grants: &Grants) -> Result<(), Refusal> {
+        let by_role = at.roles.iter().any(|r| grants.roles.contains(&r.id) && r.is_governing());
+        let direct = grants.permissions.iter().any(|p| p.class() == PermissionClass::Governance);
+        let may = is_qualifying_manager(&self.domicile.policies, at.actor, self.fixed.now);
+        if (by_role || direct) && !may { Err(Refusal::new(Reason::GovernanceNotGrantable)) } else { Ok(()) }
+    }
+
+    /// Roles and permissions above the ceiling refuse the whole request and are named (seed L12).
+    fn check_ceiling(&self, at: &Attempt<'_>, candidate: &Candidate) -> Result<(), Refusal> {
+        let wanted = &at.read.external;
+        self.check_governance(at, wanted)?;
+        let host = &at.actor.workspace;
+        let ceiling = self.domicile.policies.ceiling.ceiling(&candidate.facts);
+        let admitted = |role: &Role| ceiling.roles.contains(&role.id) && role_counts_for_externals(role, host);
+        let above: BTreeSet<&str> = at
+            .roles
+            .iter()
+            .filter(|role| wanted.roles.contains(&role.id) && !admitted(role))
+            .map(|role| role.handle.as_str())
+            .chain(wanted.permissions.difference(&ceiling.permissions).map(PermissionName::as_str))
+            .collect();
+        if above.is_empty() {
+            return Ok(());
+        }
+        let named = above.into_iter().collect::<Vec<_>>().join(", ");
+        let mut refusal = Refusal::new(Reason::RoleAboveCeiling).with("above_ceiling", &named);
+        refusal.message = format!(
+            "Externals of that home may not have here: {named}. Nothing was saved; leave them out, or agree on more with that home."
+        );
+        Err(refusal)
+    }
+
+    /// The end of the membership: the relationship may limit how long one lasts.
+    fn expiry(
+        &self,
+        relationship: Option<&WorkspaceRelationship>,
+    ) -> Result<Option<crate::model::time::Timestamp>, Refusal> {
+        let asked = self.request.external.expires_at;
+        let latest =
+            relationship.and_then(|r| r.host_terms.longest_membership).map(|longest| self.fixed.now.after(longest));
+        match (asked, latest) {
+            (Some(asked), Some(latest)) if asked > latest => Err(Refusal::invalid(vec![Violation::new(
+                "external.expire_time",
+                "the relationship with that home does not let a membership last so long",
+            )])),
+            (asked, latest) => Ok(asked.or(latest)),
+        }
+    }
+
+    async fn finish(
+        &self,
+        tx: &mut dyn UnitOfWork,
+        at: &Attempt<'_>,
+        home: &Workspace,
+        done: Done,
+    ) -> Result<Saved, Refusal> {
+        let host = &at.actor.workspace;
+        let base = done.row.membership.base();
+        let notice = match (done.notice, &done.row.user.person) {
+            (Some(kind), Some(person)) => {
+                let of = NoticeOf {
+                    kind,
+                    workspace: host.id,
+                    home,
+                    membership: &done.row.membership,
+                    person,
+                    language: at.read.language.as_ref(),
+                    actor: self.call.actor.user,
+                };
+                Some(self.domicile.queue_notice(tx, of, &self.fixed).await?)
+            }
+            _ => None,
+        };
+        let answer = AssignAnswer {
+            outcome: done.outcome,
+            workspace: host.id,
+            user: base.user,
+            membership: base.id,
+            kind: done.row.membership.kind(),
+            membership_version: base.version,
+            notice,
+            discarded_fields: done.discarded.clone(),
+            revision: at.revision,
+        };
+        let row = AuditRecord {
+            workspace: Some(host.id),
+            subject: Some(base.user),
+            outcome: "done".to_owned(),
+            changes: changes(&done, at.roles),
+            ..self.audit.clone()
+        };
+        tx.records().audit(&row, &searched(&at.read.contacts, Some(base.user))).await?;
+        self.repeatable().keep(tx, StoredAnswer::AssignUser(answer.clone()), self.fixed.now).await?;
+        Ok(Saved {
+            answer: Some(answer),
+            outcome: done.outcome,
+            row: Some(done.row),
+            discarded: done.discarded,
+            replayed: false,
+        })
+    }
+}
+
+/// What a branch of the save did, before message, audit and answer.
+struct Done {
+    outcome: AssignOutcome,
+    notice: Option<NoticeKind>,
+    discarded: Vec<String>,
+    row: MemberRow,
+}
+
+fn version(hit: Option<Hit>) -> Option<Version> {
+    hit.map(|h| h.version)
+}
+
+/// Off by default; the host, the home or their relationship may ask for it, and so does a person who once said no.
+fn needs_acceptance(
+    host: &Workspace,
+    home: &Workspace,
+    relationship: Option<&WorkspaceRelationship>,
+    last_ended: Option<&EndedMembership>,
+) -> bool {
+    host.policy.acceptance_as_host
+        || home.policy.acceptance_as_home
+        || relationship.is_some_and(|r| r.host_terms.acceptance || r.home_terms.acceptance)
+        || last_ended.is_some_and(|ended| ended.reason.is_persons_choice())
+}
+
+/// The contact by which the person was found, as the host typed it.
+fn typed_contact(contacts: &Contacts, found: &Resolution) -> Option<String> {
+    let email = found.email.and(contacts.email.as_ref()).map(ToString::to_string);
+    email.or_else(|| found.phone.and(contacts.phone.as_ref()).map(ToString::to_string))
+}
+
+fn changes(done: &Done, roles: &[Role]) -> Vec<AuditChange> {
+    let base = done.row.membership.base();
+    let granted: Vec<&str> =
+        roles.iter().filter(|r| base.grants.roles.contains(&r.id)).map(|r| r.handle.as_str()).collect();
+    let change = |path: &str, after: String| AuditChange { path: path.to_owned(), before: None, after: Some(after) };
+    vec![
+        change("membership.kind", format!("{:?}", done.row.membership.kind()).to_uppercase()),
+        change("membership.roles", granted.join(",")),
+    ]
+}
+
+impl Domicile {
+    pub(super) async fn assign(&self, call: &Call, request: &AssignUser) -> Result<AssignReply, Refusal> {
+        let request_id = request.request.id.parse().ok();
+        let deed = Deed { call, action: AuditAction::AssignUser, workspace: &request.workspace, request_id };
+        let fixed = Fixed::new(self);
+        let audit = deed.row(self, "", fixed.now);
+        let command = Assign { domicile: self, call, request, request_id, audit, fixed };
+        let saved = match acting_user(call) {
+            Ok(_) => self.runner.run(&command, call.deadline).await,
+            Err(refusal) => Err(refusal),
+        };
+        match saved {
+            Ok(saved) => self.assign_reply(&deed, request, saved).await,
+            Err(refusal) => self.refuse(&deed, refusal).await,
+        }
+    }
+
+    async fn assign_reply(&self, deed: &Deed<'_>, request: &AssignUser, saved: Saved) -> Result<AssignReply, Refusal> {
+        let reply = AssignReply {
+            outcome: saved.outcome,
+            member: None,
+            notice: None,
+            discarded_fields: saved.discarded,
+            consistency_token: None,
+            replayed: saved.replayed,
+        };
+        if request.validate_only {
+            self.record_alone(deed, "rehearsed", Vec::new()).await?;
+            return Ok(reply);
+        }
+        let now = self.now();
+        let token = saved.answer.as_ref().map(|answer| {
+            let rows = TouchedRows {
+                workspace: answer.workspace,
+                revision: answer.revision,
+                membership: answer.membership,
+                membership_version: answer.membership_version,
+            };
+            rows.seal(&*self.ports.sealer)
+        });
+        Ok(AssignReply {
+            member: saved.row.map(|row| member_view(&self.policies, row, Viewer::Manager, now)),
+            notice: saved.answer.and_then(|answer| answer.notice),
+            consistency_token: token.transpose()?,
+            ..reply
+        })
+    }
+}

@@ -1,0 +1,91 @@
+//! Reads what callers typed. Every violation of a request is collected, each with the path of its field.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+
+use super::api::{GrantsInput, ProfileInput};
+use crate::error::Violation;
+use crate::model::language::LanguageTag;
+use crate::model::membership::Grants;
+use crate::model::name::{Name, Username};
+use crate::model::permission::PermissionName;
+use crate::model::role::Role;
+use crate::port::store::{StoreError, UnitOfWork};
+
+/// A new person's details, read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Profile {
+    pub(super) first_name: Name,
+    pub(super) last_name: Name,
+    pub(super) username: Username,
+    pub(super) preferred_language: LanguageTag,
+}
+
+/// Keeps the value, or notes the violation of its field.
+pub(super) fn field<T, E: Display>(
+    violations: &mut Vec<Violation>,
+    path: impl Into<String>,
+    read: Result<T, E>,
+) -> Option<T> {
+    read.map_err(|error| violations.push(Violation::new(path, error))).ok()
+}
+
+/// Reads the details that are needed to create a person; `prefix` is the path of the message that holds them.
+pub(super) fn profile(prefix: &str, input: &ProfileInput, violations: &mut Vec<Violation>) -> Option<Profile> {
+    let first_name = field(violations, format!("{prefix}.first_name"), Name::parse(&input.first_name));
+    let last_name = field(violations, format!("{prefix}.last_name"), Name::parse(&input.last_name));
+    let username = field(violations, format!("{prefix}.username"), Username::parse(&input.username));
+    let language =
+        field(violations, format!("{prefix}.preferred_language"), LanguageTag::parse(&input.preferred_language));
+    Some(Profile { first_name: first_name?, last_name: last_name?, username: username?, preferred_language: language? })
+}
+
+/// The paths of the details that were typed: reported when they are not used.
+pub(super) fn typed_profile_fields(prefix: &str, input: &ProfileInput) -> Vec<String> {
+    let typed = [
+        ("first_name", &input.first_name),
+        ("last_name", &input.last_name),
+        ("username", &input.username),
+        ("preferred_language", &input.preferred_language),
+    ];
+    typed.into_iter().filter(|(_, text)| !text.trim().is_empty()).map(|(name, _)| format!("{prefix}.{name}")).collect()
+}
+
+/// Reads roles, by id or handle, and permissions of the catalogue.
+pub(super) async fn grants(
+    tx: &mut dyn UnitOfWork,
+    roles: &[Role],
+    prefix: &str,
+    input: &GrantsInput,
+    violations: &mut Vec<Violation>,
+) -> Result<Grants, StoreError> {
+    let mut grants = Grants::default();
+    for (index, text) in input.roles.iter().enumerate() {
+        match roles.iter().find(|role| role.handle.as_str() == text || role.id.to_string() == *text) {
+            Some(role) => {
+                grants.roles.insert(role.id);
+            }
+            None => violations.push(Violation::new(format!("{prefix}.roles[{index}]"), unknown_role(text, roles))),
+        }
+    }
+    for (index, text) in input.permissions.iter().enumerate() {
+        let path = format!("{prefix}.permissions[{index}]");
+        let Some(name) = field(violations, path.clone(), PermissionName::parse(text)) else {
+            continue;
+        };
+        let entry = tx.roles().permission(&name).await?;
+        if entry.is_some_and(|permission| permission.retired_at.is_none()) {
+            grants.permissions.insert(name);
+        } else {
+            violations
+                .push(Violation::new(path, format!("no service offers the permission `{name}`; check the spelling")));
+        }
+    }
+    Ok(grants)
+}
+
+fn unknown_role(text: &str, roles: &[Role]) -> String {
+    let known: BTreeSet<&str> = roles.iter().map(|role| role.handle.as_str()).collect();
+    let known = known.into_iter().take(12).collect::<Vec<_>>().join(", ");
+    format!("`{}` is no role of this workspace; it has {known}", crate::model::text::quotable(text))
+}

@@ -1,0 +1,134 @@
+//! Search for a person by email or phone (seed steps 2 to 4; M1 to M14).
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::api::{Call, LookupReply, LookupUser};
+use super::authority::{Right, authorise};
+use super::record::Deed;
+use super::resolve::{Candidate, Contacts, Resolution, resolve};
+use super::run_tx::{Command, Finish};
+use super::service::{Domicile, acting_user, workspace_ref};
+use super::token::MatchHandle;
+use super::view::masked_match;
+use crate::error::{Refusal, Violation};
+use crate::model::audit::{AuditAction, AuditRecord, PersonalValue};
+use crate::model::contact::ContactKey;
+use crate::model::id::{UserId, WorkspaceId};
+use crate::model::relationship::Disclosure;
+use crate::model::time::Timestamp;
+use crate::port::store::UnitOfWork;
+
+/// How long a match handle serves.
+const HANDLE_SERVES: Duration = Duration::from_mins(10);
+
+struct Lookup<'a> {
+    domicile: &'a Domicile,
+    call: &'a Call,
+    request: &'a LookupUser,
+    row: AuditRecord,
+    now: Timestamp,
+}
+
+#[async_trait]
+impl Command for Lookup<'_> {
+    type Output = (WorkspaceId, Resolution);
+
+    async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Self::Output>, Refusal> {
+        let workspace = tx.workspaces().find(&workspace_ref(&self.request.workspace)).await?;
+        let id = workspace.as_ref().map(|w| w.id);
+        let host = authorise(tx, &self.domicile.policies, self.call, id, &[Right::Create], self.now).await?.workspace;
+
+        let contacts = self.contacts(host.default_region)?;
+        let resolution = resolve(tx, host.id, &contacts, self.now).await?;
+
+        let subject = resolution.candidate.as_ref().map(|c| c.user.id);
+        let row = AuditRecord {
+            workspace: Some(host.id),
+            subject,
+            outcome: resolution.outcome.as_str().to_owned(),
+            ..self.row.clone()
+        };
+        tx.records().audit(&row, &searched(&contacts, subject)).await?;
+        Ok(Finish::Commit((host.id, resolution)))
+    }
+}
+
+impl Lookup<'_> {
+    fn contacts(&self, region: crate::model::phone::Region) -> Result<Contacts, Refusal> {
+        let mut violations = Vec::new();
+        if self.request.email.trim().is_empty() && self.request.phone.trim().is_empty() {
+            violations.push(Violation::new("email", "give an email address, a phone number or both"));
+        }
+        let contacts = Contacts::read(
+            &*self.domicile.ports.phones,
+            region,
+            ("email", &self.request.email),
+            ("phone", &self.request.phone),
+            &mut violations,
+        );
+        if violations.is_empty() { Ok(contacts) } else { Err(Refusal::invalid(violations)) }
+    }
+}
+
+/// What was searched for, as personal values of whom it found.
+pub(super) fn searched(contacts: &Contacts, user: Option<UserId>) -> Vec<PersonalValue> {
+    let value = |path: &str, key: ContactKey| PersonalValue { user, path: path.to_owned(), value: key.key };
+    let email = contacts.email.as_ref().map(|e| value("email", e.into()));
+    email.into_iter().chain(contacts.phone.as_ref().map(|p| value("phone", p.into()))).collect()
+}
+
+impl Domicile {
+    pub(super) async fn lookup(&self, call: &Call, request: &LookupUser) -> Result<LookupReply, Refusal> {
+        let deed = Deed { call, action: AuditAction::LookupUser, workspace: &request.workspace, request_id: None };
+        let now = self.now();
+        let row = deed.row(self, "", now);
+        let command = Lookup { domicile: self, call, request, row, now };
+        match self.runner.run(&command, call.deadline).await {
+            Ok((host, resolution)) => self.lookup_reply(call, host, &resolution, now),
+            Err(refusal) => self.refuse(&deed, refusal).await,
+        }
+    }
+
+    fn lookup_reply(
+        &self,
+        call: &Call,
+        host: WorkspaceId,
+        found: &Resolution,
+        now: Timestamp,
+    ) -> Result<LookupReply, Refusal> {
+        let expires_at = now.after(HANDLE_SERVES);
+        let shown = found.candidate.as_ref().filter(|_| found.outcome.shows_match());
+        let handle = MatchHandle {
+            workspace: host,
+            actor: acting_user(call)?,
+            found: shown.map_or(UserId::nil(), |c| c.user.id),
+            email_version: shown.and(found.email).map(|hit| hit.version),
+            phone_version: shown.and(found.phone).map(|hit| hit.version),
+            expires_at,
+        };
+        let member = shown.and_then(|_| found.member_state(now));
+        Ok(LookupReply {
+            outcome: found.outcome,
+            matched_by: if shown.is_some() { found.matched_by() } else { Vec::new() },
+            display: shown.and_then(|c| self.display(host, c)),
+            member_kind: member.map(|(kind, _)| kind),
+            member_state: member.map(|(_, state)| state),
+            match_handle: handle.seal(&*self.ports.sealer)?,
+            match_handle_expires_at: expires_at,
+        })
+    }
+
+    /// A person of this home by name; others as their home discloses.
+    fn display(&self, host: WorkspaceId, candidate: &Candidate) -> Option<String> {
+        let person = candidate.user.person.as_ref()?;
+        let disclosure = if candidate.user.home == host {
+            Disclosure::Full
+        } else {
+            // A search tells a name only where the home itself discloses it; a relationship widens what members show.
+            self.policies.directory.disclosure(&candidate.home)
+        };
+        Some(masked_match(person, disclosure))
+    }
+}

@@ -1,0 +1,318 @@
+//! Reads: users, workspaces, memberships, roles and notices, each as its viewer may see it.
+
+use super::api::{Call, Consistency, MemberView, NoticeView, Page, PageRequest, UserView};
+use super::authority::{Right, holds};
+use super::record::Deed;
+use super::service::{Domicile, acting_user, workspace_ref};
+use super::token::{PageToken, TouchedRows};
+use super::view::{Viewer, member_view};
+use crate::error::{Reason, Refusal, Violation};
+use crate::model::audit::AuditAction;
+use crate::model::facts::AccessFacts;
+use crate::model::id::{Id, NoticeId, RoleId, UserId, WorkspaceId};
+use crate::model::membership::{ExternalState, Membership};
+use crate::model::role::Role;
+use crate::model::user::UserState;
+use crate::model::workspace::{Workspace, WorkspaceState};
+use crate::port::directory::NoticeRow;
+use uuid::Uuid;
+
+/// Where a read takes place, and what the acting person is there.
+struct Seen {
+    facts: AccessFacts,
+    user: UserId,
+    is_manager: bool,
+    is_member: bool,
+}
+
+impl Domicile {
+    /// Reads what the acting person is in the workspace. Whoever is nothing there learns nothing, whether or not it exists.
+    async fn seen(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Seen, Refusal> {
+        let user = acting_user(call)?;
+        let token = TouchedRows::of(&*self.ports.sealer, fresh)?;
+        let found = self.ports.directory.workspace(&workspace_ref(workspace)).await?;
+        let id = found.map_or(WorkspaceId::nil(), |w| w.id);
+        let facts = self.ports.directory.access_facts(id, user).await?;
+        let facts = facts.ok_or_else(|| Refusal::new(Reason::PermissionDenied))?;
+        if token.is_some_and(|t| t.workspace == facts.workspace.id && facts.workspace.revision < t.revision) {
+            return Err(Refusal::new(Reason::StoreUnavailable));
+        }
+        let now = self.now();
+        let is_manager = holds(&self.policies, &facts, Right::Update, now);
+        let is_member = is_usable_member(&facts, now);
+        Ok(Seen { facts, user, is_manager, is_member })
+    }
+
+    async fn audited<T>(
+        &self,
+        call: &Call,
+        action: AuditAction,
+        workspace: &str,
+        read: Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        match read {
+            Ok(value) => Ok(value),
+            Err(refusal) => self.refuse(&Deed { call, action, workspace, request_id: None }, refusal).await,
+        }
+    }
+
+    pub(super) async fn read_user(
+        &self,
+        call: &Call,
+        workspace: &str,
+        user: &str,
+        fresh: &Consistency,
+    ) -> Result<UserView, Refusal> {
+        let read = self.user_view(call, workspace, user, fresh).await;
+        self.audited(call, AuditAction::GetUser, workspace, read).await
+    }
+
+    async fn user_view(
+        &self,
+        call: &Call,
+        workspace: &str,
+        user: &str,
+        fresh: &Consistency,
+    ) -> Result<UserView, Refusal> {
+        let (seen, row) = self.member_row(call, workspace, user, fresh).await?;
+        let themself = row.user.id == seen.user;
+        if themself || row.user.home == seen.facts.workspace.id {
+            return Ok(UserView::Whole(row.user));
+        }
+        Ok(UserView::Member(member_view(&self.policies, row, Viewer::Manager, self.now())))
+    }
+
+    pub(super) async fn read_membership(
+        &self,
+        call: &Call,
+        workspace: &str,
+        user: &str,
+        fresh: &Consistency,
+    ) -> Result<MemberView, Refusal> {
+        let read = self.member_row(call, workspace, user, fresh).await.map(|(seen, row)| {
+            let viewer = if seen.is_manager { Viewer::Manager } else { Viewer::Themself };
+            member_view(&self.policies, row, viewer, self.now())
+        });
+        self.audited(call, AuditAction::GetMembership, workspace, read).await
+    }
+
+    /// One member, for a manager or for the person.
+    async fn member_row(
+        &self,
+        call: &Call,
+        workspace: &str,
+        user: &str,
+        fresh: &Consistency,
+    ) -> Result<(Seen, crate::port::directory::MemberRow), Refusal> {
+        let seen = self.seen(call, workspace, fresh).await?;
+        let id = user.parse::<UserId>();
+        let themself = id.as_ref().is_ok_and(|id| *id == seen.user);
+        if !seen.is_manager && !themself {
+            return Err(Refusal::new(Reason::PermissionDenied));
+        }
+        let id = id.map_err(|error| Refusal::invalid(vec![Violation::new("name", error)]))?;
+        let row = self.ports.directory.member(seen.facts.workspace.id, id).await?;
+        row.map(|row| (seen, row)).ok_or_else(|| Refusal::new(Reason::NotFound))
+    }
+
+    pub(super) async fn read_workspace(
+        &self,
+        call: &Call,
+        workspace: &str,
+        fresh: &Consistency,
+    ) -> Result<Workspace, Refusal> {
+        let read = self.workspace_for(call, workspace, fresh).await;
+        self.audited(call, AuditAction::GetWorkspace, workspace, read).await
+    }
+
+    async fn workspace_for(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Workspace, Refusal> {
+        if call.actor.service.operator {
+            TouchedRows::of(&*self.ports.sealer, fresh)?;
+            let found = self.ports.directory.workspace(&workspace_ref(workspace)).await?;
+            return found.ok_or_else(|| Refusal::new(Reason::NotFound));
+        }
+        let seen = self.seen(call, workspace, fresh).await?;
+        if seen.is_member { Ok(seen.facts.workspace) } else { Err(Refusal::new(Reason::PermissionDenied)) }
+    }
+
+    pub(super) async fn read_members(
+        &self,
+        call: &Call,
+        workspace: &str,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<MemberView>, Refusal> {
+        let read = self.members_page(call, workspace, page, fresh).await;
+        self.audited(call, AuditAction::ListMemberships, workspace, read).await
+    }
+
+    async fn members_page(
+        &self,
+        call: &Call,
+        workspace: &str,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<MemberView>, Refusal> {
+        let seen = self.manager(call, workspace, fresh).await?;
+        let id = seen.facts.workspace.id;
+        let token = PageToken { method: "list_memberships", workspace: id, call };
+        let size = page_size(page)?;
+        let after = token.open(&*self.ports.sealer, &page.token, UserId::nil())?;
+        let rows = self.ports.directory.members(id, after, size + 1).await?;
+        let now = self.now();
+        let (rows, last) = cut(rows, size, |row| row.user.id);
+        Ok(Page {
+            items: rows.into_iter().map(|row| member_view(&self.policies, row, Viewer::Manager, now)).collect(),
+            next_token: self.next(&token, last)?,
+        })
+    }
+
+    pub(super) async fn read_roles(
+        &self,
+        call: &Call,
+        workspace: &str,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<Role>, Refusal> {
+        let read = self.roles_page(call, workspace, page, fresh).await;
+        self.audited(call, AuditAction::ListRoles, workspace, read).await
+    }
+
+    async fn roles_page(
+        &self,
+        call: &Call,
+        workspace: &str,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<Role>, Refusal> {
+        let seen = self.seen(call, workspace, fresh).await?;
+        if !seen.is_member {
+            return Err(Refusal::new(Reason::PermissionDenied));
+        }
+        let id = seen.facts.workspace.id;
+        let token = PageToken { method: "list_roles", workspace: id, call };
+        let size = page_size(page)?;
+        let after = token.open(&*self.ports.sealer, &page.token, RoleId::nil())?;
+        let mut roles = self.ports.directory.roles(id).await?;
+        // A workspace has few roles; the page is cut from the whole set, which the store orders by handle.
+        if let Some(place) = roles.iter().position(|role| role.id == after) {
+            roles.drain(..=place);
+        }
+        let (items, last) = cut(roles, size, |role| role.id);
+        Ok(Page { items, next_token: self.next(&token, last)? })
+    }
+
+    pub(super) async fn read_notice(
+        &self,
+        call: &Call,
+        workspace: &str,
+        notice: &str,
+        fresh: &Consistency,
+    ) -> Result<NoticeView, Refusal> {
+        let read = self.notice_for(call, workspace, notice, fresh).await;
+        self.audited(call, AuditAction::GetNotification, workspace, read).await
+    }
+
+    async fn notice_for(
+        &self,
+        call: &Call,
+        workspace: &str,
+        notice: &str,
+        fresh: &Consistency,
+    ) -> Result<NoticeView, Refusal> {
+        let seen = self.seen(call, workspace, fresh).await?;
+        let id = notice.parse::<NoticeId>();
+        let row = self.ports.directory.notice(id.clone().unwrap_or(NoticeId::nil())).await?;
+        let here = seen.facts.workspace.id;
+        let row = row.filter(|row| row.notice.workspace == here || row.notice.home == here);
+        let own = row.as_ref().is_some_and(|row| row.notice.user == seen.user) && seen.is_member;
+        if !seen.is_manager && !own {
+            return Err(Refusal::new(Reason::PermissionDenied));
+        }
+        id.map_err(|error| Refusal::invalid(vec![Violation::new("name", error)]))?;
+        row.map(|row| notice_view(row, &seen)).ok_or_else(|| Refusal::new(Reason::NotFound))
+    }
+
+    pub(super) async fn read_notices(
+        &self,
+        call: &Call,
+        workspace: &str,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<NoticeView>, Refusal> {
+        let read = self.notices_page(call, workspace, page, fresh).await;
+        self.audited(call, AuditAction::ListNotifications, workspace, read).await
+    }
+
+    async fn notices_page(
+        &self,
+        call: &Call,
+        workspace: &str,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<NoticeView>, Refusal> {
+        let seen = self.manager(call, workspace, fresh).await?;
+        let id = seen.facts.workspace.id;
+        let token = PageToken { method: "list_notifications", workspace: id, call };
+        let size = page_size(page)?;
+        let before = token.open(&*self.ports.sealer, &page.token, NoticeId::from_uuid(Uuid::max()))?;
+        let rows = self.ports.directory.notices(id, before, size + 1).await?;
+        let (rows, last) = cut(rows, size, |row| row.notice.id);
+        Ok(Page {
+            items: rows.into_iter().map(|row| notice_view(row, &seen)).collect(),
+            next_token: self.next(&token, last)?,
+        })
+    }
+
+    async fn manager(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Seen, Refusal> {
+        let seen = self.seen(call, workspace, fresh).await?;
+        if seen.is_manager { Ok(seen) } else { Err(Refusal::new(Reason::PermissionDenied)) }
+    }
+
+    fn next<K>(&self, token: &PageToken<'_>, last: Option<Id<K>>) -> Result<String, Refusal> {
+        last.map_or_else(|| Ok(String::new()), |last| token.seal(&*self.ports.sealer, last))
+    }
+}
+
+/// A member whose account and membership are in use; a person who has not accepted yet is none.
+fn is_usable_member(facts: &AccessFacts, now: crate::model::time::Timestamp) -> bool {
+    let account =
+        facts.account.as_ref().is_some_and(|a| a.state == UserState::Active && a.home_state == WorkspaceState::Active);
+    let member = match &facts.membership {
+        Some(Membership::Internal(_)) => true,
+        Some(Membership::External(e)) => e.state == ExternalState::Active && e.is_over(now).is_none(),
+        None => false,
+    };
+    account && member && facts.workspace.state == WorkspaceState::Active
+}
+
+/// The home and the person see the text; the home sees the attempts; a host sees state and time (T6).
+fn notice_view(row: NoticeRow, seen: &Seen) -> NoticeView {
+    let from_home = seen.is_manager && row.notice.home == seen.facts.workspace.id;
+    let own = row.notice.user == seen.user;
+    NoticeView {
+        message: row.message.filter(|_| from_home || own),
+        attempts: from_home.then_some(row.attempts),
+        notice: row.notice,
+    }
+}
+
+/// 0 is 50; at most 1000.
+fn page_size(page: &PageRequest) -> Result<u32, Refusal> {
+    match u32::try_from(page.size) {
+        Ok(0) => Ok(50),
+        Ok(size) => Ok(size.min(1000)),
+        Err(_) => {
+            Err(Refusal::invalid(vec![Violation::new("page_size", "give 0 for the default, or a number up to 1000")]))
+        }
+    }
+}
+
+/// Cuts a list that was read one row too far, and tells the last row's id if more follow.
+fn cut<T, K>(mut rows: Vec<T>, size: u32, id: impl Fn(&T) -> Id<K>) -> (Vec<T>, Option<Id<K>>) {
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let more = rows.len() > size;
+    rows.truncate(size);
+    let last = if more { rows.last().map(id) } else { None };
+    (rows, last)
+}

@@ -1,0 +1,83 @@
+//! The audit row of a refusal or a rehearsal, in a unit of its own.
+
+use async_trait::async_trait;
+
+use super::run_tx::{Command, Finish};
+use super::service::{Domicile, workspace_ref};
+use crate::error::Refusal;
+use crate::model::audit::{AuditAction, AuditRecord, PersonalValue};
+use crate::model::id::RequestId;
+use crate::model::time::Timestamp;
+use crate::port::store::UnitOfWork;
+use crate::usecase::Call;
+
+/// What is being recorded.
+pub(super) struct Deed<'a> {
+    pub(super) call: &'a Call,
+    pub(super) action: AuditAction,
+    /// As the caller wrote it.
+    pub(super) workspace: &'a str,
+    pub(super) request_id: Option<RequestId>,
+}
+
+impl Deed<'_> {
+    /// The row, for the view of `workspace`.
+    pub(super) fn row(&self, domicile: &Domicile, outcome: &str, now: Timestamp) -> AuditRecord {
+        AuditRecord {
+            id: domicile.new_id(),
+            workspace: None,
+            workspace_text: self.workspace.chars().take(64).collect(),
+            service: self.call.actor.service.name.clone(),
+            actor: self.call.actor.user,
+            action: self.action,
+            outcome: outcome.to_owned(),
+            subject: None,
+            request_id: self.request_id,
+            correlation_id: self.call.correlation_id.clone(),
+            surface: self.call.surface.to_owned(),
+            changes: Vec::new(),
+            at: now,
+        }
+    }
+}
+
+/// Writes one row, whether or not the workspace exists, with the same statements.
+struct RecordAlone<'a> {
+    row: AuditRecord,
+    workspace: &'a str,
+    personal: Vec<PersonalValue>,
+}
+
+#[async_trait]
+impl Command for RecordAlone<'_> {
+    type Output = ();
+
+    async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<()>, Refusal> {
+        let workspace = tx.workspaces().find(&workspace_ref(self.workspace)).await?;
+        let row = AuditRecord { workspace: workspace.map(|w| w.id), ..self.row.clone() };
+        tx.records().audit(&row, &self.personal).await?;
+        Ok(Finish::Commit(()))
+    }
+}
+
+impl Domicile {
+    /// Records what did not change anything. An answer that cannot be recorded is not given.
+    pub(super) async fn record_alone(
+        &self,
+        deed: &Deed<'_>,
+        outcome: &str,
+        personal: Vec<PersonalValue>,
+    ) -> Result<(), Refusal> {
+        let row = deed.row(self, outcome, self.now());
+        let command = RecordAlone { row, workspace: deed.workspace, personal };
+        self.runner.run(&command, deed.call.deadline).await
+    }
+
+    /// Records a refusal and hands it on. Errors of the store are logged with their cause instead: nothing was decided.
+    pub(super) async fn refuse<T>(&self, deed: &Deed<'_>, refusal: Refusal) -> Result<T, Refusal> {
+        if refusal.cause.is_none() {
+            self.record_alone(deed, refusal.reason.as_str(), Vec::new()).await?;
+        }
+        Err(refusal)
+    }
+}

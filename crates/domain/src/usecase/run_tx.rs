@@ -1,0 +1,135 @@
+//! The one place that begins, commits, rolls back and reruns units of work.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::error::Refusal;
+use crate::model::time::Timestamp;
+use crate::port::runtime::{Clock, Ids};
+use crate::port::store::{Store, StoreError, UnitOfWork};
+
+/// How a command wants its unit to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finish<T> {
+    /// Make it durable.
+    Commit(T),
+    /// Take it back; the value was only read or rehearsed.
+    Discard(T),
+}
+
+/// Work in one unit. It can be run again, so its ids and instants are fixed before the first attempt; it cannot commit.
+/// It awaits nothing but the unit.
+#[async_trait]
+pub trait Command: Send + Sync {
+    /// What it answers.
+    type Output: Send;
+
+    /// Whether a lost race of this kind is answered by running again. [`StoreError::Contention`] always is.
+    fn reruns_on(&self, error: &StoreError) -> bool {
+        let _ = error;
+        false
+    }
+
+    /// What the caller hears of an error of the store that is not answered by running again.
+    fn refusal(&self, error: StoreError) -> Refusal {
+        error.into()
+    }
+
+    /// Does the work.
+    ///
+    /// # Errors
+    /// A refusal; the unit is rolled back.
+    async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Self::Output>, Refusal>;
+}
+
+/// Runs commands on a store.
+#[derive(Clone)]
+pub struct TxRunner {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    reruns: Arc<AtomicU64>,
+}
+
+/// The pauses between attempts: at random between zero and this, doubled each time up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+impl TxRunner {
+    /// A runner on a store.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
+        Self { store, clock, ids, reruns: Arc::new(AtomicU64::new(0)) }
+    }
+
+    /// How often a command was run again since the start.
+    pub fn reruns(&self) -> u64 {
+        self.reruns.load(Ordering::Relaxed)
+    }
+
+    /// Runs a command in a unit of its own until it succeeds, is refused, or nobody waits any more.
+    ///
+    /// # Errors
+    /// What the command refuses, or the store's last error.
+    pub async fn run<C: Command>(&self, command: &C, deadline: Timestamp) -> Result<C::Output, Refusal> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let lost = match self.attempt(command, deadline).await? {
+                Attempted::Done(output) => return Ok(output),
+                Attempted::Lost(error) => error,
+            };
+            let wait = pause.mul_f64(self.chance());
+            if self.clock.now().after(wait) >= deadline {
+                return Err(command.refusal(lost));
+            }
+            self.reruns.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(race = %lost, "a unit of work lost a race and is run again");
+            self.clock.sleep(wait).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn attempt<C: Command>(&self, command: &C, deadline: Timestamp) -> Result<Attempted<C::Output>, Refusal> {
+        let patience = deadline.since(self.clock.now());
+        let mut tx = self.store.begin(patience).await.map_err(|e| command.refusal(e))?;
+        match command.run(&mut *tx).await {
+            Ok(Finish::Commit(output)) => match tx.commit().await {
+                Ok(()) => Ok(Attempted::Done(output)),
+                Err(error) => lost_or_refused(command, error),
+            },
+            Ok(Finish::Discard(output)) => {
+                tx.rollback().await.map_err(|e| command.refusal(e))?;
+                Ok(Attempted::Done(output))
+            }
+            Err(refusal) => {
+                if let Err(error) = tx.rollback().await {
+                    tracing::warn!(error = %error, "a unit of work could not be rolled back by itself; the store drops it");
+                }
+                match refusal.cause.clone() {
+                    Some(error) => lost_or_refused(command, error),
+                    None => Err(refusal),
+                }
+            }
+        }
+    }
+
+    /// Between 0 and 1.
+    fn chance(&self) -> f64 {
+        f64::from(u32::try_from(self.ids.chance() >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
+    }
+}
+
+enum Attempted<T> {
+    Done(T),
+    Lost(StoreError),
+}
+
+fn lost_or_refused<C: Command>(command: &C, error: StoreError) -> Result<Attempted<C::Output>, Refusal> {
+    if error == StoreError::Contention || command.reruns_on(&error) {
+        Ok(Attempted::Lost(error))
+    } else {
+        Err(command.refusal(error))
+    }
+}

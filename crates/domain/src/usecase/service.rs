@@ -1,0 +1,172 @@
+//! The shipped implementation of the inbound port.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::run_tx::TxRunner;
+use crate::error::{Reason, Refusal};
+use crate::model::id::{Id, UserId, WorkspaceId};
+use crate::model::name::Handle;
+use crate::model::role::Role;
+use crate::model::time::Timestamp;
+use crate::model::workspace::Workspace;
+use crate::policy::Policies;
+use crate::port::contact::{LanguageMatcher, PhoneParser};
+use crate::port::directory::Directory;
+use crate::port::runtime::{Clock, Ids};
+use crate::port::sealer::Sealer;
+use crate::port::store::{Store, WorkspaceRef};
+use crate::usecase::api::{
+    AccessAnswer, AssignReply, AssignUser, Call, CheckAccess, Consistency, CreateWorkspace, CreateWorkspaceReply,
+    DomicileApi, LookupReply, LookupUser, MemberView, NoticeView, Page, PageRequest, UserView,
+};
+
+/// What the use cases need from outside.
+#[derive(Clone)]
+pub struct Ports {
+    /// The write side of the store.
+    pub store: Arc<dyn Store>,
+    /// The read side of the same store.
+    pub directory: Arc<dyn Directory>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Identifiers and chance.
+    pub ids: Arc<dyn Ids>,
+    /// Tokens.
+    pub sealer: Arc<dyn Sealer>,
+    /// Phone numbers.
+    pub phones: Arc<dyn PhoneParser>,
+    /// Languages.
+    pub languages: Arc<dyn LanguageMatcher>,
+}
+
+/// The product: every use case over one set of ports and policies.
+#[derive(Clone)]
+pub struct Domicile {
+    pub(super) ports: Ports,
+    pub(super) policies: Policies,
+    pub(super) runner: TxRunner,
+}
+
+impl Domicile {
+    /// The product with the shipped policies.
+    pub fn new(ports: Ports) -> Self {
+        Self::with_policies(ports, Policies::default())
+    }
+
+    /// The product with policies of the embedding program.
+    pub fn with_policies(ports: Ports, policies: Policies) -> Self {
+        let runner = TxRunner::new(ports.store.clone(), ports.clock.clone(), ports.ids.clone());
+        Self { ports, policies, runner }
+    }
+
+    /// How often a unit of work was run again after a lost race, since the start.
+    pub fn reruns(&self) -> u64 {
+        self.runner.reruns()
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+
+    pub(super) fn new_id<K>(&self) -> Id<K> {
+        Id::from_uuid(self.ports.ids.uuid())
+    }
+}
+
+/// A workspace as a caller names it. What cannot be one names nothing, at the same cost.
+pub(super) fn workspace_ref(text: &str) -> WorkspaceRef {
+    if let Ok(id) = text.parse() {
+        return WorkspaceRef::Id(id);
+    }
+    Handle::parse(text).map_or(WorkspaceRef::Id(WorkspaceId::nil()), WorkspaceRef::Handle)
+}
+
+/// The acting person of a call that needs one.
+pub(super) fn acting_user(call: &Call) -> Result<UserId, Refusal> {
+    call.actor.user.ok_or_else(|| Refusal::new(Reason::ActingUserRequired))
+}
+
+#[async_trait]
+impl DomicileApi for Domicile {
+    async fn lookup_user(&self, call: &Call, request: &LookupUser) -> Result<LookupReply, Refusal> {
+        self.lookup(call, request).await
+    }
+
+    async fn assign_user(&self, call: &Call, request: &AssignUser) -> Result<AssignReply, Refusal> {
+        self.assign(call, request).await
+    }
+
+    async fn create_workspace(&self, call: &Call, request: &CreateWorkspace) -> Result<CreateWorkspaceReply, Refusal> {
+        self.create(call, request).await
+    }
+
+    async fn check_access(&self, call: &Call, request: &CheckAccess) -> Result<AccessAnswer, Refusal> {
+        self.check(call, request).await
+    }
+
+    async fn get_user(
+        &self,
+        call: &Call,
+        workspace: &str,
+        user: &str,
+        fresh: &Consistency,
+    ) -> Result<UserView, Refusal> {
+        self.read_user(call, workspace, user, fresh).await
+    }
+
+    async fn get_workspace(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Workspace, Refusal> {
+        self.read_workspace(call, workspace, fresh).await
+    }
+
+    async fn get_membership(
+        &self,
+        call: &Call,
+        workspace: &str,
+        user: &str,
+        fresh: &Consistency,
+    ) -> Result<MemberView, Refusal> {
+        self.read_membership(call, workspace, user, fresh).await
+    }
+
+    async fn list_memberships(
+        &self,
+        call: &Call,
+        workspace: &str,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<MemberView>, Refusal> {
+        self.read_members(call, workspace, page, fresh).await
+    }
+
+    async fn list_roles(
+        &self,
+        call: &Call,
+        workspace: &str,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<Role>, Refusal> {
+        self.read_roles(call, workspace, page, fresh).await
+    }
+
+    async fn get_notification(
+        &self,
+        call: &Call,
+        workspace: &str,
+        notice: &str,
+        fresh: &Consistency,
+    ) -> Result<NoticeView, Refusal> {
+        self.read_notice(call, workspace, notice, fresh).await
+    }
+
+    async fn list_notifications(
+        &self,
+        call: &Call,
+        workspace: &str,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<NoticeView>, Refusal> {
+        self.read_notices(call, workspace, page, fresh).await
+    }
+}

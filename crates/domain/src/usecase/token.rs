@@ -1,0 +1,145 @@
+//! What stands inside sealed tokens: match handles, consistency tokens, page tokens.
+
+use std::str::FromStr;
+
+use super::api::{Call, Consistency};
+use crate::error::{Reason, Refusal};
+use crate::model::id::{Id, MembershipId, UserId, WorkspaceId};
+use crate::model::time::{Revision, Timestamp, Version};
+use crate::port::sealer::{SealPurpose, Sealer};
+
+/// A token's fields, joined by `|`. No field has that character: ids, numbers, constants and contact keys' versions.
+fn split<const N: usize>(text: &str) -> Option<[&str; N]> {
+    let fields: Vec<&str> = text.split('|').collect();
+    fields.try_into().ok()
+}
+
+fn parsed<T: FromStr>(text: &str) -> Option<T> {
+    text.parse().ok()
+}
+
+fn seal(sealer: &dyn Sealer, purpose: SealPurpose, content: &str) -> Result<String, Refusal> {
+    sealer.seal(purpose, content.as_bytes()).map_err(|error| {
+        tracing::error!(error = %error, "a token could not be sealed");
+        Refusal::new(Reason::Internal)
+    })
+}
+
+fn open(sealer: &dyn Sealer, purpose: SealPurpose, token: &str) -> Option<String> {
+    let content = sealer.open(purpose, token).ok()?;
+    String::from_utf8(content).ok()
+}
+
+/// Ties a save to a lookup: for ten minutes, this workspace, this person, these versions of the contacts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct MatchHandle {
+    pub(super) workspace: WorkspaceId,
+    pub(super) actor: UserId,
+    /// Who was found; nil for a miss.
+    pub(super) found: UserId,
+    pub(super) email_version: Option<Version>,
+    pub(super) phone_version: Option<Version>,
+    pub(super) expires_at: Timestamp,
+}
+
+/// Versions begin at 1, so 0 stands for none.
+fn version_text(version: Option<Version>) -> String {
+    version.map_or(0, Version::as_i64).to_string()
+}
+
+fn version_of(text: &str) -> Result<Option<Version>, std::num::ParseIntError> {
+    text.parse().map(|version| (version != 0).then_some(Version::from_stored(version)))
+}
+
+impl MatchHandle {
+    pub(super) fn seal(&self, sealer: &dyn Sealer) -> Result<String, Refusal> {
+        let content = format!(
+            "{}|{}|{}|{}|{}|{}",
+            self.workspace,
+            self.actor,
+            self.found,
+            version_text(self.email_version),
+            version_text(self.phone_version),
+            self.expires_at.as_micros()
+        );
+        seal(sealer, SealPurpose::MatchHandle, &content)
+    }
+
+    /// Opens a handle; `None` if it was not made here.
+    pub(super) fn open(sealer: &dyn Sealer, token: &str) -> Option<Self> {
+        let content = open(sealer, SealPurpose::MatchHandle, token)?;
+        let [workspace, actor, found, email, phone, expires] = split(&content)?;
+        Some(Self {
+            workspace: parsed(workspace)?,
+            actor: parsed(actor)?,
+            found: parsed(found)?,
+            email_version: version_of(email).ok()?,
+            phone_version: version_of(phone).ok()?,
+            expires_at: Timestamp::from_micros(parsed(expires)?),
+        })
+    }
+}
+
+/// What a write touched: the versions a later read must at least see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TouchedRows {
+    pub(super) workspace: WorkspaceId,
+    pub(super) revision: Revision,
+    pub(super) membership: MembershipId,
+    pub(super) membership_version: Version,
+}
+
+impl TouchedRows {
+    pub(super) fn seal(&self, sealer: &dyn Sealer) -> Result<String, Refusal> {
+        let content = format!("{}|{}|{}|{}", self.workspace, self.revision, self.membership, self.membership_version);
+        seal(sealer, SealPurpose::ConsistencyToken, &content)
+    }
+
+    /// Opens the token of a read, if it carries one.
+    pub(super) fn of(sealer: &dyn Sealer, consistency: &Consistency) -> Result<Option<Self>, Refusal> {
+        let Consistency::AtLeastAsFresh(token) = consistency else {
+            return Ok(None);
+        };
+        let rows = open(sealer, SealPurpose::ConsistencyToken, token).and_then(|content| {
+            let [workspace, revision, membership, version] = split(&content)?;
+            Some(Self {
+                workspace: parsed(workspace)?,
+                revision: Revision::from_stored(parsed(revision)?),
+                membership: parsed(membership)?,
+                membership_version: Version::from_stored(parsed(version)?),
+            })
+        });
+        rows.map(Some).ok_or_else(|| Refusal::new(Reason::InvalidConsistencyToken))
+    }
+}
+
+/// The place in a list, for one caller, method and workspace.
+pub(super) struct PageToken<'a> {
+    pub(super) method: &'static str,
+    pub(super) workspace: WorkspaceId,
+    pub(super) call: &'a Call,
+}
+
+impl PageToken<'_> {
+    fn owner(&self) -> String {
+        let user = self.call.actor.user.unwrap_or(UserId::nil());
+        format!("{}|{}|{}|{}", self.method, self.workspace, user, self.call.actor.service.name.replace('|', "/"))
+    }
+
+    pub(super) fn seal<K>(&self, sealer: &dyn Sealer, last: Id<K>) -> Result<String, Refusal> {
+        seal(sealer, SealPurpose::PageToken, &format!("{}|{last}", self.owner()))
+    }
+
+    /// The id after which the page begins; `first` for the first page.
+    pub(super) fn open<K>(&self, sealer: &dyn Sealer, token: &str, first: Id<K>) -> Result<Id<K>, Refusal> {
+        if token.is_empty() {
+            return Ok(first);
+        }
+        open(sealer, SealPurpose::PageToken, token)
+            .and_then(|content| {
+                let (owner, last) = content.rsplit_once('|')?;
+                if owner == self.owner() { parsed(last) } else { None }
+            })
+            .ok_or_else(|| Refusal::new(Reason::InvalidPageToken))
+    }
+}
