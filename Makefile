@@ -1,0 +1,33 @@
+# The one entry point. `make help` lists the targets.
+.DEFAULT_GOAL := help
+CARGO := cargo
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: tools
+tools:
+	@command -v $(CARGO) >/dev/null 2>&1 || { echo "Rust is missing: install it with rustup, then run this again." >&2; exit 1; }
+	@command -v cc >/dev/null 2>&1 || { echo "A C compiler is missing: install gcc or clang so that 'cc' is found, then run this again." >&2; exit 1; }
+
+.PHONY: test
+test: tools ## Run all tests; nothing has to be prepared
+	$(CARGO) test --workspace --all-features --locked
+
+.PHONY: lint
+lint: tools ## Check format and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
+
+.PHONY: domain-alone
+domain-alone: tools ## Check the domain crate by itself, where nothing hides an impurity
+	$(CARGO) check -p domicile-domain --locked
+	$(CARGO) clippy -p domicile-domain --features mock,serde --locked -- -D warnings
+
+.PHONY: docs
+docs: tools ## Build the documentation of all crates; a broken link fails
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+.PHONY: ci
+ci: lint domain-alone test docs ## Everything that has to pass before a change lands

@@ -1,0 +1,115 @@
+//! Connections of SQLite: one writer, taken in fair turns; readers apart, and read-only.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use domicile_domain::port::store::StoreError;
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+/// Where the database is.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    File(PathBuf),
+    Memory,
+}
+
+/// How long SQLite itself waits for a lock of another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Readers of a file; in memory there is one connection for all.
+const READERS: u32 = 4;
+
+fn options(place: &Place, readers: bool) -> ConnectOptions {
+    let url = match place {
+        Place::File(_) => "sqlite://domicile.db",
+        Place::Memory => "sqlite::memory:",
+    };
+    let mut options = ConnectOptions::new(url);
+    let (count, place) = (if readers { READERS } else { 1 }, place.clone());
+    options
+        .max_connections(count)
+        .min_connections(if readers { 0 } else { 1 })
+        .acquire_timeout(Duration::from_secs(5))
+        .test_before_acquire(false)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_pool_opts(|pool| pool.idle_timeout(None).max_lifetime(None))
+        .map_sqlx_sqlite_opts(move |sqlite| {
+            let sqlite = match &place {
+                Place::File(path) => sqlite.filename(path).create_if_missing(!readers).read_only(readers),
+                Place::Memory => sqlite,
+            };
+            let sqlite = sqlite
+                .foreign_keys(true)
+                .busy_timeout(BUSY_TIMEOUT)
+                .statement_cache_capacity(512)
+                .pragma("trusted_schema", "OFF")
+                .pragma("mmap_size", "0")
+                .pragma("secure_delete", "ON");
+            match (&place, readers) {
+                (Place::File(_), false) => sqlite.pragma("journal_mode", "WAL").pragma("synchronous", "FULL"),
+                _ => sqlite,
+            }
+        });
+    options
+}
+
+pub(crate) async fn connect_writer(place: &Place) -> Result<DatabaseConnection, DbErr> {
+    Database::connect(options(place, false)).await
+}
+
+pub(crate) async fn connect_readers(path: &Path) -> Result<DatabaseConnection, DbErr> {
+    Database::connect(options(&Place::File(path.to_owned()), true)).await
+}
+
+/// The writer's connection. Tokio's mutex is fair: turns come in the order of asking.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    place: Place,
+    slot: Arc<Mutex<Option<DatabaseConnection>>>,
+}
+
+impl Writer {
+    pub(crate) fn new(place: Place, connection: DatabaseConnection) -> Self {
+        Self { place, slot: Arc::new(Mutex::new(Some(connection))) }
+    }
+
+    /// Waits at most `patience` for the turn. A connection that was thrown away is made anew.
+    pub(crate) async fn turn(&self, patience: Duration) -> Result<WriterTurn, StoreError> {
+        let mut slot = tokio::time::timeout(patience, self.slot.clone().lock_owned())
+            .await
+            .map_err(|_| StoreError::Contention)?;
+        if slot.is_none() {
+            let connection = connect_writer(&self.place).await.map_err(|error| {
+                tracing::error!(error = %error, "the database file could not be opened for writing again");
+                StoreError::Unavailable("the database file cannot be opened for writing".to_owned())
+            })?;
+            *slot = Some(connection);
+        }
+        Ok(WriterTurn { slot, in_memory: matches!(self.place, Place::Memory) })
+    }
+}
+
+/// The turn of one unit of work. Dropping it hands the turn on.
+pub(crate) struct WriterTurn {
+    slot: OwnedMutexGuard<Option<DatabaseConnection>>,
+    in_memory: bool,
+}
+
+impl WriterTurn {
+    pub(crate) fn connection(&self) -> Result<&DatabaseConnection, StoreError> {
+        self.slot.as_ref().ok_or_else(|| StoreError::Unavailable("the writer has no connection".to_owned()))
+    }
+
+    /// Ends the turn. A connection in doubt is thrown away, unless the whole database lives in it.
+    pub(crate) async fn end(&mut self, connection_is_lost: bool) {
+        if !connection_is_lost || self.in_memory {
+            return;
+        }
+        if let Some(connection) = self.slot.take()
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(error = %error, "a database connection in doubt could not be closed");
+        }
+    }
+}

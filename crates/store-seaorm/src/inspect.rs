@@ -1,0 +1,42 @@
+//! The whole content as text, for tests that compare before and after.
+
+use std::collections::BTreeMap;
+
+use domicile_domain::port::store::StoreError;
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, TransactionTrait};
+
+use crate::SeaOrmStore;
+use crate::classify::classify;
+use crate::connections::WriterTurn;
+
+impl SeaOrmStore {
+    /// Every row of every table, enumerated from the schema; each row as SQL literals, sorted.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn dump(&self) -> Result<BTreeMap<String, Vec<String>>, StoreError> {
+        let turn = self.writer.turn(super::READ_PATIENCE).await?;
+        self.dump_in(&turn).await.map_err(|error| classify(&error).error)
+    }
+
+    async fn dump_in(&self, turn: &WriterTurn) -> Result<BTreeMap<String, Vec<String>>, DbErr> {
+        let connection = turn.connection().map_err(|e| DbErr::Custom(e.to_string()))?;
+        let transaction = connection.begin().await?;
+        let query = |sql: String| Statement::from_string(DbBackend::Sqlite, sql);
+        let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
+        let mut dump = BTreeMap::new();
+        for table in transaction.query_all_raw(query(tables.to_owned())).await? {
+            let table: String = table.try_get("", "name")?;
+            let columns = transaction.query_all_raw(query(format!("SELECT name FROM pragma_table_info('{table}')"))).await?;
+            let columns: Vec<String> =
+                columns.iter().map(|c| c.try_get("", "name").map(|n: String| format!("quote(\"{n}\")"))).collect::<Result<_, _>>()?;
+            let sql = format!("SELECT {} AS line FROM \"{table}\"", columns.join(" || '|' || "));
+            let rows = transaction.query_all_raw(query(sql)).await?;
+            let mut lines: Vec<String> = rows.iter().map(|row| row.try_get("", "line")).collect::<Result<_, _>>()?;
+            lines.sort();
+            dump.insert(table, lines);
+        }
+        transaction.rollback().await?;
+        Ok(dump)
+    }
+}

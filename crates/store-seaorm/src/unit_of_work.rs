@@ -1,0 +1,127 @@
+//! A unit of work: one transaction on the writer's connection, held until commit, rollback or drop.
+
+use async_trait::async_trait;
+use domicile_domain::port::store::{
+    MembershipRepository, NoticeRepository, RecordRepository, RelationshipRepository, RoleRepository, StoreError,
+    UnitOfWork, UserRepository, WorkspaceRepository,
+};
+use sea_orm::{EntityTrait, QueryTrait};
+
+use crate::classify::classify;
+use crate::connections::WriterTurn;
+use crate::executor::{Executor, Guarded};
+
+pub(crate) struct SeaOrmUnit {
+    // Before the turn: fields drop in order, and the transaction must be rolled back while the turn is still ours.
+    guarded: Guarded,
+    turn: WriterTurn,
+}
+
+impl SeaOrmUnit {
+    pub(crate) const fn new(guarded: Guarded, turn: WriterTurn) -> Self {
+        Self { guarded, turn }
+    }
+}
+
+/// What a unit, or a read, lends to a repository.
+pub(crate) struct Lent<'t> {
+    pub(crate) exec: &'t mut dyn Executor,
+}
+
+impl Lent<'_> {
+    /// Adds one row.
+    pub(crate) async fn insert_row<E: EntityTrait>(&mut self, row: E::ActiveModel) -> Result<(), StoreError> {
+        let statement = E::insert(row).build(self.exec.backend());
+        self.exec.exec(statement).await.map(|_| ())
+    }
+
+    /// Adds rows in one statement; nothing for none.
+    pub(crate) async fn insert_rows<E: EntityTrait>(&mut self, rows: Vec<E::ActiveModel>) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let statement = E::insert_many(rows).build(self.exec.backend());
+        self.exec.exec(statement).await.map(|_| ())
+    }
+
+    /// Hands a value on; one that cannot be fails the unit.
+    pub(crate) fn checked<T>(&mut self, value: Result<T, StoreError>) -> Result<T, StoreError> {
+        if value.is_err() {
+            self.exec.poison();
+        }
+        value
+    }
+
+    /// A compare-and-set must have touched its one row.
+    pub(crate) fn expect_one(&mut self, touched: u64) -> Result<(), StoreError> {
+        if touched == 1 {
+            return Ok(());
+        }
+        self.exec.poison();
+        Err(StoreError::Stale)
+    }
+}
+
+#[async_trait]
+impl UnitOfWork for SeaOrmUnit {
+    fn users<'t>(&'t mut self) -> Box<dyn UserRepository + 't> {
+        Box::new(Lent { exec: &mut self.guarded })
+    }
+
+    fn workspaces<'t>(&'t mut self) -> Box<dyn WorkspaceRepository + 't> {
+        Box::new(Lent { exec: &mut self.guarded })
+    }
+
+    fn memberships<'t>(&'t mut self) -> Box<dyn MembershipRepository + 't> {
+        Box::new(Lent { exec: &mut self.guarded })
+    }
+
+    fn roles<'t>(&'t mut self) -> Box<dyn RoleRepository + 't> {
+        Box::new(Lent { exec: &mut self.guarded })
+    }
+
+    fn relationships<'t>(&'t mut self) -> Box<dyn RelationshipRepository + 't> {
+        Box::new(Lent { exec: &mut self.guarded })
+    }
+
+    fn notices<'t>(&'t mut self) -> Box<dyn NoticeRepository + 't> {
+        Box::new(Lent { exec: &mut self.guarded })
+    }
+
+    fn records<'t>(&'t mut self) -> Box<dyn RecordRepository + 't> {
+        Box::new(Lent { exec: &mut self.guarded })
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        let Self { guarded, mut turn } = *self;
+        let (transaction, poisoned, connection_is_lost) = guarded.into_parts();
+        if poisoned {
+            let rolled_back = transaction.rollback().await;
+            turn.end(connection_is_lost || rolled_back.is_err()).await;
+            return Err(StoreError::Poisoned);
+        }
+        match transaction.commit().await {
+            Ok(()) => {
+                turn.end(connection_is_lost).await;
+                Ok(())
+            }
+            Err(error) => {
+                // After a failed COMMIT the state of the connection is not worth knowing.
+                turn.end(true).await;
+                Err(classify(&error).error)
+            }
+        }
+    }
+
+    async fn rollback(self: Box<Self>) -> Result<(), StoreError> {
+        let Self { guarded, mut turn } = *self;
+        let (transaction, _, connection_is_lost) = guarded.into_parts();
+        let rolled_back = transaction.rollback().await;
+        turn.end(connection_is_lost || rolled_back.is_err()).await;
+        match rolled_back {
+            // SQLite may have ended the transaction by itself: nothing was written all the same.
+            Err(error) if !connection_is_lost => Err(classify(&error).error),
+            _ => Ok(()),
+        }
+    }
+}

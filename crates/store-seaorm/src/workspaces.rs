@@ -1,0 +1,174 @@
+//! Workspaces and their verified domains.
+
+use async_trait::async_trait;
+use domicile_domain::model::email::MailDomain;
+use domicile_domain::model::id::WorkspaceId;
+use domicile_domain::model::language::LanguageTag;
+use domicile_domain::model::name::{Handle, Name};
+use domicile_domain::model::permission::PermissionName;
+use domicile_domain::model::phone::Region;
+use domicile_domain::model::relationship::Ceiling;
+use domicile_domain::model::time::{Revision, Timestamp, Version};
+use domicile_domain::model::workspace::{Workspace, WorkspaceLinks, WorkspaceNotices, WorkspacePolicy};
+use domicile_domain::port::store::{StoreError, WorkspaceRef, WorkspaceRepository};
+use sea_orm::sea_query::{Expr, ExprTrait, SimpleExpr};
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect, QueryTrait};
+use uuid::Uuid;
+
+use crate::convert::{At, Word, domains, email, id_list, model, text_list, uuid};
+use crate::entity::{workspace, workspace_domain};
+use crate::executor::Executor;
+use crate::unit_of_work::Lent;
+
+const TABLE: &str = "workspaces";
+
+fn named(reference: &WorkspaceRef) -> SimpleExpr {
+    match reference {
+        WorkspaceRef::Id(id) => workspace::Column::Id.eq(uuid(*id)),
+        WorkspaceRef::Handle(handle) => workspace::Column::Handle.eq(handle.as_str()),
+    }
+}
+
+/// Reads the workspace and its domains with one statement: a row for each domain, or one without.
+pub(crate) async fn find(exec: &mut dyn Executor, reference: &WorkspaceRef) -> Result<Option<Workspace>, StoreError> {
+    let statement = workspace::Entity::find()
+        .column_as(Expr::col((workspace_domain::Entity, workspace_domain::Column::Domain)), "verified_domain")
+        .join(
+            sea_orm::JoinType::LeftJoin,
+            workspace::Entity::belongs_to(workspace_domain::Entity)
+                .from(workspace::Column::Id)
+                .to(workspace_domain::Column::WorkspaceId)
+                .into(),
+        )
+        .filter(named(reference))
+        .build(exec.backend());
+    let rows = exec.all(statement).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let row: workspace::Model = model(TABLE, first)?;
+    let mut verified = Vec::new();
+    for row in &rows {
+        let domain: Option<String> =
+            row.try_get("", "verified_domain").map_err(|e| At::new("workspace_domains", "?").corrupt("domain", e))?;
+        verified.extend(domain);
+    }
+    let found = workspace_of(row, verified);
+    if found.is_err() {
+        exec.poison();
+    }
+    found.map(Some)
+}
+
+pub(crate) fn workspace_of(row: workspace::Model, verified: Vec<String>) -> Result<Workspace, StoreError> {
+    let at = At::new(TABLE, row.id);
+    Ok(Workspace {
+        id: WorkspaceId::from_uuid(row.id),
+        handle: at.read("handle", Handle::parse(&row.handle))?,
+        display_name: at.read("display_name", Name::parse(&row.display_name))?,
+        state: at.word("state", &row.state)?,
+        default_region: at.read("default_region", Region::parse(&row.default_region))?,
+        default_language: at.read("default_language", LanguageTag::parse(&row.default_language))?,
+        notices: WorkspaceNotices {
+            languages: at.parsed("notice_languages", &row.notice_languages, LanguageTag::parse)?,
+            channels: at
+                .json::<Vec<String>>("channels", &row.channels)?
+                .iter()
+                .map(|word| at.word("channels", word))
+                .collect::<Result<_, _>>()?,
+            gateway: row.gateway,
+            sender: row.sender,
+            support_contact: email(&at, "support_contact", row.support_contact.as_ref())?,
+        },
+        links: WorkspaceLinks { begin: row.link_begin, accept: row.link_accept, leave: row.link_leave },
+        verified_domains: domains(verified, &at)?,
+        policy: WorkspacePolicy {
+            inbound: at.word("inbound", &row.inbound)?,
+            outbound: at.word("outbound", &row.outbound)?,
+            default_ceiling: ceiling(&at, &row.ceiling_roles, &row.ceiling_permissions)?,
+            visibility_of_externals: at.word("visibility_of_externals", &row.visibility_of_externals)?,
+            acceptance_as_host: row.acceptance_as_host,
+            acceptance_as_home: row.acceptance_as_home,
+            disclosure: at.word("disclosure", &row.disclosure)?,
+            external_managers: row.external_managers,
+        },
+        created_at: Timestamp::from_micros(row.created_at),
+        version: Version::from_stored(row.version),
+        revision: Revision::from_stored(row.revision),
+    })
+}
+
+pub(crate) fn ceiling(at: &At, roles: &str, permissions: &str) -> Result<Ceiling, StoreError> {
+    Ok(Ceiling {
+        roles: at.ids("ceiling_roles", roles)?,
+        permissions: at.parsed("ceiling_permissions", permissions, PermissionName::parse)?,
+    })
+}
+
+fn row_of(workspace: &Workspace) -> Result<workspace::Model, StoreError> {
+    let Workspace { notices, links, policy, .. } = workspace;
+    Ok(workspace::Model {
+        id: uuid(workspace.id),
+        handle: workspace.handle.to_string(),
+        display_name: workspace.display_name.to_string(),
+        state: workspace.state.word().to_owned(),
+        default_region: workspace.default_region.to_string(),
+        default_language: workspace.default_language.to_string(),
+        notice_languages: text_list(&notices.languages)?,
+        channels: text_list(notices.channels.iter().map(|c| c.word()))?,
+        gateway: notices.gateway.clone(),
+        sender: notices.sender.clone(),
+        support_contact: notices.support_contact.as_ref().map(ToString::to_string),
+        link_begin: links.begin.clone(),
+        link_accept: links.accept.clone(),
+        link_leave: links.leave.clone(),
+        inbound: policy.inbound.word().to_owned(),
+        outbound: policy.outbound.word().to_owned(),
+        ceiling_roles: id_list(&policy.default_ceiling.roles)?,
+        ceiling_permissions: text_list(&policy.default_ceiling.permissions)?,
+        visibility_of_externals: policy.visibility_of_externals.word().to_owned(),
+        acceptance_as_host: policy.acceptance_as_host,
+        acceptance_as_home: policy.acceptance_as_home,
+        disclosure: policy.disclosure.word().to_owned(),
+        external_managers: policy.external_managers,
+        created_at: workspace.created_at.as_micros(),
+        version: workspace.version.as_i64(),
+        revision: workspace.revision.as_i64(),
+    })
+}
+
+#[async_trait]
+impl WorkspaceRepository for Lent<'_> {
+    async fn take_revision(&mut self, reference: &WorkspaceRef) -> Result<Option<(WorkspaceId, Revision)>, StoreError> {
+        let mut update = workspace::Entity::update_many()
+            .col_expr(workspace::Column::Revision, Expr::col(workspace::Column::Revision).add(1))
+            .filter(named(reference));
+        QueryTrait::query(&mut update)
+            .returning(sea_orm::sea_query::Query::returning().columns([workspace::Column::Id, workspace::Column::Revision]));
+        let statement = update.build(self.exec.backend());
+        let Some(row) = self.exec.one(statement).await? else { return Ok(None) };
+        let at = At::new(TABLE, "?");
+        let id: Uuid = at.read("id", row.try_get("", "id"))?;
+        let revision: i64 = at.read("revision", row.try_get("", "revision"))?;
+        Ok(Some((WorkspaceId::from_uuid(id), Revision::from_stored(revision))))
+    }
+
+    async fn find(&mut self, reference: &WorkspaceRef) -> Result<Option<Workspace>, StoreError> {
+        find(self.exec, reference).await
+    }
+
+    async fn owner_of_domain(&mut self, domain: &MailDomain) -> Result<Option<WorkspaceId>, StoreError> {
+        let statement = workspace_domain::Entity::find_by_id(domain.as_str()).build(self.exec.backend());
+        let row = self.exec.one(statement).await?;
+        let row = row.map(|row| model::<workspace_domain::Model>("workspace_domains", &row)).transpose()?;
+        Ok(row.map(|row| WorkspaceId::from_uuid(row.workspace_id)))
+    }
+
+    async fn insert(&mut self, workspace: &Workspace) -> Result<(), StoreError> {
+        let row = row_of(workspace)?;
+        self.insert_row::<workspace::Entity>(row.into_active_model()).await?;
+        for domain in &workspace.verified_domains {
+            let row = workspace_domain::Model { domain: domain.to_string(), workspace_id: uuid(workspace.id) };
+            self.insert_row::<workspace_domain::Entity>(row.into_active_model()).await?;
+        }
+        Ok(())
+    }
+}
