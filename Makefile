@@ -11,6 +11,11 @@ tools:
 	@command -v $(CARGO) >/dev/null 2>&1 || { echo "Rust is missing: install it with rustup, then run this again." >&2; exit 1; }
 	@command -v cc >/dev/null 2>&1 || { echo "A C compiler is missing: install gcc or clang so that 'cc' is found, then run this again." >&2; exit 1; }
 
+.PHONY: run
+run: tools ## Serve a development instance with an example (Ctrl-C ends it)
+	$(CARGO) build --locked -p domicile
+	./target/debug/domicile dev
+
 .PHONY: test
 test: tools ## Run all tests; nothing has to be prepared
 	$(CARGO) test --workspace --all-features --locked

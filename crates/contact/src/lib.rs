@@ -87,7 +87,14 @@ mod tests {
 
     #[test]
     fn national_and_foreign_spellings_are_one_number() {
-        for text in ["+36 20 123 4567", "06 20 123 4567", "(06-20) 1234567", "tel:+36-20-123-4567", "٠٦٢٠١٢٣٤٥٦٧", "０６２０１２３４５６７"] {
+        for text in [
+            "+36 20 123 4567",
+            "06 20 123 4567",
+            "(06-20) 1234567",
+            "tel:+36-20-123-4567",
+            "٠٦٢٠١٢٣٤٥٦٧",
+            "０６２０１２３４５６７",
+        ] {
             assert_eq!(LibPhoneParser.parse(text, region("HU")).unwrap().as_str(), "+36201234567", "{text}");
         }
     }

@@ -1,17 +1,20 @@
 //! Domain values and the wire, in one place. Generated types stop at this crate.
 
+use domicile_domain::model::answer::AssignOutcome;
 use domicile_domain::model::contact::{Contact, ContactKind, ContactStanding};
 use domicile_domain::model::id::{NoticeId, WorkspaceId};
 use domicile_domain::model::membership::{AllowedAction, Membership, MembershipKind};
-use domicile_domain::model::notice::{Attempt, AttemptClass, Channel, LanguageChoice, Message, NotSent, NoticeKind, NoticeState};
+use domicile_domain::model::notice::{
+    Attempt, AttemptClass, Channel, LanguageChoice, Message, NotSent, NoticeKind, NoticeState,
+};
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::Timestamp;
 use domicile_domain::model::user::{Person, User, UserState};
 use domicile_domain::model::workspace::{Workspace, WorkspaceState};
-use domicile_domain::model::answer::AssignOutcome;
 use domicile_domain::policy::resolver::LookupOutcome;
 use domicile_domain::usecase::{
-    Consistency, Denial, Expectation, ExternalInput, GrantsInput, MemberState, MemberView, NoticeView, ProfileInput, membership_etag,
+    Consistency, Denial, Expectation, ExternalInput, GrantsInput, MemberState, MemberView, NoticeView, ProfileInput,
+    membership_etag,
 };
 use domicile_proto::v1;
 
@@ -228,11 +231,9 @@ pub(crate) fn membership(view: MemberView) -> v1::Membership {
         ..v1::Membership::default()
     };
     match &view.membership {
-        Membership::Internal(internal) => v1::Membership {
-            groups: texts(&internal.groups),
-            organizational_units: texts(&internal.units),
-            ..wire
-        },
+        Membership::Internal(internal) => {
+            v1::Membership { groups: texts(&internal.groups), organizational_units: texts(&internal.units), ..wire }
+        }
         Membership::External(external) => v1::Membership {
             typed_contact: external.typed_contact.clone().unwrap_or_default(),
             language: text(external.language.as_ref()),
@@ -321,7 +322,6 @@ fn attempt(attempt: Attempt) -> v1::DeliveryAttempt {
         provider_words: attempt.provider_words,
     }
 }
-
 
 pub(crate) fn notification(view: NoticeView) -> v1::Notification {
     let notice = view.notice;

@@ -180,7 +180,9 @@ mod tests {
 
     #[test]
     fn the_callers_timeout_is_read_as_the_protocol_says() {
-        let read = |text: &'static str| timeout_of(&HeaderMap::from_iter([("grpc-timeout".parse().unwrap(), HeaderValue::from_static(text))]));
+        let read = |text: &'static str| {
+            timeout_of(&HeaderMap::from_iter([("grpc-timeout".parse().unwrap(), HeaderValue::from_static(text))]))
+        };
         assert_eq!(read("250m"), Some(Duration::from_millis(250)));
         assert_eq!(read("2S"), Some(Duration::from_secs(2)));
         for text in ["", "S", "123456789S", "5x", "-1S"] {

@@ -114,7 +114,11 @@ pub enum ServeError {
 ///
 /// # Errors
 /// [`ServeError`]; nothing was served unless the transport broke.
-pub async fn serve(parts: ServerParts, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+pub async fn serve(
+    parts: ServerParts,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
     let address = listener.local_addr()?;
     if parts.development && !address.ip().is_loopback() {
         return Err(ServeError::NotLoopback(address));
@@ -127,10 +131,13 @@ pub async fn serve(parts: ServerParts, listener: TcpListener, shutdown: impl Fut
     let (health, health_service) = tonic_health::server::health_reporter();
     // tonic-health begins with SERVING; it must not say so before there is a server.
     health.set_service_status("", ServingStatus::NotServing).await;
-    let reflection = || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET);
+    let reflection =
+        || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET);
     macro_rules! limited {
         ($server:ident) => {
-            $server::new(services.clone()).max_decoding_message_size(request_bytes).max_encoding_message_size(answer_bytes)
+            $server::new(services.clone())
+                .max_decoding_message_size(request_bytes)
+                .max_encoding_message_size(answer_bytes)
         };
     }
     let limits = &parts.limits;

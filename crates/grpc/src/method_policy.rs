@@ -42,7 +42,9 @@ impl MethodPolicies {
         let pool = DescriptorPool::decode(descriptors)?;
         let option = pool.get_extension_by_name("domicile.v1.policy").ok_or(PolicyError::NoExtension)?;
         let mut table = BTreeMap::new();
-        for method in pool.services().filter(|s| s.package_name() == "domicile.v1").flat_map(|s| s.methods().collect::<Vec<_>>()) {
+        for method in
+            pool.services().filter(|s| s.package_name() == "domicile.v1").flat_map(|s| s.methods().collect::<Vec<_>>())
+        {
             let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
             let options = method.options();
             if !options.has_extension(&option) {

@@ -7,7 +7,8 @@ use domicile_domain::model::answer::RequestFingerprint;
 use domicile_domain::model::id::WorkspaceId;
 use domicile_domain::model::user::Identity;
 use domicile_domain::usecase::{
-    AssignUser, Call, CheckAccess, CheckSubject, CreateWorkspace, DomicileApi, LookupUser, PageRequest, RequestIdentity, UserView,
+    AssignUser, Call, CheckAccess, CheckSubject, CreateWorkspace, DomicileApi, LookupUser, PageRequest,
+    RequestIdentity, UserView,
 };
 use domicile_proto::v1::{
     self, access_service_server, membership_service_server, notification_service_server, role_service_server,
@@ -62,7 +63,10 @@ fn answer<T>(message: T, replayed: bool) -> Response<T> {
 
 #[tonic::async_trait]
 impl user_service_server::UserService for Services {
-    async fn lookup_user(&self, request: Request<v1::LookupUserRequest>) -> Result<Response<v1::LookupUserResponse>, Status> {
+    async fn lookup_user(
+        &self,
+        request: Request<v1::LookupUserRequest>,
+    ) -> Result<Response<v1::LookupUserResponse>, Status> {
         let call = call_of(request.extensions())?;
         let wire = request.into_inner();
         let search = LookupUser { workspace: wire.workspace, email: wire.email, phone: wire.phone };
@@ -99,7 +103,10 @@ impl user_service_server::UserService for Services {
 
 #[tonic::async_trait]
 impl membership_service_server::MembershipService for Services {
-    async fn assign_user(&self, request: Request<v1::AssignUserRequest>) -> Result<Response<v1::AssignUserResponse>, Status> {
+    async fn assign_user(
+        &self,
+        request: Request<v1::AssignUserRequest>,
+    ) -> Result<Response<v1::AssignUserResponse>, Status> {
         let call = call_of(request.extensions())?;
         let mut wire = request.into_inner();
         let id = std::mem::take(&mut wire.request_id);
@@ -119,7 +126,8 @@ impl membership_service_server::MembershipService for Services {
         };
         let saved = self.api.assign_user(&call, &save).await.map_err(refused(&call))?;
         let workspace = saved.member.as_ref().map_or(WorkspaceId::nil(), |m| m.membership.base().workspace);
-        let state = if saved.notice.is_some() { v1::NotificationState::Queued } else { v1::NotificationState::Unspecified };
+        let state =
+            if saved.notice.is_some() { v1::NotificationState::Queued } else { v1::NotificationState::Unspecified };
         let message = v1::AssignUserResponse {
             outcome: convert::assign_outcome(saved.outcome).into(),
             notification: convert::notification_name(workspace, saved.notice),
@@ -131,7 +139,10 @@ impl membership_service_server::MembershipService for Services {
         Ok(answer(message, saved.replayed))
     }
 
-    async fn get_membership(&self, request: Request<v1::GetMembershipRequest>) -> Result<Response<v1::GetMembershipResponse>, Status> {
+    async fn get_membership(
+        &self,
+        request: Request<v1::GetMembershipRequest>,
+    ) -> Result<Response<v1::GetMembershipResponse>, Status> {
         let call = call_of(request.extensions())?;
         let wire = request.into_inner();
         let fresh = convert::consistency(wire.consistency);
@@ -139,7 +150,10 @@ impl membership_service_server::MembershipService for Services {
         Ok(Response::new(v1::GetMembershipResponse { membership: Some(convert::membership(view)) }))
     }
 
-    async fn list_memberships(&self, request: Request<v1::ListMembershipsRequest>) -> Result<Response<v1::ListMembershipsResponse>, Status> {
+    async fn list_memberships(
+        &self,
+        request: Request<v1::ListMembershipsRequest>,
+    ) -> Result<Response<v1::ListMembershipsResponse>, Status> {
         let call = call_of(request.extensions())?;
         let wire = request.into_inner();
         let page = PageRequest { size: wire.page_size, token: wire.page_token };
@@ -154,7 +168,10 @@ impl membership_service_server::MembershipService for Services {
 
 #[tonic::async_trait]
 impl workspace_service_server::WorkspaceService for Services {
-    async fn create_workspace(&self, request: Request<v1::CreateWorkspaceRequest>) -> Result<Response<v1::CreateWorkspaceResponse>, Status> {
+    async fn create_workspace(
+        &self,
+        request: Request<v1::CreateWorkspaceRequest>,
+    ) -> Result<Response<v1::CreateWorkspaceResponse>, Status> {
         let call = call_of(request.extensions())?;
         let mut wire = request.into_inner();
         let id = std::mem::take(&mut wire.request_id);
@@ -182,7 +199,10 @@ impl workspace_service_server::WorkspaceService for Services {
         Ok(answer(message, created.replayed))
     }
 
-    async fn get_workspace(&self, request: Request<v1::GetWorkspaceRequest>) -> Result<Response<v1::GetWorkspaceResponse>, Status> {
+    async fn get_workspace(
+        &self,
+        request: Request<v1::GetWorkspaceRequest>,
+    ) -> Result<Response<v1::GetWorkspaceResponse>, Status> {
         let call = call_of(request.extensions())?;
         let wire = request.into_inner();
         let fresh = convert::consistency(wire.consistency);
@@ -193,7 +213,10 @@ impl workspace_service_server::WorkspaceService for Services {
 
 #[tonic::async_trait]
 impl role_service_server::RoleService for Services {
-    async fn list_roles(&self, request: Request<v1::ListRolesRequest>) -> Result<Response<v1::ListRolesResponse>, Status> {
+    async fn list_roles(
+        &self,
+        request: Request<v1::ListRolesRequest>,
+    ) -> Result<Response<v1::ListRolesResponse>, Status> {
         let call = call_of(request.extensions())?;
         let wire = request.into_inner();
         let page = PageRequest { size: wire.page_size, token: wire.page_token };
@@ -208,7 +231,10 @@ impl role_service_server::RoleService for Services {
 
 #[tonic::async_trait]
 impl access_service_server::AccessService for Services {
-    async fn check_access(&self, request: Request<v1::CheckAccessRequest>) -> Result<Response<v1::CheckAccessResponse>, Status> {
+    async fn check_access(
+        &self,
+        request: Request<v1::CheckAccessRequest>,
+    ) -> Result<Response<v1::CheckAccessResponse>, Status> {
         let call = call_of(request.extensions())?;
         let wire = request.into_inner();
         let subject = match wire.subject {
@@ -240,12 +266,18 @@ impl access_service_server::AccessService for Services {
 
 #[tonic::async_trait]
 impl notification_service_server::NotificationService for Services {
-    async fn get_notification(&self, request: Request<v1::GetNotificationRequest>) -> Result<Response<v1::GetNotificationResponse>, Status> {
+    async fn get_notification(
+        &self,
+        request: Request<v1::GetNotificationRequest>,
+    ) -> Result<Response<v1::GetNotificationResponse>, Status> {
         let call = call_of(request.extensions())?;
         let wire = request.into_inner();
         let fresh = convert::consistency(wire.consistency);
-        let view =
-            self.api.get_notification(&call, &wire.workspace, &wire.notification, &fresh).await.map_err(refused(&call))?;
+        let view = self
+            .api
+            .get_notification(&call, &wire.workspace, &wire.notification, &fresh)
+            .await
+            .map_err(refused(&call))?;
         Ok(Response::new(v1::GetNotificationResponse { notification: Some(convert::notification(view)) }))
     }
 

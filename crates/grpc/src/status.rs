@@ -66,7 +66,16 @@ pub(crate) fn of_refusal(refusal: &Refusal, correlation: &str) -> Status {
 
 /// At most `limit` bytes, at a character's edge.
 fn cut(text: &str, limit: usize) -> String {
-    if text.len() <= limit { text.to_owned() } else { text.chars().scan(0, |n, c| { *n += c.len_utf8(); (*n <= limit).then_some(c) }).collect() }
+    if text.len() <= limit {
+        text.to_owned()
+    } else {
+        text.chars()
+            .scan(0, |n, c| {
+                *n += c.len_utf8();
+                (*n <= limit).then_some(c)
+            })
+            .collect()
+    }
 }
 
 #[cfg(test)]
@@ -86,7 +95,10 @@ mod tests {
         for number in 0..200 {
             if let Ok(reason) = WireReason::try_from(number) {
                 let name = reason.as_str_name();
-                assert!(ours.iter().any(|n| n == name) || transport.contains(&name), "{name} is no reason of the domain");
+                assert!(
+                    ours.iter().any(|n| n == name) || transport.contains(&name),
+                    "{name} is no reason of the domain"
+                );
             }
         }
     }

@@ -71,10 +71,14 @@ mod tests {
             let kept = gateway.deliver(NoticeId::nil(), Channel::Email, &message("Hello")).await.unwrap();
             assert!(matches!(kept, Handover::Captured(place) if place.contains("messages")));
         }
-        let files: Vec<_> = std::fs::read_dir(folder.path().join("messages")).unwrap().map(|f| f.unwrap().path()).collect();
+        let files: Vec<_> =
+            std::fs::read_dir(folder.path().join("messages")).unwrap().map(|f| f.unwrap().path()).collect();
         assert_eq!(files.len(), 1);
         let content = std::fs::read_to_string(&files[0]).unwrap();
-        assert!(content.starts_with("From: Acme\nTo: a@b.example\nSubject: Hi\nMessage-ID: <") && content.ends_with("\n\nHello"));
+        assert!(
+            content.starts_with("From: Acme\nTo: a@b.example\nSubject: Hi\nMessage-ID: <")
+                && content.ends_with("\n\nHello")
+        );
     }
 
     #[tokio::test]
@@ -82,7 +86,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let refused = CaptureGateway::new(&file).deliver(NoticeId::nil(), Channel::Sms, &message("Hi")).await.unwrap_err();
+        let refused =
+            CaptureGateway::new(&file).deliver(NoticeId::nil(), Channel::Sms, &message("Hi")).await.unwrap_err();
         assert!(matches!(refused, DeliveryError::Transient(words) if words.contains("file")));
     }
 }

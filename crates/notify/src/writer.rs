@@ -149,7 +149,12 @@ impl Texts {
         let keys = mail_keys(facts);
         let paragraphs: Vec<String> =
             keys.paragraphs.iter().map(|key| self.format(key, facts)).collect::<Result<_, _>>()?;
-        let html: String = paragraphs.iter().map(|p| format!("<p>{}</p>\n", escaped(p))).collect();
+        let html = paragraphs.iter().fold(String::new(), |html, p| {
+            html + "<p>"
+                + &escaped(p)
+                + "</p>
+"
+        });
         Ok(Message {
             to: facts.to.clone(),
             from: facts.home.clone(),
@@ -214,7 +219,8 @@ mod tests {
         let entries = source.lines().filter(|l| !l.starts_with('#')).filter_map(|l| l.split_once(" = "));
         entries
             .map(|(key, text)| {
-                let names = text.split("{ $").skip(1).filter_map(|rest| rest.split_once(" }")).map(|(n, _)| n.to_owned());
+                let names =
+                    text.split("{ $").skip(1).filter_map(|rest| rest.split_once(" }")).map(|(n, _)| n.to_owned());
                 (key.to_owned(), names.collect())
             })
             .collect()
@@ -236,12 +242,16 @@ mod tests {
             for channel in [Channel::Email, Channel::Sms] {
                 for language in writer.languages() {
                     let full = facts(kind, channel);
-                    let bare = MessageFacts { actor: None, roles: vec![], link: None, support_contact: None, ..full.clone() };
+                    let bare =
+                        MessageFacts { actor: None, roles: vec![], link: None, support_contact: None, ..full.clone() };
                     for facts in [full, bare] {
                         let message = writer.write(&language, &facts).unwrap();
-                        let whole = format!("{}{}{}", message.subject, message.text, message.html.clone().unwrap_or_default());
+                        let whole =
+                            format!("{}{}{}", message.subject, message.text, message.html.clone().unwrap_or_default());
                         assert!(!whole.contains("{$") && !whole.contains('\u{2068}'), "{whole}");
-                        assert!(!whole.to_lowercase().contains("password") && !whole.to_lowercase().contains("passwort"));
+                        assert!(
+                            !whole.to_lowercase().contains("password") && !whole.to_lowercase().contains("passwort")
+                        );
                     }
                 }
             }
@@ -251,8 +261,18 @@ mod tests {
     #[test]
     fn the_access_message_says_what_it_must_and_not_what_it_must_not() {
         let writer = FluentWriter::new().unwrap();
-        let message = writer.write(&LanguageTag::parse("de").unwrap(), &facts(NoticeKind::AccessGranted, Channel::Email)).unwrap();
-        for said in ["Mbali", "Dana Reyes", "Acme", "Guest, Project guest", "wie gewohnt", "Borealis", "https://go.example/a1b2c3"] {
+        let message = writer
+            .write(&LanguageTag::parse("de").unwrap(), &facts(NoticeKind::AccessGranted, Channel::Email))
+            .unwrap();
+        for said in [
+            "Mbali",
+            "Dana Reyes",
+            "Acme",
+            "Guest, Project guest",
+            "wie gewohnt",
+            "Borealis",
+            "https://go.example/a1b2c3",
+        ] {
             assert!(message.text.contains(said), "{said}: {}", message.text);
         }
         assert!(!message.text.contains("angelegt"));
@@ -262,7 +282,8 @@ mod tests {
     #[test]
     fn html_escapes_names_and_names_its_language() {
         let writer = FluentWriter::new().unwrap();
-        let message = writer.write(&LanguageTag::parse("en").unwrap(), &facts(NoticeKind::Onboarding, Channel::Email)).unwrap();
+        let message =
+            writer.write(&LanguageTag::parse("en").unwrap(), &facts(NoticeKind::Onboarding, Channel::Email)).unwrap();
         let html = message.html.unwrap();
         assert!(html.contains("&lt;b&gt;Labs&lt;/b&gt; &amp; Söhne") && !html.contains("<b>"), "{html}");
         assert!(html.contains("lang=\"en\" dir=\"ltr\""));
@@ -270,7 +291,9 @@ mod tests {
 
     /// Segments of a text message: 160 characters of the GSM alphabet or 70 of UCS-2; fewer each when there are several.
     fn segments(text: &str) -> usize {
-        let gsm = text.chars().all(|c| c.is_ascii_graphic() && !"`^{}[]~|\\".contains(c) || " ÄÖÜäöüßàéèùìòÇØøÅåÆæÉÑñ£¥§¿¡\n".contains(c));
+        let gsm = text.chars().all(|c| {
+            c.is_ascii_graphic() && !"`^{}[]~|\\".contains(c) || " ÄÖÜäöüßàéèùìòÇØøÅåÆæÉÑñ£¥§¿¡\n".contains(c)
+        });
         let (length, one, many) =
             if gsm { (text.chars().count(), 160, 153) } else { (text.encode_utf16().count(), 70, 67) };
         if length <= one { 1 } else { length.div_ceil(many) }

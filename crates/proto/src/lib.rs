@@ -5,11 +5,7 @@
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/domicile.bin"));
 
 /// Package `domicile.v1`.
-#[expect(
-    clippy::all,
-    clippy::pedantic,
-    reason = "generated; documented in the .proto files"
-)]
+#[expect(clippy::all, clippy::pedantic, clippy::allow_attributes, reason = "generated; documented in the .proto files")]
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/domicile.v1.rs"));
 }

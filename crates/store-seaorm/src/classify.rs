@@ -13,9 +13,9 @@ pub(crate) struct Classified {
 /// Classifies what a statement, BEGIN or COMMIT answered.
 pub(crate) fn classify(error: &DbErr) -> Classified {
     let (error, connection_is_lost) = match error {
-        DbErr::Exec(RuntimeErr::SqlxError(e)) | DbErr::Query(RuntimeErr::SqlxError(e)) | DbErr::Conn(RuntimeErr::SqlxError(e)) => {
-            of_driver(e)
-        }
+        DbErr::Exec(RuntimeErr::SqlxError(e))
+        | DbErr::Query(RuntimeErr::SqlxError(e))
+        | DbErr::Conn(RuntimeErr::SqlxError(e)) => of_driver(e),
         DbErr::ConnectionAcquire(_) => (StoreError::Contention, false),
         other => (StoreError::Fault(other.to_string()), true),
     };
@@ -43,8 +43,8 @@ fn of_sqlite(code: u32, message: &str) -> (StoreError, bool) {
     const PRIMARY_KEY: u32 = 1555;
     match (code, code & 0xff) {
         (UNIQUE | PRIMARY_KEY, _) => {
-            let error = constraint_of(message)
-                .map_or_else(|| StoreError::Fault(message.to_owned()), StoreError::Conflict);
+            let error =
+                constraint_of(message).map_or_else(|| StoreError::Fault(message.to_owned()), StoreError::Conflict);
             (error, false)
         }
         // Foreign keys, CHECK, NOT NULL: a defect here, but the transaction stands.
@@ -88,13 +88,28 @@ mod tests {
         let conflict = "UNIQUE constraint failed: roles.workspace_id, roles.handle";
         for (code, message, error, lost) in [
             (2067, conflict, StoreError::Conflict(Constraint::RoleHandle), false),
-            (1555, "UNIQUE constraint failed: memberships.workspace_id, memberships.user_id", StoreError::Conflict(Constraint::Membership), false),
-            (2067, "UNIQUE constraint failed: users.other", StoreError::Fault("UNIQUE constraint failed: users.other".into()), false),
+            (
+                1555,
+                "UNIQUE constraint failed: memberships.workspace_id, memberships.user_id",
+                StoreError::Conflict(Constraint::Membership),
+                false,
+            ),
+            (
+                2067,
+                "UNIQUE constraint failed: users.other",
+                StoreError::Fault("UNIQUE constraint failed: users.other".into()),
+                false,
+            ),
             (787, "FOREIGN KEY constraint failed", StoreError::Fault("FOREIGN KEY constraint failed".into()), false),
             (5, "database is locked", StoreError::Contention, false),
             (517, "database is locked", StoreError::Contention, false),
             (13, "database or disk is full", StoreError::Unavailable("the disk is full".into()), true),
-            (778, "disk I/O error", StoreError::Unavailable("the database file cannot be read or written".into()), true),
+            (
+                778,
+                "disk I/O error",
+                StoreError::Unavailable("the database file cannot be read or written".into()),
+                true,
+            ),
         ] {
             assert_eq!(of_sqlite(code, message), (error, lost), "{code}");
         }

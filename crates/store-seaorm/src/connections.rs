@@ -29,7 +29,7 @@ fn options(place: &Place, readers: bool) -> ConnectOptions {
     let (count, place) = (if readers { READERS } else { 1 }, place.clone());
     options
         .max_connections(count)
-        .min_connections(if readers { 0 } else { 1 })
+        .min_connections(u32::from(!readers))
         .acquire_timeout(Duration::from_secs(5))
         .test_before_acquire(false)
         .sqlx_logging(false)
@@ -76,9 +76,8 @@ impl Writer {
 
     /// Waits at most `patience` for the turn. A connection that was thrown away is made anew.
     pub(crate) async fn turn(&self, patience: Duration) -> Result<WriterTurn, StoreError> {
-        let mut slot = tokio::time::timeout(patience, self.slot.clone().lock_owned())
-            .await
-            .map_err(|_| StoreError::Contention)?;
+        let mut slot =
+            tokio::time::timeout(patience, self.slot.clone().lock_owned()).await.map_err(|_| StoreError::Contention)?;
         if slot.is_none() {
             let connection = connect_writer(&self.place).await.map_err(|error| {
                 tracing::error!(error = %error, "the database file could not be opened for writing again");

@@ -68,7 +68,8 @@ pub(crate) fn model<M: FromQueryResult>(table: &'static str, row: &QueryResult) 
 
 /// Lists as JSON text.
 pub(crate) fn json(value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Fault(format!("a value could not be written as JSON: {error}")))
+    serde_json::to_string(value)
+        .map_err(|error| StoreError::Fault(format!("a value could not be written as JSON: {error}")))
 }
 
 pub(crate) fn id_list<'a, K: 'a>(ids: impl IntoIterator<Item = &'a Id<K>>) -> Result<String, StoreError> {
@@ -103,7 +104,7 @@ pub(crate) fn email(at: &At, column: &'static str, text: Option<&String>) -> Res
     text.map(|t| at.read(column, EmailAddress::parse(t))).transpose()
 }
 
-pub(crate) fn domains(rows: Vec<String>, at: &At) -> Result<BTreeSet<MailDomain>, StoreError> {
+pub(crate) fn domains(rows: &[String], at: &At) -> Result<BTreeSet<MailDomain>, StoreError> {
     rows.iter().map(|d| at.read("domain", MailDomain::parse(d))).collect()
 }
 

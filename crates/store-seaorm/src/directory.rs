@@ -25,7 +25,11 @@ use crate::memberships::Members;
 use crate::{SeaOrmStore, memberships, notices, records, relationships, roles, users, workspaces};
 
 /// Puts members together with their accounts, homes and relationships; the same statements for one and for a page.
-async fn members(exec: &mut dyn Executor, workspace: WorkspaceId, which: Members) -> Result<Vec<MemberRow>, StoreError> {
+async fn members(
+    exec: &mut dyn Executor,
+    workspace: WorkspaceId,
+    which: Members,
+) -> Result<Vec<MemberRow>, StoreError> {
     let memberships = memberships::load(exec, uuid(workspace), which).await?;
     let ids: Vec<Uuid> = memberships.iter().map(|m| uuid(m.base().user)).collect();
     let mut people: BTreeMap<UserId, User> =
@@ -53,7 +57,10 @@ async fn members(exec: &mut dyn Executor, workspace: WorkspaceId, which: Members
 }
 
 /// Puts notices together with their texts and attempts.
-async fn notice_rows(exec: &mut dyn Executor, which: sea_orm::Select<notice::Entity>) -> Result<Vec<NoticeRow>, StoreError> {
+async fn notice_rows(
+    exec: &mut dyn Executor,
+    which: sea_orm::Select<notice::Entity>,
+) -> Result<Vec<NoticeRow>, StoreError> {
     let rows = exec.all(which.build(exec.backend())).await?;
     let notices: Vec<notice::Model> = rows.iter().map(|row| model("notices", row)).collect::<Result<_, _>>()?;
     let ids: Vec<Uuid> = notices.iter().map(|row| row.id).collect();
@@ -137,7 +144,12 @@ impl Directory for SeaOrmStore {
         Ok(notice_rows(&mut read.guarded, notice::Entity::find_by_id(uuid(id))).await?.pop())
     }
 
-    async fn notices(&self, workspace: WorkspaceId, before: NoticeId, limit: u32) -> Result<Vec<NoticeRow>, StoreError> {
+    async fn notices(
+        &self,
+        workspace: WorkspaceId,
+        before: NoticeId,
+        limit: u32,
+    ) -> Result<Vec<NoticeRow>, StoreError> {
         let mut read = self.read().await?;
         let side = Condition::any()
             .add(notice::Column::WorkspaceId.eq(uuid(workspace)))
@@ -160,7 +172,7 @@ impl Directory for SeaOrmStore {
             .limit(u64::from(limit))
             .build(read.guarded.backend());
         let rows = read.guarded.all(statement).await?;
-        rows.iter().map(|row| model("events", row).and_then(records::event_of)).collect()
+        rows.iter().map(|row| model("events", row).and_then(|row| records::event_of(&row))).collect()
     }
 
     async fn audit(&self, workspace: WorkspaceId, limit: u32) -> Result<Vec<AuditRecord>, StoreError> {

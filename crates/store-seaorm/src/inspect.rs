@@ -27,9 +27,12 @@ impl SeaOrmStore {
         let mut dump = BTreeMap::new();
         for table in transaction.query_all_raw(query(tables.to_owned())).await? {
             let table: String = table.try_get("", "name")?;
-            let columns = transaction.query_all_raw(query(format!("SELECT name FROM pragma_table_info('{table}')"))).await?;
-            let columns: Vec<String> =
-                columns.iter().map(|c| c.try_get("", "name").map(|n: String| format!("quote(\"{n}\")"))).collect::<Result<_, _>>()?;
+            let columns =
+                transaction.query_all_raw(query(format!("SELECT name FROM pragma_table_info('{table}')"))).await?;
+            let columns: Vec<String> = columns
+                .iter()
+                .map(|c| c.try_get("", "name").map(|n: String| format!("quote(\"{n}\")")))
+                .collect::<Result<_, _>>()?;
             let sql = format!("SELECT {} AS line FROM \"{table}\"", columns.join(" || '|' || "));
             let rows = transaction.query_all_raw(query(sql)).await?;
             let mut lines: Vec<String> = rows.iter().map(|row| row.try_get("", "line")).collect::<Result<_, _>>()?;

@@ -11,7 +11,7 @@ mod classify;
 mod connections;
 mod convert;
 mod directory;
-#[expect(unreachable_pub, clippy::struct_excessive_bools, reason = "the entity macro writes pub, and a row has the columns it has")]
+#[expect(unreachable_pub, reason = "the derive of SeaORM needs pub")]
 mod entity;
 mod executor;
 mod memberships;
@@ -34,8 +34,8 @@ use async_trait::async_trait;
 use domicile_domain::model::text::NORMALISER_VERSION;
 use domicile_domain::port::store::{Store, StoreError, UnitOfWork};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, QueryTrait, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, QueryTrait, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
 
@@ -64,7 +64,9 @@ pub enum OpenError {
         detail: String,
     },
     /// A later program made the schema.
-    #[error("{place} was written by a later version of this program (its schema has {step}). Start that version, or restore a copy made before")]
+    #[error(
+        "{place} was written by a later version of this program (its schema has {step}). Start that version, or restore a copy made before"
+    )]
     Newer {
         /// Which.
         place: String,
@@ -72,7 +74,9 @@ pub enum OpenError {
         step: String,
     },
     /// Keys were made by another normaliser.
-    #[error("the keys of {place} were made by version {stored} of the normaliser, and this program has version {NORMALISER_VERSION}. Start the program that wrote them, or make the keys anew")]
+    #[error(
+        "the keys of {place} were made by version {stored} of the normaliser, and this program has version {NORMALISER_VERSION}. Start the program that wrote them, or make the keys anew"
+    )]
     Normaliser {
         /// Which.
         place: String,

@@ -15,7 +15,8 @@ use domicile_domain::model::role::Role;
 use domicile_domain::model::time::{Timestamp, Version};
 use domicile_domain::port::store::{MembershipRepository, StoreError, WorkspaceRef};
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement,
+    ColumnTrait, Condition, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Statement,
 };
 use uuid::Uuid;
 
@@ -47,7 +48,11 @@ struct Belongings {
 }
 
 /// Reads memberships in order of user id. The number of statements is the same for one, many and none.
-pub(crate) async fn load(exec: &mut dyn Executor, workspace: Uuid, which: Members) -> Result<Vec<Membership>, StoreError> {
+pub(crate) async fn load(
+    exec: &mut dyn Executor,
+    workspace: Uuid,
+    which: Members,
+) -> Result<Vec<Membership>, StoreError> {
     let query = membership::Entity::find().filter(membership::Column::WorkspaceId.eq(workspace));
     let query = match which {
         Members::One(user) => query.filter(membership::Column::UserId.eq(user)),
@@ -68,7 +73,12 @@ pub(crate) async fn load(exec: &mut dyn Executor, workspace: Uuid, which: Member
     read
 }
 
-async fn belongings(exec: &mut dyn Executor, workspace: Uuid, first: Uuid, last: Uuid) -> Result<Belongings, StoreError> {
+async fn belongings(
+    exec: &mut dyn Executor,
+    workspace: Uuid,
+    first: Uuid,
+    last: Uuid,
+) -> Result<Belongings, StoreError> {
     macro_rules! read {
         ($entity:ident, $table:literal) => {{
             let statement: Statement = $entity::Entity::find()
@@ -178,10 +188,7 @@ async fn account(exec: &mut dyn Executor, user: UserId) -> Result<Option<Account
         .column_as(workspace::Column::Outbound, "home_outbound")
         .join(
             sea_orm::JoinType::InnerJoin,
-            user::Entity::belongs_to(workspace::Entity)
-                .from(user::Column::HomeId)
-                .to(workspace::Column::Id)
-                .into(),
+            user::Entity::belongs_to(workspace::Entity).from(user::Column::HomeId).to(workspace::Column::Id).into(),
         )
         .filter(user::Column::Id.eq(uuid(user)))
         .build(exec.backend());
@@ -202,7 +209,11 @@ async fn account(exec: &mut dyn Executor, user: UserId) -> Result<Option<Account
     read().map(Some).inspect_err(|_: &StoreError| exec.poison())
 }
 
-async fn assigned_roles(exec: &mut dyn Executor, workspace: WorkspaceId, user: UserId) -> Result<Vec<Role>, StoreError> {
+async fn assigned_roles(
+    exec: &mut dyn Executor,
+    workspace: WorkspaceId,
+    user: UserId,
+) -> Result<Vec<Role>, StoreError> {
     let assigned = membership_role::Entity::find()
         .select_only()
         .column(membership_role::Column::RoleId)
@@ -238,7 +249,11 @@ impl MembershipRepository for Lent<'_> {
         Ok(load(self.exec, uuid(workspace), Members::One(uuid(user))).await?.pop())
     }
 
-    async fn last_ended(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<EndedMembership>, StoreError> {
+    async fn last_ended(
+        &mut self,
+        workspace: WorkspaceId,
+        user: UserId,
+    ) -> Result<Option<EndedMembership>, StoreError> {
         let statement = membership_history::Entity::find()
             .filter(membership_history::Column::WorkspaceId.eq(uuid(workspace)))
             .filter(membership_history::Column::UserId.eq(uuid(user)))
@@ -255,12 +270,15 @@ impl MembershipRepository for Lent<'_> {
         let base = membership.base();
         let (workspace_id, user_id) = (uuid(base.workspace), uuid(base.user));
         self.insert_row::<membership::Entity>(row_of(membership).into_active_model()).await?;
-        let roles = base.grants.roles.iter().map(|role| {
-            membership_role::Model { workspace_id, user_id, role_id: uuid(*role) }.into_active_model()
-        });
+        let roles = base
+            .grants
+            .roles
+            .iter()
+            .map(|role| membership_role::Model { workspace_id, user_id, role_id: uuid(*role) }.into_active_model());
         self.insert_rows::<membership_role::Entity>(roles.collect()).await?;
         let permissions = base.grants.permissions.iter().map(|permission| {
-            membership_permission::Model { workspace_id, user_id, permission: permission.to_string() }.into_active_model()
+            membership_permission::Model { workspace_id, user_id, permission: permission.to_string() }
+                .into_active_model()
         });
         self.insert_rows::<membership_permission::Entity>(permissions.collect()).await?;
         match membership {
@@ -276,7 +294,8 @@ impl MembershipRepository for Lent<'_> {
             }
             Membership::External(external) => {
                 let contacts = external.typed_contact.iter().map(|typed| {
-                    membership_contact::Model { workspace_id, user_id, typed_contact: typed.clone() }.into_active_model()
+                    membership_contact::Model { workspace_id, user_id, typed_contact: typed.clone() }
+                        .into_active_model()
                 });
                 self.insert_rows::<membership_contact::Entity>(contacts.collect()).await
             }

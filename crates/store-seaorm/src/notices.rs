@@ -8,7 +8,8 @@ use domicile_domain::model::time::{Timestamp, Version};
 use domicile_domain::port::store::{NoticeRepository, StoreError};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
 };
 
 use crate::convert::{At, Word, id_list, maybe_id, maybe_uuid, model, uuid};
@@ -126,7 +127,12 @@ impl NoticeRepository for Lent<'_> {
         self.checked(read).map(Some)
     }
 
-    async fn lease_due(&mut self, now: Timestamp, lease_until: Timestamp, limit: u32) -> Result<Vec<Notice>, StoreError> {
+    async fn lease_due(
+        &mut self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Notice>, StoreError> {
         let due = notice::Entity::find()
             .filter(notice::Column::DueAt.lte(now.as_micros()))
             .filter(notice::Column::LeaseUntil.lte(now.as_micros()))
@@ -159,6 +165,7 @@ impl NoticeRepository for Lent<'_> {
     }
 
     async fn keep_message(&mut self, id: NoticeId, user: UserId, message: &Message) -> Result<(), StoreError> {
+        use notice_message::Column::{Body, Html, NoticeId as Key, Recipient, Sender, Subject};
         let row = notice_message::Model {
             notice_id: uuid(id),
             user_id: uuid(user),
@@ -168,7 +175,6 @@ impl NoticeRepository for Lent<'_> {
             body: message.text.clone(),
             html: message.html.clone(),
         };
-        use notice_message::Column::{Body, Html, NoticeId as Key, Recipient, Sender, Subject};
         let statement = notice_message::Entity::insert(row.into_active_model())
             .on_conflict(OnConflict::column(Key).update_columns([Recipient, Sender, Subject, Body, Html]).to_owned())
             .build(self.exec.backend());

@@ -32,7 +32,7 @@ pub(crate) fn audit_of(row: audit_record::Model) -> Result<AuditRecord, StoreErr
     })
 }
 
-pub(crate) fn event_of(row: event::Model) -> Result<Event, StoreError> {
+pub(crate) fn event_of(row: &event::Model) -> Result<Event, StoreError> {
     let at = At::new("events", row.id);
     Ok(Event {
         id: EventId::from_uuid(row.id),

@@ -34,7 +34,10 @@ pub(crate) async fn live(
 }
 
 /// The live relationships of a host with every home, for lists.
-pub(crate) async fn of_host(exec: &mut dyn Executor, host: WorkspaceId) -> Result<Vec<WorkspaceRelationship>, StoreError> {
+pub(crate) async fn of_host(
+    exec: &mut dyn Executor,
+    host: WorkspaceId,
+) -> Result<Vec<WorkspaceRelationship>, StoreError> {
     let live = [RelationshipState::Proposed.word(), RelationshipState::Active.word()];
     let statement = relationship::Entity::find()
         .filter(relationship::Column::HostId.eq(uuid(host)))
@@ -105,7 +108,11 @@ fn row_of(of: &WorkspaceRelationship) -> Result<relationship::Model, StoreError>
 
 #[async_trait]
 impl RelationshipRepository for Lent<'_> {
-    async fn find(&mut self, host: WorkspaceId, home: WorkspaceId) -> Result<Option<WorkspaceRelationship>, StoreError> {
+    async fn find(
+        &mut self,
+        host: WorkspaceId,
+        home: WorkspaceId,
+    ) -> Result<Option<WorkspaceRelationship>, StoreError> {
         live(self.exec, host, home).await
     }
 

@@ -8,7 +8,9 @@ use domicile_domain::model::role::Role;
 use domicile_domain::model::time::{Timestamp, Version};
 use domicile_domain::port::store::{RoleRepository, StoreError};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait, Condition, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+};
 
 use crate::convert::{At, Word, model, uuid};
 use crate::entity::{permission, role, role_permission};
@@ -70,7 +72,10 @@ pub(crate) async fn of_workspace(exec: &mut dyn Executor, workspace: WorkspaceId
     load(exec, Condition::all().add(role::Column::WorkspaceId.eq(uuid(workspace)))).await
 }
 
-pub(crate) async fn permission(exec: &mut dyn Executor, name: &PermissionName) -> Result<Option<Permission>, StoreError> {
+pub(crate) async fn permission(
+    exec: &mut dyn Executor,
+    name: &PermissionName,
+) -> Result<Option<Permission>, StoreError> {
     let statement = permission::Entity::find_by_id(name.as_str()).build(exec.backend());
     let Some(row) = exec.one(statement).await? else { return Ok(None) };
     let row: permission::Model = model("permissions", &row)?;

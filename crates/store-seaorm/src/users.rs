@@ -40,7 +40,11 @@ pub(crate) async fn load(exec: &mut dyn Executor, ids: &[Uuid]) -> Result<Vec<Us
     read
 }
 
-fn user_of(row: &user::Model, profiles: &[user_profile::Model], contacts: &[contact::Model]) -> Result<User, StoreError> {
+fn user_of(
+    row: &user::Model,
+    profiles: &[user_profile::Model],
+    contacts: &[contact::Model],
+) -> Result<User, StoreError> {
     let at = At::new("users", row.id);
     let state: UserState = at.word("state", &row.state)?;
     let profile = profiles.iter().find(|p| p.user_id == row.id);
@@ -77,7 +81,10 @@ fn person_of(row: &user_profile::Model, contacts: &[contact::Model]) -> Result<P
     })
 }
 
-fn contact_of<T, E: std::fmt::Display>(row: &contact::Model, parse: impl Fn(&str) -> Result<T, E>) -> Result<Contact<T>, StoreError> {
+fn contact_of<T, E: std::fmt::Display>(
+    row: &contact::Model,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<Contact<T>, StoreError> {
     // The key is personal; the row is named by its user.
     let at = At::new("contacts", row.user_id.unwrap_or_default());
     let (standing, version) = standing_of(&at, row)?;
@@ -115,7 +122,8 @@ impl UserRepository for Lent<'_> {
     }
 
     async fn contact_owner(&mut self, key: &ContactKey, now: Timestamp) -> Result<Option<ContactOwner>, StoreError> {
-        let statement = contact::Entity::find_by_id((key.kind.word().to_owned(), key.key.clone())).build(self.exec.backend());
+        let statement =
+            contact::Entity::find_by_id((key.kind.word().to_owned(), key.key.clone())).build(self.exec.backend());
         let Some(row) = self.exec.one(statement).await? else { return Ok(None) };
         let row: contact::Model = self.checked(model("contacts", &row))?;
         match (row.user_id, row.former_home, row.held_until) {

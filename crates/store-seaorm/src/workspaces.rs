@@ -51,14 +51,14 @@ pub(crate) async fn find(exec: &mut dyn Executor, reference: &WorkspaceRef) -> R
             row.try_get("", "verified_domain").map_err(|e| At::new("workspace_domains", "?").corrupt("domain", e))?;
         verified.extend(domain);
     }
-    let found = workspace_of(row, verified);
+    let found = workspace_of(row, &verified);
     if found.is_err() {
         exec.poison();
     }
     found.map(Some)
 }
 
-pub(crate) fn workspace_of(row: workspace::Model, verified: Vec<String>) -> Result<Workspace, StoreError> {
+pub(crate) fn workspace_of(row: workspace::Model, verified: &[String]) -> Result<Workspace, StoreError> {
     let at = At::new(TABLE, row.id);
     Ok(Workspace {
         id: WorkspaceId::from_uuid(row.id),
@@ -141,8 +141,9 @@ impl WorkspaceRepository for Lent<'_> {
         let mut update = workspace::Entity::update_many()
             .col_expr(workspace::Column::Revision, Expr::col(workspace::Column::Revision).add(1))
             .filter(named(reference));
-        QueryTrait::query(&mut update)
-            .returning(sea_orm::sea_query::Query::returning().columns([workspace::Column::Id, workspace::Column::Revision]));
+        QueryTrait::query(&mut update).returning(
+            sea_orm::sea_query::Query::returning().columns([workspace::Column::Id, workspace::Column::Revision]),
+        );
         let statement = update.build(self.exec.backend());
         let Some(row) = self.exec.one(statement).await? else { return Ok(None) };
         let at = At::new(TABLE, "?");

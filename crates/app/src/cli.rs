@@ -1,0 +1,197 @@
+//! The command line: what can be typed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Domicile says who lives in which workspace, who is only visiting, and what each may do there.
+#[derive(Debug, Parser)]
+#[command(name = "domicile", version, about, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve a development instance: embedded database, example people, captured messages
+    Dev(DevArgs),
+    /// Find people
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Create or link a person, give roles, save, tell: steps 2 to 6 in one go
+    Assign(AssignArgs),
+    /// See what became of messages
+    #[command(subcommand)]
+    Notifications(NotificationsCommand),
+    /// Ask what people may do
+    #[command(subcommand)]
+    Access(AccessCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// Folder of database, key, credentials and captured messages; delete it to start over
+    #[arg(long, default_value = "./domicile-dev")]
+    pub(crate) data: PathBuf,
+    /// Loopback address to serve on; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:50051")]
+    pub(crate) listen: SocketAddr,
+}
+
+/// How every client command reaches the service.
+#[derive(Debug, Args)]
+pub(crate) struct ClientArgs {
+    /// Credentials that `domicile dev` wrote
+    #[arg(long, env = "DOMICILE_CREDENTIALS", default_value = "./domicile-dev/credentials.json")]
+    pub(crate) credentials: PathBuf,
+    /// Act as this person: a short name of the credentials, or a user id
+    #[arg(long = "as", value_name = "PERSON")]
+    pub(crate) acting: Option<String>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print no talk, only the result
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// Never ask; what is missing is an error
+    #[arg(long)]
+    pub(crate) no_input: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Search the whole system by email or phone
+    Lookup(LookupArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LookupArgs {
+    /// Email address or phone number
+    pub(crate) person: String,
+    /// Phone number beside an email address
+    #[arg(long)]
+    pub(crate) phone: Option<String>,
+    /// Workspace that searches: id or handle
+    #[arg(long)]
+    pub(crate) workspace: String,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+/// What a save is expected to do.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Expect {
+    /// Create an Internal
+    Create,
+    /// Link an existing person
+    Link,
+    /// What the lookup finds
+    Either,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Notify {
+    /// The person is told
+    Tell,
+    /// The person is not told; for creating Internals only
+    None,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AssignArgs {
+    /// Email address or phone number
+    pub(crate) person: String,
+    /// Workspace that takes the person in: id or handle
+    #[arg(long)]
+    pub(crate) workspace: String,
+    /// Role by handle or id; may be given several times
+    #[arg(long = "role")]
+    pub(crate) roles: Vec<String>,
+    /// Direct permission; may be given several times
+    #[arg(long = "permission")]
+    pub(crate) permissions: Vec<String>,
+    /// Phone number beside an email address
+    #[arg(long)]
+    pub(crate) phone: Option<String>,
+    /// First name, to create
+    #[arg(long)]
+    pub(crate) first_name: Option<String>,
+    /// Last name, to create
+    #[arg(long)]
+    pub(crate) last_name: Option<String>,
+    /// Username, to create
+    #[arg(long)]
+    pub(crate) username: Option<String>,
+    /// Preferred language, to create: en, de, pt-BR
+    #[arg(long)]
+    pub(crate) language: Option<String>,
+    /// What the save is expected to do
+    #[arg(long, value_enum, default_value = "either")]
+    pub(crate) expect: Expect,
+    /// Whether the person is told
+    #[arg(long, value_enum, default_value = "tell")]
+    pub(crate) notify: Notify,
+    /// Check everything and save nothing
+    #[arg(long)]
+    pub(crate) validate_only: bool,
+    /// UUID that makes the save repeatable; a new one unless given
+    #[arg(long)]
+    pub(crate) request_id: Option<uuid::Uuid>,
+    /// Save without asking
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NotificationsCommand {
+    /// List messages that a workspace triggered or delivers, newest first
+    List(ListArgs),
+    /// Show one message: the home sees text and attempts, a host state and time
+    Show(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Workspace: id or handle
+    #[arg(long)]
+    pub(crate) workspace: String,
+    /// How many at most
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: i32,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The message's id
+    pub(crate) id: String,
+    /// Workspace that triggered or delivers it: id or handle
+    #[arg(long)]
+    pub(crate) workspace: String,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccessCommand {
+    /// May this person do that there?
+    Check(CheckArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Short name of the credentials, or user id
+    pub(crate) person: String,
+    /// Permission, for example projects.read
+    pub(crate) permission: String,
+    /// Workspace: id or handle
+    #[arg(long)]
+    pub(crate) workspace: String,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}

@@ -1,0 +1,340 @@
+//! The client commands. Each calls the service and prints what it answered.
+
+use anyhow::Result;
+use domicile_client::{Client, Credentials, v1};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::cli::{AssignArgs, CheckArgs, ClientArgs, Expect, ListArgs, LookupArgs, Notify, ShowArgs};
+use crate::credentials::CredentialsFile;
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// A connected client with its credentials and output.
+struct Session {
+    client: Client,
+    file: CredentialsFile,
+    output: Output,
+}
+
+async fn session(args: &ClientArgs) -> Result<Session, Failure> {
+    let file = CredentialsFile::read(&args.credentials)?;
+    let acting = file.user_of(args.acting.as_deref().unwrap_or(&file.acting));
+    let credentials = Credentials { token: file.token.clone(), acting_user: Some(acting) };
+    let client = Client::connect(&file.endpoint, &credentials).await?;
+    Ok(Session { client, file, output: Output::new(args.json, args.quiet, args.no_input) })
+}
+
+/// An enum's word without its type: `LOOKUP_OUTCOME_FOUND` -> `FOUND`.
+fn word(name: &'static str, prefix: &str) -> String {
+    name.strip_prefix(prefix).unwrap_or(name).to_owned()
+}
+
+/// What is typed as a person: a mail address has an @, anything else is a phone number.
+fn contacts(person: &str, phone: Option<&String>) -> Result<(String, String), Failure> {
+    if person.contains('@') {
+        return Ok((person.to_owned(), phone.cloned().unwrap_or_default()));
+    }
+    if phone.is_some() {
+        return Err(Failure::new(2, "give --phone beside an email address, not beside another number".to_owned()));
+    }
+    Ok((String::new(), person.to_owned()))
+}
+
+pub(crate) async fn lookup(args: &LookupArgs) -> Result<(), Failure> {
+    let (email, phone) = contacts(&args.person, args.phone.as_ref())?;
+    let session = session(&args.client).await?;
+    let request = v1::LookupUserRequest { workspace: args.workspace.clone(), email, phone };
+    let found = session.client.lookup_user(request).await?;
+    let outcome = word(found.outcome().as_str_name(), "LOOKUP_OUTCOME_");
+    let value = json!({
+        "outcome": outcome,
+        "display": found.display,
+        "member_kind": word(found.member_kind().as_str_name(), "MEMBERSHIP_KIND_"),
+        "member_state": word(found.member_state().as_str_name(), "MEMBERSHIP_STATE_"),
+        "match_handle": found.match_handle,
+    });
+    let shown = if found.display.is_empty() { outcome } else { format!("{outcome}  {}", found.display) };
+    session.output.result(&shown, &value)?;
+    session.output.talk(&next_after_lookup(&found, args))?;
+    Ok(())
+}
+
+fn next_after_lookup(found: &v1::LookupUserResponse, args: &LookupArgs) -> String {
+    match found.outcome() {
+        v1::LookupOutcome::NotFound => format!(
+            "Next    domicile assign {} --workspace {} --role member   (creates an Internal)",
+            args.person, args.workspace
+        ),
+        v1::LookupOutcome::Found | v1::LookupOutcome::FormerMember => format!(
+            "Next    domicile assign {} --workspace {} --role guest   (links as External)",
+            args.person, args.workspace
+        ),
+        other => meaning(other).to_owned(),
+    }
+}
+
+/// What an outcome means that ends the flow.
+const fn meaning(outcome: v1::LookupOutcome) -> &'static str {
+    use v1::LookupOutcome as O;
+    match outcome {
+        O::ConflictingMatch => "The email is one person's and the phone another's; search with one of them.",
+        O::AlreadyMember => "The person is a member already; there is nothing to assign.",
+        O::MemberSuspended => "The membership is suspended here; reactivate it instead.",
+        O::MemberPending => "The person has been asked and has not answered yet.",
+        O::HomeUserInactive => "The account is deactivated and its home is here; reactivate it instead.",
+        O::NotLinkable => "The person cannot be linked; the reason stays with their home.",
+        O::RelationshipRequired => "This workspace takes no people of that home; propose a relationship first.",
+        O::ContactReserved => "The contact is kept for its former holder for a while.",
+        O::Unspecified | O::NotFound | O::Found | O::FormerMember => "",
+    }
+}
+
+pub(crate) async fn assign(args: &AssignArgs) -> Result<(), Failure> {
+    let (email, phone) = contacts(&args.person, args.phone.as_ref())?;
+    let session = session(&args.client).await?;
+    let search =
+        v1::LookupUserRequest { workspace: args.workspace.clone(), email: email.clone(), phone: phone.clone() };
+    let found = session.client.lookup_user(search).await?;
+    let expectation = expectation(args.expect, &found)?;
+    let creates = expectation == v1::Expectation::Create;
+    tell_plan(&session.output, args, &found, creates)?;
+    let profile = if creates { Some(profile(&session.output, args)?) } else { typed_profile(args) };
+    confirm(&session.output, args)?;
+
+    let (roles, permissions) = (args.roles.clone(), args.permissions.clone());
+    let internal = creates.then(|| v1::InternalGrants { roles: roles.clone(), permissions: permissions.clone() });
+    let external = (!creates).then(|| v1::ExternalGrants { roles, permissions, ..v1::ExternalGrants::default() });
+    let notify = match args.notify {
+        Notify::Tell => v1::NotifyMode::Tell,
+        Notify::None => v1::NotifyMode::None,
+    };
+    let request = v1::AssignUserRequest {
+        workspace: args.workspace.clone(),
+        request_id: args.request_id.unwrap_or_else(Uuid::now_v7).to_string(),
+        expectation: expectation.into(),
+        email,
+        phone,
+        match_handle: if args.request_id.is_some() { String::new() } else { found.match_handle.clone() },
+        profile,
+        internal,
+        external,
+        external_id: String::new(),
+        notify: notify.into(),
+        validate_only: args.validate_only,
+    };
+    let saved = session.client.assign_user(request).await?;
+    tell_saved(&session.output, args, &saved)
+}
+
+/// A plain `either` becomes what the lookup found, so that the person at the terminal decides on what they saw.
+fn expectation(expect: Expect, found: &v1::LookupUserResponse) -> Result<v1::Expectation, Failure> {
+    let outcome = found.outcome();
+    match (expect, outcome) {
+        (Expect::Create, _) | (Expect::Either, v1::LookupOutcome::NotFound) => Ok(v1::Expectation::Create),
+        (Expect::Link, _) | (Expect::Either, v1::LookupOutcome::Found | v1::LookupOutcome::FormerMember) => {
+            Ok(v1::Expectation::Link)
+        }
+        (Expect::Either, other) => {
+            let reason = word(other.as_str_name(), "LOOKUP_OUTCOME_");
+            Err(Failure::new(4, format!("{} ({reason})", meaning(other))))
+        }
+    }
+}
+
+fn tell_plan(output: &Output, args: &AssignArgs, found: &v1::LookupUserResponse, creates: bool) -> Result<()> {
+    let workspace = &args.workspace;
+    if creates {
+        output.talk("Found   nobody with this contact")?;
+        output.talk(&format!("Joins   {workspace} as Internal; a new account is created"))?;
+    } else {
+        output.talk(&format!("Found   an existing account ({})", found.display))?;
+        output.talk(&format!("Joins   {workspace} as External; no new account is created"))?;
+    }
+    let roles = if args.roles.is_empty() { "none".to_owned() } else { args.roles.join(", ") };
+    output.talk(&format!("Roles   {roles}"))?;
+    output.talk(match (args.notify, creates) {
+        (Notify::None, true) => "Tells   nobody",
+        (_, true) => "Tells   by this workspace, in their language",
+        (_, false) => "Tells   by the workspace they belong to, in their language",
+    })
+}
+
+fn typed_profile(args: &AssignArgs) -> Option<v1::Profile> {
+    let typed = [&args.first_name, &args.last_name, &args.username, &args.language].iter().any(|field| field.is_some());
+    typed.then(|| v1::Profile {
+        first_name: args.first_name.clone().unwrap_or_default(),
+        last_name: args.last_name.clone().unwrap_or_default(),
+        username: args.username.clone().unwrap_or_default(),
+        preferred_language: args.language.clone().unwrap_or_default(),
+    })
+}
+
+/// What is missing to create a person is asked for; where nobody can be asked, every missing flag is named at once.
+fn profile(output: &Output, args: &AssignArgs) -> Result<v1::Profile, Failure> {
+    let fields = [
+        ("--first-name", "First name?", &args.first_name),
+        ("--last-name", "Last name?", &args.last_name),
+        ("--username", "Username?", &args.username),
+        ("--language", "Preferred language (en, de, ...)?", &args.language),
+    ];
+    let missing: Vec<&str> = fields.iter().filter(|(_, _, value)| value.is_none()).map(|(flag, _, _)| *flag).collect();
+    if !missing.is_empty() && !output.can_ask() {
+        let message = format!("nobody has this contact yet, so a new person is created; add {}", missing.join(", "));
+        return Err(Failure::new(6, message));
+    }
+    let [first_name, last_name, username, preferred_language] =
+        fields.map(|(_, question, value)| value.clone().map_or_else(|| output.ask(question), Ok));
+    Ok(v1::Profile {
+        first_name: first_name?,
+        last_name: last_name?,
+        username: username?,
+        preferred_language: preferred_language?,
+    })
+}
+
+fn confirm(output: &Output, args: &AssignArgs) -> Result<(), Failure> {
+    if args.yes || args.validate_only {
+        return Ok(());
+    }
+    if !output.can_ask() {
+        return Err(Failure::new(2, "nobody is there to say yes; add --yes to save without asking".to_owned()));
+    }
+    match output.ask("Save? [Y/n]")?.to_lowercase().as_str() {
+        "" | "y" | "yes" => Ok(()),
+        _ => Err(Failure::new(1, "not saved, as you said".to_owned())),
+    }
+}
+
+fn tell_saved(output: &Output, args: &AssignArgs, saved: &v1::AssignUserResponse) -> Result<(), Failure> {
+    let outcome = word(saved.outcome().as_str_name(), "ASSIGN_OUTCOME_");
+    let membership = saved.membership.clone().unwrap_or_default();
+    let notice = saved.notification.rsplit('/').next().unwrap_or_default();
+    let state = word(saved.notification_state().as_str_name(), "NOTIFICATION_STATE_");
+    let value = json!({
+        "outcome": outcome,
+        "validate_only": args.validate_only,
+        "membership": membership.name,
+        "user": membership.user,
+        "notification": notice,
+        "notification_state": if notice.is_empty() { Value::Null } else { json!(state) },
+        "discarded_fields": saved.discarded_fields,
+        "consistency_token": saved.consistency_token,
+    });
+    if args.validate_only {
+        output.result(&format!("Would   {outcome}; nothing was saved"), &value)?;
+        return Ok(());
+    }
+    let told = if notice.is_empty() { "no notice".to_owned() } else { format!("notice {notice} {state}") };
+    output.result(&format!("Saved   {outcome}   membership {}   {told}", membership.name), &value)?;
+    if !saved.discarded_fields.is_empty() {
+        output.talk(&format!(
+            "Unused  {}: the account exists, and its home owns them",
+            saved.discarded_fields.join(", ")
+        ))?;
+    }
+    if !notice.is_empty() {
+        output.talk(&format!("Next    domicile notifications show {notice} --workspace {}", args.workspace))?;
+    }
+    Ok(())
+}
+
+fn notification_value(n: &v1::Notification) -> Value {
+    let message = n
+        .message
+        .as_ref()
+        .map(|m| json!({ "to": m.to, "from": m.from, "subject": m.subject, "text": m.text, "html": m.html }));
+    let attempts = n.attempts.iter().map(|a| {
+        json!({ "number": a.number, "class": word(a.class().as_str_name(), "ATTEMPT_CLASS_"), "provider_words": a.provider_words })
+    });
+    json!({
+        "id": n.uid,
+        "kind": word(n.kind().as_str_name(), "NOTIFICATION_KIND_"),
+        "channel": word(n.channel().as_str_name(), "CHANNEL_"),
+        "state": state_words(n),
+        "reason": n.reason,
+        "user": n.user,
+        "workspace": n.workspace,
+        "home": n.home,
+        "language_asked": n.language_asked,
+        "language_used": n.language_used,
+        "message": message,
+        "attempts": attempts.collect::<Vec<_>>(),
+    })
+}
+
+/// `NOT_SENT (CAPTURED)`, `QUEUED`.
+fn state_words(n: &v1::Notification) -> String {
+    let state = word(n.state().as_str_name(), "NOTIFICATION_STATE_");
+    match n.not_sent_reason() {
+        v1::NotSentReason::Unspecified => state,
+        why => format!("{state} ({})", word(why.as_str_name(), "NOT_SENT_REASON_")),
+    }
+}
+
+pub(crate) async fn list_notifications(args: &ListArgs) -> Result<(), Failure> {
+    let session = session(&args.client).await?;
+    let request = v1::ListNotificationsRequest {
+        workspace: args.workspace.clone(),
+        page_size: args.limit,
+        page_token: String::new(),
+        consistency: None,
+    };
+    let page = session.client.list_notifications(request).await?;
+    let lines: Vec<String> = page
+        .notifications
+        .iter()
+        .map(|n| {
+            let kind = word(n.kind().as_str_name(), "NOTIFICATION_KIND_");
+            format!("{}  {kind:<16}  {:<20}  {}", n.uid, state_words(n), n.language_used)
+        })
+        .collect();
+    let values: Vec<Value> = page.notifications.iter().map(notification_value).collect();
+    let text = if lines.is_empty() { "no messages yet".to_owned() } else { lines.join("\n") };
+    session.output.result(&text, &json!({ "notifications": values, "more": !page.next_page_token.is_empty() }))?;
+    Ok(())
+}
+
+pub(crate) async fn show_notification(args: &ShowArgs) -> Result<(), Failure> {
+    let session = session(&args.client).await?;
+    let request = v1::GetNotificationRequest {
+        workspace: args.workspace.clone(),
+        notification: args.id.clone(),
+        consistency: None,
+    };
+    let n = session.client.get_notification(request).await?.notification.unwrap_or_default();
+    let mut lines = vec![
+        format!("State     {}", state_words(&n)),
+        format!("Why       {}", n.reason),
+        format!("Language  {} (asked for {})", n.language_used, n.language_asked),
+    ];
+    lines.extend(n.attempts.iter().map(|a| {
+        format!("Attempt   {} {}: {}", a.number, word(a.class().as_str_name(), "ATTEMPT_CLASS_"), a.provider_words)
+    }));
+    match &n.message {
+        Some(m) => lines.push(format!("\nFrom: {}\nTo: {}\nSubject: {}\n\n{}", m.from, m.to, m.subject, m.text)),
+        None if n.workspace != n.home => lines.push("Text      seen by the person's home alone".to_owned()),
+        None => lines.push("Text      not written yet".to_owned()),
+    }
+    session.output.result(&lines.join("\n"), &notification_value(&n))?;
+    Ok(())
+}
+
+pub(crate) async fn check(args: &CheckArgs) -> Result<(), Failure> {
+    let session = session(&args.client).await?;
+    let request = v1::CheckAccessRequest {
+        workspace: args.workspace.clone(),
+        subject: Some(v1::check_access_request::Subject::User(session.file.user_of(&args.person))),
+        permission: args.permission.clone(),
+        consistency: None,
+    };
+    let answer = session.client.check_access(request).await?;
+    let decision = word(answer.decision().as_str_name(), "ACCESS_DECISION_");
+    let reason = match answer.reason() {
+        v1::DenialReason::Unspecified => String::new(),
+        reason => word(reason.as_str_name(), "DENIAL_REASON_"),
+    };
+    let text = if reason.is_empty() { decision.clone() } else { format!("{decision}  {reason}") };
+    session.output.result(&text, &json!({ "decision": decision, "reason": reason }))?;
+    Ok(())
+}

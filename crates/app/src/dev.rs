@@ -1,0 +1,193 @@
+//! `domicile dev`: the whole product in one process, for trying out. Loopback only, messages captured.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::TryLockError;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use domicile_contact::{CldrLanguageMatcher, LibPhoneParser};
+use domicile_domain::model::language::LanguageTag;
+use domicile_domain::usecase::{Dispatcher, Domicile, Ports, TxRunner};
+use domicile_grpc::{Limits, ServerParts};
+use domicile_notify::{CaptureGateway, FluentWriter};
+use domicile_store_seaorm::SeaOrmStore;
+use tokio::net::TcpListener;
+
+use crate::auth::DevelopmentAuthenticator;
+use crate::cli::DevArgs;
+use crate::credentials::{CredentialsFile, Person};
+use crate::runtime::{SystemClock, SystemIds};
+use crate::sealer::{AeadSealer, random};
+use crate::seed::Seeder;
+
+/// How often the dispatcher looks for queued messages.
+const LOOK_FOR_MESSAGES: Duration = Duration::from_millis(250);
+
+pub(crate) async fn run(args: &DevArgs) -> Result<()> {
+    refuse_production()?;
+    if !args.listen.ip().is_loopback() {
+        bail!(
+            "the development sign-in serves on loopback only, and {} is not; use --listen 127.0.0.1:{}",
+            args.listen,
+            args.listen.port()
+        );
+    }
+    std::fs::create_dir_all(&args.data)
+        .with_context(|| format!("the data folder {} cannot be made; name another with --data", args.data.display()))?;
+    let _lock = lock(&args.data)?;
+    let listener = TcpListener::bind(args.listen).await.with_context(|| {
+        format!("{} cannot be listened on; is something running there? Choose another with --listen", args.listen)
+    })?;
+    let address = listener.local_addr()?;
+
+    let store = Arc::new(SeaOrmStore::open_file(&args.data.join("domicile.db")).await?);
+    let ports = Ports {
+        store: store.clone(),
+        directory: store,
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(SystemIds),
+        sealer: Arc::new(AeadSealer::of_file(&args.data.join("sealing.key"))?),
+        phones: Arc::new(LibPhoneParser),
+        languages: Arc::new(CldrLanguageMatcher),
+    };
+    let api = Arc::new(Domicile::new(ports.clone()));
+    let transactions = TxRunner::new(ports.store.clone(), ports.clock.clone(), ports.ids.clone());
+    let seeder = Seeder { api: api.clone(), runner: transactions, clock: ports.clock.clone(), ids: ports.ids.clone() };
+    let people = seeder.seed().await?;
+    let token = write_credentials(&args.data, address, &people)?;
+
+    let gateway = Arc::new(CaptureGateway::new(args.data.join("messages")));
+    let english = LanguageTag::parse("en")?;
+    let dispatcher = Dispatcher::new(ports.clone(), Arc::new(FluentWriter::new()?), gateway, english);
+    let dispatching = tokio::spawn(dispatch(dispatcher));
+
+    write!(std::io::stdout().lock(), "{}", banner(args, address, &people)?)?;
+    let server = ServerParts {
+        api,
+        authenticator: Arc::new(DevelopmentAuthenticator::new(token)),
+        development: true,
+        clock: ports.clock,
+        ids: ports.ids,
+        limits: Limits::default(),
+    };
+    let outcome = domicile_grpc::serve(server, listener, asked_to_stop()).await;
+    dispatching.abort();
+    Ok(outcome?)
+}
+
+fn refuse_production() -> Result<()> {
+    if std::env::var("DOMICILE_ENV").is_ok_and(|value| value.eq_ignore_ascii_case("production")) {
+        bail!(
+            "`domicile dev` does not run where DOMICILE_ENV is production: anybody on this machine could act as anybody"
+        );
+    }
+    Ok(())
+}
+
+/// One process for a data folder. The lock ends with the process, however it ends.
+fn lock(folder: &Path) -> Result<std::fs::File> {
+    let path = folder.join("lock");
+    let file = std::fs::File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            bail!("another `domicile dev` uses {}; stop it, or name another folder with --data", folder.display())
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("{} cannot be locked", path.display())),
+    }
+}
+
+/// Keeps the token of an earlier start, so that what people noted goes on working.
+fn write_credentials(folder: &Path, address: SocketAddr, people: &BTreeMap<String, Person>) -> Result<String> {
+    let path = folder.join("credentials.json");
+    let token = if path.exists() {
+        CredentialsFile::read(&path)?.token
+    } else {
+        random::<32>()?.iter().fold(String::new(), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    };
+    let endpoint = format!("http://{address}");
+    CredentialsFile { endpoint, token: token.clone(), acting: "dana".to_owned(), people: people.clone() }
+        .write(&path)?;
+    Ok(token)
+}
+
+async fn dispatch(dispatcher: Dispatcher) {
+    loop {
+        match dispatcher.dispatch_due().await {
+            Ok(0) => tokio::time::sleep(LOOK_FOR_MESSAGES).await,
+            Ok(sent) => tracing::info!(notices = sent, "messages were dealt with"),
+            Err(error) => {
+                tracing::error!(error = %error, cause = ?error.cause, "queued messages could not be read; trying again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+async fn asked_to_stop() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! {
+                    _ = interrupt => {}
+                    _ = terminate.recv() => {}
+                }
+                return;
+            }
+            Err(error) => tracing::warn!(error = %error, "SIGTERM cannot be awaited; stop with Ctrl-C"),
+        }
+    }
+    if let Err(error) = interrupt.await {
+        tracing::error!(error = %error, "Ctrl-C cannot be awaited; stopping");
+    }
+}
+
+/// How this program was called, so that what it prints can be typed as it is.
+fn own_name() -> String {
+    std::env::args().next().unwrap_or_else(|| "domicile".to_owned())
+}
+
+fn banner(args: &DevArgs, address: SocketAddr, people: &BTreeMap<String, Person>) -> Result<String> {
+    let me = own_name();
+    let data = args.data.display();
+    let flag = if args.data == Path::new("./domicile-dev") {
+        String::new()
+    } else {
+        format!(" --credentials {data}/credentials.json")
+    };
+    let mut text = String::new();
+    writeln!(
+        text,
+        "domicile {}  DEVELOPMENT MODE: data in {data} (delete to start over), messages are captured, not sent",
+        env!("CARGO_PKG_VERSION")
+    )?;
+    writeln!(text, "  gRPC      {address}     reflection on: grpcurl -plaintext {address} list")?;
+    writeln!(
+        text,
+        "  Example   workspaces acme and borealis (related), {} people, 8 roles; you act as Dana Reyes, AccessManager of Acme",
+        people.len()
+    )?;
+    writeln!(
+        text,
+        "  Try       {me} assign m.okafor@borealis.example --workspace acme --role guest{flag}      (exists: joins as External)"
+    )?;
+    writeln!(
+        text,
+        "            {me} assign anna@acme.example --workspace acme --role member --first-name Anna --last-name Kovacs --username anna.kovacs --language en{flag}      (nobody yet: becomes Internal)"
+    )?;
+    writeln!(text, "            {me} notifications list --workspace acme{flag}")?;
+    writeln!(text, "  Messages  {data}/messages")?;
+    Ok(text)
+}

@@ -1,0 +1,93 @@
+//! Errors of the command line: one sentence, the stable reason, what to do, and an exit code that scripts can rely on.
+
+use domicile_client::ClientError;
+use tonic::Code;
+
+/// A command that did not do what was asked.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: u8,
+    pub(crate) message: String,
+}
+
+/// The exit codes: 0 done, 1 unexpected, 2 usage, 3 not found, 4 conflict, 5 not allowed, 6 invalid input, 7 unavailable.
+const fn exit_of(code: Code) -> u8 {
+    match code {
+        Code::NotFound => 3,
+        Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted => 4,
+        Code::PermissionDenied | Code::Unauthenticated => 5,
+        Code::InvalidArgument => 6,
+        Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted => 7,
+        _ => 1,
+    }
+}
+
+/// The flag that mends a field of the contract.
+fn flag_of(field: &str) -> String {
+    match field {
+        "email" => "the email address".to_owned(),
+        "phone" => "--phone".to_owned(),
+        "profile.preferred_language" => "--language".to_owned(),
+        "profile.first_name" | "profile.last_name" | "profile.username" => {
+            format!("--{}", field.trim_start_matches("profile.").replace('_', "-"))
+        }
+        _ if field.contains(".roles[") => "--role".to_owned(),
+        _ if field.contains(".permissions[") => "--permission".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let mut message = error.message.clone();
+        if !error.reason.is_empty() {
+            message = format!("{message} ({})", error.reason);
+        }
+        for (field, wrong) in &error.violations {
+            message = format!("{message}\n  {}: {wrong}", flag_of(field));
+        }
+        Self { exit: exit_of(error.code), message }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self { exit: 1, message: format!("{error:#}") }
+    }
+}
+
+impl Failure {
+    pub(crate) const fn new(exit: u8, message: String) -> Self {
+        Self { exit, message }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn every_refusal_has_its_exit_code_and_names_the_flag() {
+        for (code, exit) in [
+            (Code::NotFound, 3),
+            (Code::AlreadyExists, 4),
+            (Code::FailedPrecondition, 4),
+            (Code::PermissionDenied, 5),
+            (Code::InvalidArgument, 6),
+            (Code::Unavailable, 7),
+            (Code::Internal, 1),
+        ] {
+            let failure = Failure::from(ClientError {
+                code,
+                reason: "REASON".into(),
+                message: "It went wrong.".into(),
+                violations: vec![("profile.first_name".into(), "a name is needed".into())],
+                metadata: BTreeMap::new(),
+                request_id: String::new(),
+            });
+            assert_eq!(failure.exit, exit);
+            assert_eq!(failure.message, "It went wrong. (REASON)\n  --first-name: a name is needed");
+        }
+    }
+}

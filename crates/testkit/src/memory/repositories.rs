@@ -1,0 +1,204 @@
+//! The repositories that a unit lends.
+
+use async_trait::async_trait;
+use domicile_domain::event::Event;
+use domicile_domain::model::answer::{AnsweredRequest, RequestKey};
+use domicile_domain::model::audit::{AuditRecord, PersonalValue};
+use domicile_domain::model::contact::{ContactKey, ContactOwner};
+use domicile_domain::model::email::MailDomain;
+use domicile_domain::model::facts::AccessFacts;
+use domicile_domain::model::id::{NoticeId, UserId, WorkspaceId};
+use domicile_domain::model::membership::{EndedMembership, Membership};
+use domicile_domain::model::notice::{Attempt, Message, Notice};
+use domicile_domain::model::permission::{Permission, PermissionName};
+use domicile_domain::model::relationship::WorkspaceRelationship;
+use domicile_domain::model::role::Role;
+use domicile_domain::model::time::{Revision, Timestamp, Version};
+use domicile_domain::model::user::{Identity, User};
+use domicile_domain::model::workspace::Workspace;
+use domicile_domain::port::store::{
+    MembershipRepository, NoticeRepository, RecordRepository, RelationshipRepository, RoleRepository, StoreError,
+    UserRepository, WorkspaceRef, WorkspaceRepository,
+};
+
+use super::MemoryUnit;
+use super::tables::Write;
+
+/// The unit, lent.
+pub(super) struct Lent<'t> {
+    pub(super) unit: &'t mut MemoryUnit,
+}
+
+#[async_trait]
+impl UserRepository for Lent<'_> {
+    async fn find(&mut self, id: UserId) -> Result<Option<User>, StoreError> {
+        self.unit.read(|tables| tables.users.get(&id).cloned())
+    }
+
+    async fn contact_owner(&mut self, key: &ContactKey, now: Timestamp) -> Result<Option<ContactOwner>, StoreError> {
+        self.unit.read(|tables| tables.contact_owner(key, now))
+    }
+
+    async fn username_taken(&mut self, home: WorkspaceId, key: &str) -> Result<bool, StoreError> {
+        self.unit.read(|tables| tables.usernames.contains_key(&(home, key.to_owned())))
+    }
+
+    async fn insert(&mut self, user: &User) -> Result<(), StoreError> {
+        self.unit.write(Write::User(user.clone()))
+    }
+
+    async fn hold(&mut self, id: UserId, version: Version) -> Result<(), StoreError> {
+        self.unit.write(Write::HoldUser { user: id, version })
+    }
+
+    async fn bind_identity(&mut self, user: UserId, identity: &Identity, now: Timestamp) -> Result<(), StoreError> {
+        self.unit.write(Write::Identity { user, identity: identity.clone(), at: now })
+    }
+}
+
+#[async_trait]
+impl WorkspaceRepository for Lent<'_> {
+    async fn take_revision(&mut self, workspace: &WorkspaceRef) -> Result<Option<(WorkspaceId, Revision)>, StoreError> {
+        let found = self.unit.read(|tables| tables.workspace(workspace).map(|w| (w.id, w.revision.next())))?;
+        if let Some((workspace, taken)) = found {
+            self.unit.put(Write::TakeRevision { workspace, taken })?;
+        }
+        Ok(found)
+    }
+
+    async fn find(&mut self, workspace: &WorkspaceRef) -> Result<Option<Workspace>, StoreError> {
+        self.unit.read(|tables| tables.workspace(workspace).cloned())
+    }
+
+    async fn owner_of_domain(&mut self, domain: &MailDomain) -> Result<Option<WorkspaceId>, StoreError> {
+        self.unit.read(|tables| tables.domains.get(domain).copied())
+    }
+
+    async fn insert(&mut self, workspace: &Workspace) -> Result<(), StoreError> {
+        self.unit.write(Write::Workspace(workspace.clone()))
+    }
+}
+
+#[async_trait]
+impl MembershipRepository for Lent<'_> {
+    async fn find(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<Membership>, StoreError> {
+        self.unit.read(|tables| tables.memberships.get(&(workspace, user)).cloned())
+    }
+
+    async fn last_ended(
+        &mut self,
+        workspace: WorkspaceId,
+        user: UserId,
+    ) -> Result<Option<EndedMembership>, StoreError> {
+        self.unit.read(|tables| tables.last_ended(workspace, user).cloned())
+    }
+
+    async fn insert(&mut self, membership: &Membership) -> Result<(), StoreError> {
+        self.unit.write(Write::Membership(membership.clone()))
+    }
+
+    async fn end(&mut self, ended: &EndedMembership, read_at: Version) -> Result<(), StoreError> {
+        self.unit.write(Write::End { ended: ended.clone(), read_at })
+    }
+
+    async fn access_facts(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError> {
+        self.unit.read(|tables| tables.access_facts(workspace, user))
+    }
+}
+
+#[async_trait]
+impl RoleRepository for Lent<'_> {
+    async fn of_workspace(&mut self, workspace: WorkspaceId) -> Result<Vec<Role>, StoreError> {
+        self.unit.read(|tables| tables.roles_of(workspace))
+    }
+
+    async fn insert(&mut self, role: &Role) -> Result<(), StoreError> {
+        self.unit.write(Write::Role(role.clone()))
+    }
+
+    async fn permission(&mut self, name: &PermissionName) -> Result<Option<Permission>, StoreError> {
+        self.unit.read(|tables| tables.permissions.get(name).cloned())
+    }
+
+    async fn register(&mut self, permission: &Permission) -> Result<(), StoreError> {
+        self.unit.write(Write::Permission(permission.clone()))
+    }
+}
+
+#[async_trait]
+impl RelationshipRepository for Lent<'_> {
+    async fn find(
+        &mut self,
+        host: WorkspaceId,
+        home: WorkspaceId,
+    ) -> Result<Option<WorkspaceRelationship>, StoreError> {
+        self.unit.read(|tables| tables.relationship(host, home).cloned())
+    }
+
+    async fn insert(&mut self, relationship: &WorkspaceRelationship) -> Result<(), StoreError> {
+        self.unit.write(Write::Relationship(relationship.clone()))
+    }
+
+    async fn update(&mut self, relationship: &WorkspaceRelationship, read_at: Version) -> Result<(), StoreError> {
+        self.unit.write(Write::UpdateRelationship { relationship: relationship.clone(), read_at })
+    }
+}
+
+#[async_trait]
+impl NoticeRepository for Lent<'_> {
+    async fn insert(&mut self, notice: &Notice) -> Result<(), StoreError> {
+        self.unit.write(Write::Notice(notice.clone()))
+    }
+
+    async fn find(&mut self, id: NoticeId) -> Result<Option<Notice>, StoreError> {
+        self.unit.read(|tables| tables.notices.get(&id).map(|entry| entry.notice.clone()))
+    }
+
+    async fn lease_due(
+        &mut self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Notice>, StoreError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let (notices, seen): (Vec<_>, Vec<_>) = self.unit.read(|tables| {
+            let due = tables.due(now, limit).into_iter();
+            due.map(|e| (e.notice.clone(), (e.notice.id, e.notice.version, e.lease_until))).unzip()
+        })?;
+        if !seen.is_empty() {
+            self.unit.put(Write::Lease { seen, until: lease_until })?;
+        }
+        Ok(notices)
+    }
+
+    async fn update(&mut self, notice: &Notice, read_at: Version) -> Result<(), StoreError> {
+        self.unit.write(Write::UpdateNotice { notice: notice.clone(), read_at })
+    }
+
+    async fn keep_message(&mut self, id: NoticeId, user: UserId, message: &Message) -> Result<(), StoreError> {
+        self.unit.write(Write::Message { notice: id, user, message: message.clone() })
+    }
+
+    async fn add_attempt(&mut self, id: NoticeId, attempt: &Attempt) -> Result<(), StoreError> {
+        self.unit.write(Write::Attempt { notice: id, attempt: attempt.clone() })
+    }
+}
+
+#[async_trait]
+impl RecordRepository for Lent<'_> {
+    async fn audit(&mut self, record: &AuditRecord, personal: &[PersonalValue]) -> Result<(), StoreError> {
+        self.unit.write(Write::Audit { record: record.clone(), personal: personal.to_vec() })
+    }
+
+    async fn event(&mut self, event: &Event) -> Result<(), StoreError> {
+        self.unit.write(Write::Event(event.clone()))
+    }
+
+    async fn answered(&mut self, key: &RequestKey) -> Result<Option<AnsweredRequest>, StoreError> {
+        self.unit.read(|tables| tables.answers.get(key).cloned())
+    }
+
+    async fn keep_answer(&mut self, request: &AnsweredRequest) -> Result<(), StoreError> {
+        self.unit.write(Write::Answer(request.clone()))
+    }
+}

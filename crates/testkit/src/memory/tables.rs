@@ -1,0 +1,387 @@
+//! The content of the store and every change it can take, with the rules each change must keep.
+
+use domicile_domain::event::Event;
+use domicile_domain::model::answer::{AnsweredRequest, RequestKey};
+use domicile_domain::model::audit::{AuditRecord, PersonalValue};
+use domicile_domain::model::contact::ContactKey;
+use domicile_domain::model::email::MailDomain;
+use domicile_domain::model::id::{AuditId, MembershipId, NoticeId, RelationshipId, RoleId, UserId, WorkspaceId};
+use domicile_domain::model::membership::{EndedMembership, Membership};
+use domicile_domain::model::name::Handle;
+use domicile_domain::model::notice::{Attempt, Message, Notice};
+use domicile_domain::model::permission::{Permission, PermissionName};
+use domicile_domain::model::relationship::{RelationshipState, WorkspaceRelationship};
+use domicile_domain::model::role::Role;
+use domicile_domain::model::time::{Revision, Timestamp, Version};
+use domicile_domain::model::user::{Identity, User};
+use domicile_domain::model::workspace::Workspace;
+use domicile_domain::port::store::{Constraint, StoreError};
+use imbl::OrdMap;
+
+/// Whose a contact key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ContactRow {
+    Of(UserId),
+    Held { former_home: WorkspaceId, until: Timestamp },
+}
+
+/// A notice with what lies apart from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NoticeEntry {
+    pub(super) notice: Notice,
+    pub(super) lease_until: Timestamp,
+    pub(super) message: Option<(UserId, Message)>,
+    pub(super) attempts: Vec<Attempt>,
+}
+
+/// All tables. A clone costs the same whatever they hold, so a snapshot is a clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tables {
+    pub(super) workspaces: OrdMap<WorkspaceId, Workspace>,
+    pub(super) handles: OrdMap<Handle, WorkspaceId>,
+    pub(super) domains: OrdMap<MailDomain, WorkspaceId>,
+    pub(super) permissions: OrdMap<PermissionName, Permission>,
+    pub(super) roles: OrdMap<(WorkspaceId, Handle), Role>,
+    pub(super) role_ids: OrdMap<RoleId, Handle>,
+    pub(super) users: OrdMap<UserId, User>,
+    pub(super) usernames: OrdMap<(WorkspaceId, String), UserId>,
+    pub(super) contacts: OrdMap<ContactKey, ContactRow>,
+    pub(super) identities: OrdMap<Identity, (UserId, Timestamp)>,
+    pub(super) memberships: OrdMap<(WorkspaceId, UserId), Membership>,
+    pub(super) ended: OrdMap<(WorkspaceId, UserId, Timestamp, MembershipId), EndedMembership>,
+    pub(super) relationships: OrdMap<RelationshipId, WorkspaceRelationship>,
+    pub(super) notices: OrdMap<NoticeId, NoticeEntry>,
+    pub(super) audit_records: OrdMap<AuditId, AuditRecord>,
+    pub(super) personal_values: OrdMap<(AuditId, usize), PersonalValue>,
+    pub(super) events: OrdMap<(WorkspaceId, Revision, u16), Event>,
+    pub(super) answers: OrdMap<RequestKey, AnsweredRequest>,
+}
+
+/// A change. It is applied to the unit's own copy at the statement, and to the committed content at commit.
+#[derive(Debug, Clone)]
+pub(super) enum Write {
+    TakeRevision { workspace: WorkspaceId, taken: Revision },
+    Workspace(Workspace),
+    Permission(Permission),
+    Role(Role),
+    User(User),
+    HoldUser { user: UserId, version: Version },
+    Identity { user: UserId, identity: Identity, at: Timestamp },
+    Membership(Membership),
+    End { ended: EndedMembership, read_at: Version },
+    Relationship(WorkspaceRelationship),
+    UpdateRelationship { relationship: WorkspaceRelationship, read_at: Version },
+    Notice(Notice),
+    Lease { seen: Vec<(NoticeId, Version, Timestamp)>, until: Timestamp },
+    UpdateNotice { notice: Notice, read_at: Version },
+    Message { notice: NoticeId, user: UserId, message: Message },
+    Attempt { notice: NoticeId, attempt: Attempt },
+    Audit { record: AuditRecord, personal: Vec<PersonalValue> },
+    Event(Event),
+    Answer(AnsweredRequest),
+}
+
+fn fault(what: impl Into<String>) -> StoreError {
+    StoreError::Fault(what.into())
+}
+
+fn ensure(holds: bool, what: &str) -> Result<(), StoreError> {
+    if holds { Ok(()) } else { Err(fault(what)) }
+}
+
+pub(super) const fn is_live(state: RelationshipState) -> bool {
+    matches!(state, RelationshipState::Proposed | RelationshipState::Active)
+}
+
+impl Default for Tables {
+    /// Empty but for the governance rights, which every store has from the start.
+    fn default() -> Self {
+        let governance = [
+            (PermissionName::create(), "Find people, create them and link them"),
+            (PermissionName::update(), "Manage members and what they may do"),
+        ];
+        let permissions = governance.into_iter().map(|(name, description)| {
+            let entry = Permission {
+                name: name.clone(),
+                description: description.to_owned(),
+                registered_by: "domicile".to_owned(),
+                registered_at: Timestamp::from_micros(0),
+                retired_at: None,
+            };
+            (name, entry)
+        });
+        Self {
+            permissions: permissions.collect(),
+            workspaces: OrdMap::new(),
+            handles: OrdMap::new(),
+            domains: OrdMap::new(),
+            roles: OrdMap::new(),
+            role_ids: OrdMap::new(),
+            users: OrdMap::new(),
+            usernames: OrdMap::new(),
+            contacts: OrdMap::new(),
+            identities: OrdMap::new(),
+            memberships: OrdMap::new(),
+            ended: OrdMap::new(),
+            relationships: OrdMap::new(),
+            notices: OrdMap::new(),
+            audit_records: OrdMap::new(),
+            personal_values: OrdMap::new(),
+            events: OrdMap::new(),
+            answers: OrdMap::new(),
+        }
+    }
+}
+
+impl Tables {
+    /// Makes the change, or answers why it cannot be made. The content is of no use after an error.
+    pub(super) fn apply(&mut self, write: &Write) -> Result<(), StoreError> {
+        match write {
+            Write::TakeRevision { workspace, taken } => self.take_revision(*workspace, *taken),
+            Write::Workspace(workspace) => self.add_workspace(workspace),
+            Write::Permission(permission) => {
+                if !self.permissions.contains_key(&permission.name) {
+                    self.permissions.insert(permission.name.clone(), permission.clone());
+                }
+                Ok(())
+            }
+            Write::Role(role) => self.add_role(role),
+            Write::User(user) => self.add_user(user),
+            Write::HoldUser { user, version } => match self.users.get(user) {
+                Some(row) if row.version == *version => Ok(()),
+                _ => Err(StoreError::Stale),
+            },
+            Write::Identity { user, identity, at } => self.bind(*user, identity, *at),
+            Write::Membership(membership) => self.add_membership(membership),
+            Write::End { ended, read_at } => self.end(ended, *read_at),
+            Write::Relationship(relationship) => self.add_relationship(relationship),
+            Write::UpdateRelationship { relationship, read_at } => self.update_relationship(relationship, *read_at),
+            Write::Notice(notice) => self.add_notice(notice),
+            Write::Lease { seen, until } => self.lease(seen, *until),
+            Write::UpdateNotice { notice, read_at } => self.update_notice(notice, *read_at),
+            Write::Message { notice, user, message } => {
+                self.entry(*notice)?.message = Some((*user, message.clone()));
+                Ok(())
+            }
+            Write::Attempt { notice, attempt } => {
+                let entry = self.entry(*notice)?;
+                ensure(entry.attempts.iter().all(|a| a.number != attempt.number), "the attempt was recorded before")?;
+                entry.attempts.push(attempt.clone());
+                entry.attempts.sort_by_key(|a| a.number);
+                Ok(())
+            }
+            Write::Audit { record, personal } => self.audit(record, personal),
+            Write::Event(event) => self.event(event),
+            Write::Answer(request) => {
+                if self.answers.contains_key(&request.key) {
+                    return Err(StoreError::Conflict(Constraint::Request));
+                }
+                self.answers.insert(request.key.clone(), request.clone());
+                Ok(())
+            }
+        }
+    }
+
+    fn take_revision(&mut self, workspace: WorkspaceId, taken: Revision) -> Result<(), StoreError> {
+        let row = self.workspaces.get_mut(&workspace).ok_or(StoreError::Contention)?;
+        let raced = row.revision.next() != taken;
+        row.revision = taken;
+        if raced { Err(StoreError::Contention) } else { Ok(()) }
+    }
+
+    fn add_workspace(&mut self, workspace: &Workspace) -> Result<(), StoreError> {
+        ensure(!self.workspaces.contains_key(&workspace.id), "the workspace's id was used before")?;
+        if self.handles.contains_key(&workspace.handle) {
+            return Err(StoreError::Conflict(Constraint::WorkspaceHandle));
+        }
+        for domain in &workspace.verified_domains {
+            ensure(!self.domains.contains_key(domain), "another workspace has verified the domain")?;
+            self.domains.insert(domain.clone(), workspace.id);
+        }
+        self.handles.insert(workspace.handle.clone(), workspace.id);
+        self.workspaces.insert(workspace.id, workspace.clone());
+        Ok(())
+    }
+
+    fn add_role(&mut self, role: &Role) -> Result<(), StoreError> {
+        ensure(!self.role_ids.contains_key(&role.id), "the role's id was used before")?;
+        ensure(self.workspaces.contains_key(&role.workspace), "the role's workspace does not exist")?;
+        let key = (role.workspace, role.handle.clone());
+        if self.roles.contains_key(&key) {
+            return Err(StoreError::Conflict(Constraint::RoleHandle));
+        }
+        let known = role.permissions.iter().all(|p| self.permissions.contains_key(p));
+        ensure(known, "the role has a permission that is not in the catalogue")?;
+        self.role_ids.insert(role.id, role.handle.clone());
+        self.roles.insert(key, role.clone());
+        Ok(())
+    }
+
+    fn add_user(&mut self, user: &User) -> Result<(), StoreError> {
+        ensure(!self.users.contains_key(&user.id), "the user's id was used before")?;
+        let known = self.workspaces.contains_key(&user.home) && self.workspaces.contains_key(&user.created_in);
+        ensure(known, "the user's home does not exist")?;
+        if let Some(person) = &user.person {
+            let name = (user.home, person.username.match_key().to_owned());
+            if self.usernames.contains_key(&name) {
+                return Err(StoreError::Conflict(Constraint::Username));
+            }
+            self.usernames.insert(name, user.id);
+            let email = ContactKey::from(&person.email.value);
+            let phone = person.phone.as_ref().map(|phone| ContactKey::from(&phone.value));
+            for key in std::iter::once(email).chain(phone) {
+                let free = match self.contacts.get(&key) {
+                    None => true,
+                    Some(ContactRow::Held { until, .. }) => *until <= user.created_at,
+                    Some(ContactRow::Of(_)) => false,
+                };
+                if !free {
+                    return Err(StoreError::Conflict(Constraint::ContactKey));
+                }
+                self.contacts.insert(key, ContactRow::Of(user.id));
+            }
+        }
+        self.users.insert(user.id, user.clone());
+        Ok(())
+    }
+
+    fn bind(&mut self, user: UserId, identity: &Identity, at: Timestamp) -> Result<(), StoreError> {
+        if self.identities.contains_key(identity) {
+            return Err(StoreError::Conflict(Constraint::Identity));
+        }
+        ensure(self.users.contains_key(&user), "the identity's user does not exist")?;
+        self.identities.insert(identity.clone(), (user, at));
+        Ok(())
+    }
+
+    fn add_membership(&mut self, membership: &Membership) -> Result<(), StoreError> {
+        let base = membership.base();
+        let key = (base.workspace, base.user);
+        let internal = matches!(membership, Membership::Internal(_));
+        let second_internal = || {
+            let mut all = self.memberships.iter();
+            all.any(|((_, user), other)| *user == base.user && matches!(other, Membership::Internal(_)))
+        };
+        if self.memberships.contains_key(&key) || (internal && second_internal()) {
+            return Err(StoreError::Conflict(Constraint::Membership));
+        }
+        let same_external_id = |other: &Membership| {
+            let other = other.base();
+            other.workspace == base.workspace && other.external_id == base.external_id
+        };
+        if base.external_id.is_some() && self.memberships.values().any(same_external_id) {
+            return Err(StoreError::Conflict(Constraint::ExternalId));
+        }
+        let user = self.users.get(&base.user).ok_or_else(|| fault("the membership's user does not exist"))?;
+        ensure(self.workspaces.contains_key(&base.workspace), "the membership's workspace does not exist")?;
+        ensure(!internal || user.home == base.workspace, "an Internal membership is outside the home")?;
+        let known = base.grants.roles.iter().all(|r| self.role_ids.contains_key(r))
+            && base.grants.permissions.iter().all(|p| self.permissions.contains_key(p));
+        ensure(known, "the membership has a role or a permission that does not exist")?;
+        self.memberships.insert(key, membership.clone());
+        Ok(())
+    }
+
+    fn end(&mut self, ended: &EndedMembership, read_at: Version) -> Result<(), StoreError> {
+        let key = (ended.workspace, ended.user);
+        let live = self.memberships.get(&key).map(Membership::base);
+        if !live.is_some_and(|base| base.id == ended.id && base.version == read_at) {
+            return Err(StoreError::Stale);
+        }
+        self.memberships.remove(&key);
+        self.ended.insert((ended.workspace, ended.user, ended.ended_at, ended.id), ended.clone());
+        Ok(())
+    }
+
+    fn check_pair(&self, relationship: &WorkspaceRelationship) -> Result<(), StoreError> {
+        let WorkspaceRelationship { id, host, home, state, .. } = relationship;
+        let taken = |other: &WorkspaceRelationship| {
+            other.id != *id && other.host == *host && other.home == *home && is_live(other.state)
+        };
+        if is_live(*state) && self.relationships.values().any(taken) {
+            return Err(StoreError::Conflict(Constraint::Relationship));
+        }
+        ensure(host != home, "a workspace has no relationship with itself")?;
+        let known = self.workspaces.contains_key(host) && self.workspaces.contains_key(home);
+        ensure(known, "a workspace of the relationship does not exist")
+    }
+
+    fn add_relationship(&mut self, relationship: &WorkspaceRelationship) -> Result<(), StoreError> {
+        ensure(!self.relationships.contains_key(&relationship.id), "the relationship's id was used before")?;
+        self.check_pair(relationship)?;
+        self.relationships.insert(relationship.id, relationship.clone());
+        Ok(())
+    }
+
+    fn update_relationship(
+        &mut self,
+        relationship: &WorkspaceRelationship,
+        read_at: Version,
+    ) -> Result<(), StoreError> {
+        if self.relationships.get(&relationship.id).is_none_or(|row| row.version != read_at) {
+            return Err(StoreError::Stale);
+        }
+        self.check_pair(relationship)?;
+        self.relationships.insert(relationship.id, relationship.clone());
+        Ok(())
+    }
+
+    fn entry(&mut self, notice: NoticeId) -> Result<&mut NoticeEntry, StoreError> {
+        self.notices.get_mut(&notice).ok_or_else(|| fault("the notice does not exist"))
+    }
+
+    fn add_notice(&mut self, notice: &Notice) -> Result<(), StoreError> {
+        ensure(!self.notices.contains_key(&notice.id), "the notice's id was used before")?;
+        let known = self.workspaces.contains_key(&notice.workspace)
+            && self.workspaces.contains_key(&notice.home)
+            && self.users.contains_key(&notice.user);
+        ensure(known, "the notice is about what does not exist")?;
+        let entry = NoticeEntry {
+            notice: notice.clone(),
+            lease_until: Timestamp::from_micros(0),
+            message: None,
+            attempts: Vec::new(),
+        };
+        self.notices.insert(notice.id, entry);
+        Ok(())
+    }
+
+    fn lease(&mut self, seen: &[(NoticeId, Version, Timestamp)], until: Timestamp) -> Result<(), StoreError> {
+        for (id, version, lease) in seen {
+            let entry = self.entry(*id)?;
+            if entry.notice.version != *version || entry.lease_until != *lease {
+                return Err(StoreError::Contention);
+            }
+            entry.lease_until = until;
+        }
+        Ok(())
+    }
+
+    fn update_notice(&mut self, notice: &Notice, read_at: Version) -> Result<(), StoreError> {
+        match self.notices.get_mut(&notice.id) {
+            Some(entry) if entry.notice.version == read_at => {
+                entry.notice = notice.clone();
+                entry.lease_until = Timestamp::from_micros(0);
+                Ok(())
+            }
+            _ => Err(StoreError::Stale),
+        }
+    }
+
+    fn audit(&mut self, record: &AuditRecord, personal: &[PersonalValue]) -> Result<(), StoreError> {
+        ensure(!self.audit_records.contains_key(&record.id), "the audit row's id was used before")?;
+        self.audit_records.insert(record.id, record.clone());
+        for (place, value) in personal.iter().enumerate() {
+            self.personal_values.insert((record.id, place), value.clone());
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, event: &Event) -> Result<(), StoreError> {
+        let key = (event.workspace, event.revision, event.index);
+        ensure(!self.events.contains_key(&key), "the place in the log is taken")?;
+        ensure(self.workspaces.contains_key(&event.workspace), "the event's workspace does not exist")?;
+        self.events.insert(key, event.clone());
+        Ok(())
+    }
+}

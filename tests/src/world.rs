@@ -1,0 +1,290 @@
+//! Two workspaces with their managers on a store of the test's choice, served over gRPC on loopback.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domicile_client::{Client, Credentials as ClientCredentials};
+use domicile_contact::{CldrLanguageMatcher, LibPhoneParser};
+use domicile_domain::error::Refusal;
+use domicile_domain::model::actor::{Actor, ScopeReach, ServicePrincipal, ServiceScope};
+use domicile_domain::model::answer::RequestFingerprint;
+use domicile_domain::model::contact::Contact;
+use domicile_domain::model::email::EmailAddress;
+use domicile_domain::model::id::{Id, RoleId, UserId, WorkspaceId};
+use domicile_domain::model::language::LanguageTag;
+use domicile_domain::model::membership::{
+    EndReason, ExternalMembership, ExternalState, Grants, InternalMembership, Membership, MembershipBase,
+};
+use domicile_domain::model::name::{Name, Username};
+use domicile_domain::model::phone::PhoneNumber;
+use domicile_domain::model::time::{Timestamp, Version};
+use domicile_domain::model::user::{Person, User, UserState};
+use domicile_domain::port::authenticator::{AuthenticationError, Authenticator, Credentials};
+use domicile_domain::port::directory::Directory;
+use domicile_domain::port::runtime::Clock;
+use domicile_domain::port::store::{Store, UnitOfWork, WorkspaceRef};
+use domicile_domain::usecase::{
+    Call, Command, CreateWorkspace, Domicile, DomicileApi, Finish, Ports, ProfileInput, RequestIdentity, TxRunner,
+};
+use domicile_grpc::{Limits, ServerParts};
+use domicile_testkit::doubles::{FixedClock, PlainSealer, SequentialIds};
+use uuid::Uuid;
+
+/// The instant at which every world begins.
+pub const BEGINNING: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+
+/// Any token is the one service of the test; the acting user is whom it names.
+struct Trusting;
+
+#[async_trait]
+impl Authenticator for Trusting {
+    async fn authenticate(&self, credentials: &Credentials) -> Result<Actor, AuthenticationError> {
+        let user = credentials.acting_user.as_deref().map(str::parse).transpose();
+        Ok(Actor { service: service(), user: user.map_err(|_| AuthenticationError::ActingUser)? })
+    }
+}
+
+fn service() -> ServicePrincipal {
+    let everywhere = |scope| (scope, ScopeReach::Everywhere);
+    ServicePrincipal {
+        name: "tests".to_owned(),
+        operator: false,
+        scopes: vec![everywhere(ServiceScope::AccessCheck), everywhere(ServiceScope::WorkspacesCreate)],
+    }
+}
+
+/// A workspace with its first manager.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// Its AccessManager.
+    pub manager: UserId,
+    /// Its role `guest`.
+    pub guest: RoleId,
+}
+
+/// The product over a store, with `acme` and `borealis`.
+pub struct World {
+    /// The product in process.
+    pub domicile: Arc<Domicile>,
+    /// Its ports.
+    pub ports: Ports,
+    /// Its clock.
+    pub clock: Arc<FixedClock>,
+    /// Host of most tests.
+    pub acme: Place,
+    /// Home of most people.
+    pub borealis: Place,
+}
+
+/// Changes the store directly, for states that no call reaches yet.
+pub struct Directly<F>(pub F);
+
+#[async_trait]
+impl<F> Command for Directly<F>
+where
+    F: for<'t> Fn(&'t mut dyn UnitOfWork) -> futures::future::BoxFuture<'t, Result<(), Refusal>> + Send + Sync,
+{
+    type Output = ();
+
+    async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<()>, Refusal> {
+        (self.0)(tx).await?;
+        Ok(Finish::Commit(()))
+    }
+}
+
+impl World {
+    /// Both workspaces on a fresh store.
+    pub async fn new<S: Store + Directory + 'static>(store: Arc<S>) -> Self {
+        let clock = Arc::new(FixedClock::at(BEGINNING));
+        let ports = Ports {
+            store: store.clone(),
+            directory: store,
+            clock: clock.clone(),
+            ids: Arc::new(SequentialIds::default()),
+            sealer: Arc::new(PlainSealer),
+            phones: Arc::new(LibPhoneParser),
+            languages: Arc::new(CldrLanguageMatcher),
+        };
+        let domicile = Arc::new(Domicile::new(ports.clone()));
+        let acme = place(&domicile, &ports, "acme", "US", "dana").await;
+        let borealis = place(&domicile, &ports, "borealis", "HU", "lena").await;
+        Self { domicile, ports, clock, acme, borealis }
+    }
+
+    /// A call of the test's service for a person.
+    pub fn call(&self, user: UserId) -> Call {
+        call(&self.ports, Some(user))
+    }
+
+    /// Serves over gRPC and connects for a person. The server ends with the test.
+    pub async fn connect(&self, acting: Option<UserId>) -> Client {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+        let server = ServerParts {
+            api: self.domicile.clone(),
+            authenticator: Arc::new(Trusting),
+            development: true,
+            clock: self.ports.clock.clone(),
+            ids: self.ports.ids.clone(),
+            limits: Limits::default(),
+        };
+        tokio::spawn(domicile_grpc::serve(server, listener, std::future::pending()));
+        let credentials = ClientCredentials { token: "t".to_owned(), acting_user: acting.map(|user| user.to_string()) };
+        Client::connect(&endpoint, &credentials).await.expect("the server was bound before")
+    }
+
+    /// Runs a change directly on the store.
+    pub async fn directly<F>(&self, change: F)
+    where
+        F: for<'t> Fn(&'t mut dyn UnitOfWork) -> futures::future::BoxFuture<'t, Result<(), Refusal>> + Send + Sync,
+    {
+        let runner = TxRunner::new(self.ports.store.clone(), self.ports.clock.clone(), self.ports.ids.clone());
+        runner.run(&Directly(change), self.clock.now().after(Duration::from_secs(10))).await.expect("the change fits");
+    }
+
+    /// Adds a person whose home is `home`, in a state.
+    pub async fn person(&self, home: Place, name: &str, phone: Option<&str>, state: UserState) -> UserId {
+        let user = person(self.ports.ids.uuid(), home.workspace, name, phone, state);
+        let membership = internal(&user, self.ports.ids.uuid());
+        let id = user.id;
+        self.directly(move |tx| {
+            let (user, membership) = (user.clone(), membership.clone());
+            Box::pin(async move {
+                tx.users().insert(&user).await?;
+                tx.memberships().insert(&membership).await?;
+                Ok(())
+            })
+        })
+        .await;
+        id
+    }
+
+    /// Makes a person External in `acme`, in a state.
+    pub async fn external(&self, user: UserId, state: ExternalState, expires_at: Option<Timestamp>) {
+        let membership = Membership::External(self.external_membership(user, state, expires_at));
+        self.directly(move |tx| {
+            let membership = membership.clone();
+            Box::pin(async move { Ok(tx.memberships().insert(&membership).await?) })
+        })
+        .await;
+    }
+
+    fn external_membership(
+        &self,
+        user: UserId,
+        state: ExternalState,
+        expires_at: Option<Timestamp>,
+    ) -> ExternalMembership {
+        ExternalMembership {
+            base: base(self.ports.ids.uuid(), user, self.acme.workspace),
+            state,
+            language: None,
+            expires_at,
+            sponsor: None,
+            typed_contact: None,
+        }
+    }
+
+    /// Makes a person a former External of `acme`.
+    pub async fn former(&self, user: UserId, reason: EndReason) {
+        let external = self.external_membership(user, ExternalState::Active, None);
+        self.directly(move |tx| {
+            let external = external.clone();
+            Box::pin(async move {
+                tx.memberships().insert(&Membership::External(external.clone())).await?;
+                let read_at = external.base.version;
+                tx.memberships().end(&external.end(reason, BEGINNING), read_at).await?;
+                Ok(())
+            })
+        })
+        .await;
+    }
+}
+
+fn call(ports: &Ports, user: Option<UserId>) -> Call {
+    Call {
+        actor: Actor { service: service(), user },
+        deadline: ports.clock.now().after(Duration::from_secs(10)),
+        correlation_id: "test".to_owned(),
+        surface: "embedded",
+    }
+}
+
+/// A request id that nobody used before.
+pub fn request(ports: &Ports) -> RequestIdentity {
+    RequestIdentity { id: ports.ids.uuid().to_string(), fingerprint: RequestFingerprint([1; 32]) }
+}
+
+async fn place(domicile: &Domicile, ports: &Ports, handle: &str, region: &str, manager: &str) -> Place {
+    let new = CreateWorkspace {
+        request: request(ports),
+        handle: handle.to_owned(),
+        display_name: handle.to_uppercase(),
+        default_region: region.to_owned(),
+        default_language: "en".to_owned(),
+        manager_email: format!("{manager}@{handle}.example"),
+        manager_phone: String::new(),
+        manager: ProfileInput {
+            first_name: manager.to_owned(),
+            last_name: "Manager".to_owned(),
+            username: manager.to_owned(),
+            preferred_language: "en".to_owned(),
+        },
+        validate_only: false,
+    };
+    let created = domicile.create_workspace(&call(ports, None), &new).await.expect("a free handle");
+    let workspace = created.workspace.expect("it was created").id;
+    let roles = ports.directory.roles(workspace).await.expect("roles");
+    let guest = roles.iter().find(|role| role.handle.as_str() == "guest").expect("every workspace has it").id;
+    let manager = created.manager.expect("it was created").membership.base().user;
+    Place { workspace, manager, guest }
+}
+
+fn person(id: Uuid, home: WorkspaceId, name: &str, phone: Option<&str>, state: UserState) -> User {
+    let person = Person {
+        first_name: Name::parse(name).expect("a name"),
+        last_name: Name::parse("Tester").expect("a name"),
+        username: Username::parse(name).expect("a username"),
+        preferred_language: LanguageTag::parse("en").expect("a tag"),
+        email: Contact::asserted(
+            EmailAddress::parse(&format!("{name}@people.example")).expect("an address"),
+            BEGINNING,
+        ),
+        phone: phone.map(|p| Contact::asserted(PhoneNumber::parse(p).expect("a number"), BEGINNING)),
+    };
+    User { state, ..User::create(Id::from_uuid(id), home, person, BEGINNING) }
+}
+
+fn base(id: Uuid, user: UserId, workspace: WorkspaceId) -> MembershipBase {
+    MembershipBase {
+        id: Id::from_uuid(id),
+        user,
+        workspace,
+        grants: Grants::default(),
+        assigned_by: None,
+        assigned_at: BEGINNING,
+        external_id: None,
+        version: Version::FIRST,
+    }
+}
+
+fn internal(user: &User, id: Uuid) -> Membership {
+    let base = base(id, user.id, user.home);
+    Membership::Internal(InternalMembership { base, groups: BTreeSet::new(), units: BTreeSet::new() })
+}
+
+/// The dump without the audit record, which grows with every call.
+pub fn without_audit(mut dump: BTreeMap<String, Vec<String>>) -> BTreeMap<String, Vec<String>> {
+    assert!(dump.remove("audit_records").is_some() && dump.remove("personal_values").is_some(), "tables were renamed");
+    dump
+}
+
+/// Reads the workspace as it is stored.
+pub async fn stored(world: &World, place: Place) -> domicile_domain::model::workspace::Workspace {
+    let found = world.ports.directory.workspace(&WorkspaceRef::Id(place.workspace)).await.expect("a read");
+    found.expect("it was created")
+}
