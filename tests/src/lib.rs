@@ -1,3 +1,8 @@
-//! What the end to end tests share: a server in this process over a real database file, and clients of it.
+//! What the end to end tests share: a server in this process over a store of the test's choice, and clients of it.
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "the crate serves tests; what cannot be fails them"
+)]
 
 pub mod world;

@@ -26,7 +26,8 @@ use domicile_domain::port::directory::Directory;
 use domicile_domain::port::runtime::Clock;
 use domicile_domain::port::store::{Store, UnitOfWork, WorkspaceRef};
 use domicile_domain::usecase::{
-    Call, Command, CreateWorkspace, Domicile, DomicileApi, Finish, Ports, ProfileInput, RequestIdentity, TxRunner,
+    AssignUser, Call, Command, CreateWorkspace, Domicile, DomicileApi, Expectation, ExternalInput, Finish, GrantsInput,
+    Ports, ProfileInput, RequestIdentity, TxRunner,
 };
 use domicile_grpc::{Limits, ServerParts};
 use domicile_testkit::doubles::{FixedClock, PlainSealer, SequentialIds};
@@ -287,4 +288,27 @@ pub fn without_audit(mut dump: BTreeMap<String, Vec<String>>) -> BTreeMap<String
 pub async fn stored(world: &World, place: Place) -> domicile_domain::model::workspace::Workspace {
     let found = world.ports.directory.workspace(&WorkspaceRef::Id(place.workspace)).await.expect("a read");
     found.expect("it was created")
+}
+
+/// A save with a new request id, by the manager of a place: `EITHER` unless changed.
+pub fn save_of(world: &World, place: Place, email: &str, username: &str) -> AssignUser {
+    AssignUser {
+        workspace: place.workspace.to_string(),
+        request: request(&world.ports),
+        expectation: Some(Expectation::Either),
+        email: email.to_owned(),
+        phone: String::new(),
+        match_handle: String::new(),
+        profile: ProfileInput {
+            first_name: "New".to_owned(),
+            last_name: "Person".to_owned(),
+            username: username.to_owned(),
+            preferred_language: "en".to_owned(),
+        },
+        internal: GrantsInput::default(),
+        external: ExternalInput::default(),
+        external_id: String::new(),
+        notify: true,
+        validate_only: false,
+    }
 }
