@@ -30,7 +30,9 @@ use domicile_domain::usecase::{
     Ports, ProfileInput, RequestIdentity, TxRunner,
 };
 use domicile_grpc::{Limits, ServerParts};
-use domicile_testkit::doubles::{FixedClock, PlainSealer, SequentialIds};
+use domicile_testkit::clock::FixedClock;
+use domicile_testkit::ids::SequentialIds;
+use domicile_testkit::sealer::PlainSealer;
 use uuid::Uuid;
 
 /// The instant at which every world begins.
@@ -105,7 +107,7 @@ impl World {
             store: store.clone(),
             directory: store,
             clock: clock.clone(),
-            ids: Arc::new(SequentialIds::default()),
+            ids: Arc::new(SequentialIds::new()),
             sealer: Arc::new(PlainSealer),
             phones: Arc::new(LibPhoneParser),
             languages: Arc::new(CldrLanguageMatcher),

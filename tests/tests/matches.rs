@@ -1,5 +1,6 @@
 //! M1 to M14 through gRPC against a database file: what a lookup answers, what a save answers, and that a refusal changes
 //! nothing.
+#![expect(clippy::unwrap_used, reason = "what cannot be fails the test")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -216,8 +217,8 @@ async fn m9_a_former_member_gets_a_new_membership_without_the_old_roles() {
     let past = stage.world.clock.now_plus(1);
     let gone = stage.world.person(stage.world.borealis, "gone", None, UserState::Active).await;
     stage.world.former(gone, EndReason::Unlinked).await;
-    let stale = stage.world.person(stage.world.borealis, "stale", None, UserState::Active).await;
-    stage.world.external(stale, ExternalState::Active, Some(past)).await;
+    let overdue = stage.world.person(stage.world.borealis, "stale", None, UserState::Active).await;
+    stage.world.external(overdue, ExternalState::Active, Some(past)).await;
     stage.world.clock.advance(Duration::from_secs(2));
     for email in ["gone@people.example", "stale@people.example"] {
         assert_eq!(stage.lookup(email, "").await.outcome(), LookupOutcome::FormerMember, "{email}");
@@ -283,7 +284,7 @@ async fn m12_a_closed_host_needs_a_relationship_and_a_closed_home_lets_nobody_go
 #[tokio::test]
 async fn m13_a_held_contact_is_kept_from_others_until_it_is_over() {
     let stage = Stage::new().await;
-    let until = BEGINNING.after(Duration::from_secs(3600)).as_micros();
+    let until = BEGINNING.after(Duration::from_hours(1)).as_micros();
     for (email, home) in [("ours@people.example", "acme"), ("theirs@people.example", "borealis")] {
         stage
             .sql(&format!(
@@ -299,7 +300,7 @@ async fn m13_a_held_contact_is_kept_from_others_until_it_is_over() {
         assert_eq!(stage.lookup(email, "").await.outcome(), outcome);
         stage.refused(save(Expectation::Create, email, "", ""), Code::FailedPrecondition, reason).await;
     }
-    stage.world.clock.advance(Duration::from_secs(3600));
+    stage.world.clock.advance(Duration::from_hours(1));
     stage.saved(save(Expectation::Create, "theirs@people.example", "", "")).await;
 }
 
@@ -453,7 +454,7 @@ trait NowPlus {
     fn now_plus(&self, seconds: u64) -> domicile_domain::model::time::Timestamp;
 }
 
-impl NowPlus for domicile_testkit::doubles::FixedClock {
+impl NowPlus for domicile_testkit::clock::FixedClock {
     fn now_plus(&self, seconds: u64) -> domicile_domain::model::time::Timestamp {
         domicile_domain::port::runtime::Clock::now(self).after(Duration::from_secs(seconds))
     }

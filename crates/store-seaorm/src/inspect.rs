@@ -19,6 +19,18 @@ impl SeaOrmStore {
         self.dump_in(&turn).await.map_err(|error| classify(&error).error)
     }
 
+    /// Lets the file grow by nothing more: the writer's connection answers as on a full disk. The limit ends with that
+    /// connection.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn fill_disk(&self) -> Result<(), StoreError> {
+        let turn = self.writer.turn(super::READ_PATIENCE).await?;
+        // One page is fewer than there are: SQLite takes the present number for the limit then.
+        let limited = turn.connection()?.execute_unprepared("PRAGMA max_page_count = 1").await;
+        limited.map(|_| ()).map_err(|error| classify(&error).error)
+    }
+
     async fn dump_in(&self, turn: &WriterTurn) -> Result<BTreeMap<String, Vec<String>>, DbErr> {
         let connection = turn.connection().map_err(|e| DbErr::Custom(e.to_string()))?;
         let transaction = connection.begin().await?;

@@ -1,6 +1,31 @@
-//! What tests of Domicile, and of programs that embed it, are made of: a store in memory that can be told to fail, and
-//! clocks, ids and sealers that do as they are told.
+//! What tests of Domicile, and of programs that embed it, are made of: a store in memory, clocks, ids and gateways that do
+//! as they are told, short builders, and the conformance suite that every store passes.
 #![deny(missing_docs)]
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    reason = "the crate serves tests; what cannot be is a failed test"
+)]
 
-pub mod doubles;
+pub mod builders;
+pub mod clock;
+pub mod decorators;
+pub mod gateway;
+pub mod ids;
+pub mod languages;
 pub mod memory;
+pub mod phones;
+pub mod sealer;
+pub mod seed;
+pub mod writer;
+
+/// The store that holds a unit at its commit.
+pub mod held {
+    pub use crate::decorators::{Held, HeldStore};
+}
+
+/// The store that fails first attempts.
+pub mod faulty {
+    pub use crate::decorators::FaultyStore;
+}

@@ -1,0 +1,239 @@
+//! What everything above the store stands on: a unit that failed writes nothing, turns are fair and bounded, and a full
+//! disk or a failed COMMIT is told.
+
+#![cfg(feature = "inspect")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what cannot be fails the test")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domicile_domain::model::id::{Id, RoleId, WorkspaceId};
+use domicile_domain::model::language::LanguageTag;
+use domicile_domain::model::name::{Handle, Name};
+use domicile_domain::model::phone::Region;
+use domicile_domain::model::relationship::Ceiling;
+use domicile_domain::model::role::{BuiltInRole, Role};
+use domicile_domain::model::time::{Revision, Timestamp};
+use domicile_domain::model::workspace::{NewWorkspace, Workspace};
+use domicile_domain::port::directory::Directory;
+use domicile_domain::port::store::{Constraint, Store, StoreError, WorkspaceRef};
+use domicile_store_seaorm::{OpenError, SeaOrmStore};
+use sea_orm::ConnectionTrait;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+async fn in_file() -> (TempDir, SeaOrmStore) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SeaOrmStore::open_file(&folder.path().join("d.db")).await.unwrap();
+    (folder, store)
+}
+
+fn workspace(number: u128, handle: &str) -> Workspace {
+    let new = NewWorkspace {
+        handle: Handle::parse(handle).unwrap(),
+        display_name: Name::parse(handle).unwrap(),
+        default_region: Region::parse("HU").unwrap(),
+        default_language: LanguageTag::parse("hu").unwrap(),
+    };
+    Workspace::create(
+        WorkspaceId::from_uuid(Uuid::from_u128(number)),
+        new,
+        Ceiling::default(),
+        Timestamp::from_micros(1),
+    )
+}
+
+fn role(number: u128, workspace: WorkspaceId) -> Role {
+    Role::built_in(BuiltInRole::Member, RoleId::from_uuid(Uuid::from_u128(number)), workspace).unwrap()
+}
+
+async fn sql(folder: &TempDir, statement: &str) {
+    let url = format!("sqlite://{}", folder.path().join("d.db").display());
+    let connection = sea_orm::Database::connect(url).await.unwrap();
+    connection.execute_unprepared(statement).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+async fn handles(store: &SeaOrmStore) -> usize {
+    store.dump().await.unwrap().get("workspaces").unwrap().len()
+}
+
+#[tokio::test]
+async fn a_unit_is_seen_by_others_exactly_when_it_committed() {
+    let (_folder, store) = in_file().await;
+    let acme = workspace(1, "acme");
+    let mut unit = store.begin(PATIENCE).await.unwrap();
+    unit.workspaces().insert(&acme).await.unwrap();
+    let own = unit.workspaces().find(&WorkspaceRef::Id(acme.id)).await.unwrap();
+    assert_eq!(own.as_ref(), Some(&acme), "a unit sees its own writes");
+    assert_eq!(store.workspace(&WorkspaceRef::Id(acme.id)).await.unwrap(), None);
+    unit.commit().await.unwrap();
+    assert_eq!(store.workspace(&WorkspaceRef::Handle(acme.handle.clone())).await.unwrap(), Some(acme));
+}
+
+#[tokio::test]
+async fn a_caught_conflict_poisons_the_unit_and_its_commit_writes_nothing() {
+    let (_folder, store) = in_file().await;
+    let mut unit = store.begin(PATIENCE).await.unwrap();
+    unit.workspaces().insert(&workspace(1, "acme")).await.unwrap();
+    let conflict = unit.workspaces().insert(&workspace(2, "acme")).await;
+    assert_eq!(conflict, Err(StoreError::Conflict(Constraint::WorkspaceHandle)));
+    assert_eq!(unit.workspaces().insert(&workspace(3, "other")).await, Err(StoreError::Poisoned));
+    assert_eq!(unit.workspaces().find(&WorkspaceRef::Id(Id::nil())).await, Err(StoreError::Poisoned));
+    assert_eq!(unit.commit().await, Err(StoreError::Poisoned));
+    assert_eq!(handles(&store).await, 0);
+    // A control: the same without the conflict is written.
+    let mut unit = store.begin(PATIENCE).await.unwrap();
+    unit.workspaces().insert(&workspace(1, "acme")).await.unwrap();
+    unit.commit().await.unwrap();
+    assert_eq!(handles(&store).await, 1);
+}
+
+#[tokio::test]
+async fn a_dropped_and_a_rolled_back_unit_leave_no_trace() {
+    let (_folder, store) = in_file().await;
+    let before = store.dump().await.unwrap();
+    let mut unit = store.begin(PATIENCE).await.unwrap();
+    unit.workspaces().insert(&workspace(1, "acme")).await.unwrap();
+    drop(unit);
+    assert_eq!(store.dump().await.unwrap(), before);
+    let mut unit = store.begin(PATIENCE).await.unwrap();
+    unit.workspaces().insert(&workspace(1, "acme")).await.unwrap();
+    unit.rollback().await.unwrap();
+    assert_eq!(store.dump().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn the_second_writer_waits_for_its_turn_and_no_longer_than_its_patience() {
+    let (_folder, store) = in_file().await;
+    let first = store.begin(PATIENCE).await.unwrap();
+    let impatient = store.begin(Duration::from_millis(20)).await;
+    assert_eq!(impatient.err(), Some(StoreError::Contention));
+    let store = Arc::new(store);
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        async move { store.begin(PATIENCE).await.map(|_| ()) }
+    });
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    first.commit().await.unwrap();
+    waiting.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn revisions_are_taken_one_by_one_and_a_missing_workspace_has_none() {
+    let (_folder, store) = in_file().await;
+    let acme = workspace(1, "acme");
+    let mut unit = store.begin(PATIENCE).await.unwrap();
+    unit.workspaces().insert(&acme).await.unwrap();
+    unit.commit().await.unwrap();
+    for expected in 2..4 {
+        let mut unit = store.begin(PATIENCE).await.unwrap();
+        let before = store.statements();
+        let taken = unit.workspaces().take_revision(&WorkspaceRef::Handle(acme.handle.clone())).await.unwrap();
+        assert_eq!(taken, Some((acme.id, Revision::from_stored(expected))));
+        assert_eq!(unit.workspaces().take_revision(&WorkspaceRef::Id(Id::nil())).await.unwrap(), None);
+        assert_eq!(store.statements() - before, 2);
+        unit.commit().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_points_nowhere_is_a_fault_and_writes_nothing() {
+    let (_folder, store) = in_file().await;
+    let mut unit = store.begin(PATIENCE).await.unwrap();
+    let fault = unit.roles().insert(&role(9, WorkspaceId::nil())).await;
+    assert!(matches!(fault, Err(StoreError::Fault(_))), "{fault:?}");
+    assert_eq!(unit.commit().await, Err(StoreError::Poisoned));
+}
+
+#[tokio::test]
+async fn a_full_disk_in_the_middle_of_a_unit_is_told_and_later_units_go_on() {
+    let (_folder, store) = in_file().await;
+    store.fill_disk().await.unwrap();
+    let mut unit = store.begin(PATIENCE).await.unwrap();
+    let mut written = 0;
+    let full = loop {
+        written += 1;
+        assert!(written < 10_000, "the disk never got full");
+        if let Err(error) = unit.workspaces().insert(&workspace(written, &format!("w{written}"))).await {
+            break error;
+        }
+    };
+    assert_eq!(full, StoreError::Unavailable("the disk is full".to_owned()));
+    assert!(written > 1, "the failure came in the middle");
+    assert_eq!(unit.commit().await, Err(StoreError::Poisoned));
+    assert_eq!(handles(&store).await, 0);
+    // There is room again, since the connection in doubt was thrown away with its limit.
+    let mut unit = store.begin(PATIENCE).await.unwrap();
+    for number in 1..=written {
+        unit.workspaces().insert(&workspace(number, &format!("w{number}"))).await.unwrap();
+    }
+    unit.commit().await.unwrap();
+    assert_eq!(u128::try_from(handles(&store).await).unwrap(), written);
+}
+
+#[tokio::test]
+async fn a_failed_commit_is_an_error_and_nothing_is_written() {
+    let (folder, store) = in_file().await;
+    // A key that is checked at COMMIT alone, in a table of this test: every new workspace breaks it.
+    sql(
+        &folder,
+        "CREATE TABLE late (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES late (id) DEFERRABLE INITIALLY DEFERRED);
+         CREATE TRIGGER break AFTER INSERT ON workspaces BEGIN INSERT INTO late (parent) VALUES (99); END",
+    )
+    .await;
+    let mut unit = store.begin(PATIENCE).await.unwrap();
+    unit.workspaces().insert(&workspace(1, "acme")).await.unwrap();
+    let committed = unit.commit().await;
+    assert!(matches!(committed, Err(StoreError::Fault(_))), "{committed:?}");
+    assert_eq!(handles(&store).await, 0);
+    sql(&folder, "DROP TRIGGER break").await;
+    let mut unit = store.begin(PATIENCE).await.unwrap();
+    unit.workspaces().insert(&workspace(1, "acme")).await.unwrap();
+    unit.commit().await.unwrap();
+    assert_eq!(handles(&store).await, 1);
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_names_table_column_and_row_and_poisons() {
+    let (folder, store) = in_file().await;
+    let acme = workspace(1, "acme");
+    let mut unit = store.begin(PATIENCE).await.unwrap();
+    unit.workspaces().insert(&acme).await.unwrap();
+    unit.commit().await.unwrap();
+    sql(&folder, "UPDATE workspaces SET default_region = 'Hungary'").await;
+    let mut unit = store.begin(PATIENCE).await.unwrap();
+    match unit.workspaces().find(&WorkspaceRef::Id(acme.id)).await {
+        Err(StoreError::Corrupt { table, column, row, .. }) => {
+            assert_eq!((table, column, row), ("workspaces", "default_region", acme.id.to_string()));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(unit.commit().await, Err(StoreError::Poisoned));
+}
+
+async fn refused(path: &Path) -> String {
+    match SeaOrmStore::open_file(path).await {
+        Ok(_) => panic!("it opened"),
+        Err(error @ (OpenError::Newer { .. } | OpenError::Normaliser { .. } | OpenError::Open { .. })) => {
+            error.to_string()
+        }
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_newer_schema_another_normaliser_and_a_missing_folder_are_refused_with_a_sentence() {
+    let (folder, store) = in_file().await;
+    drop(store);
+    let path = folder.path().join("d.db");
+    sql(&folder, "UPDATE meta SET value = '999' WHERE key = 'normaliser_version'").await;
+    assert!(refused(&path).await.contains("version 999 of the normaliser"));
+    sql(&folder, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_later', 0)").await;
+    assert!(refused(&path).await.contains("m9999_later"));
+    assert!(refused(&folder.path().join("nowhere/d.db")).await.contains("Check that the folder exists"));
+}

@@ -1,0 +1,161 @@
+//! Stores around a store: one that holds a unit at its commit, one that fails first attempts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domicile_domain::port::store::{
+    MembershipRepository, NoticeRepository, RecordRepository, RelationshipRepository, RoleRepository, Store,
+    StoreError, UnitOfWork, UserRepository, WorkspaceRepository,
+};
+use tokio::sync::oneshot;
+
+/// What a decorated unit does instead of committing at once.
+enum AtCommit {
+    Hold(Arc<Mutex<Option<Gate>>>),
+    MayFail { commits: Arc<AtomicU64>, error: StoreError },
+}
+
+struct Gate {
+    reached: oneshot::Sender<()>,
+    released: oneshot::Receiver<()>,
+}
+
+struct Decorated {
+    inner: Box<dyn UnitOfWork>,
+    at_commit: AtCommit,
+}
+
+#[async_trait]
+impl UnitOfWork for Decorated {
+    fn users<'t>(&'t mut self) -> Box<dyn UserRepository + 't> {
+        self.inner.users()
+    }
+
+    fn workspaces<'t>(&'t mut self) -> Box<dyn WorkspaceRepository + 't> {
+        self.inner.workspaces()
+    }
+
+    fn memberships<'t>(&'t mut self) -> Box<dyn MembershipRepository + 't> {
+        self.inner.memberships()
+    }
+
+    fn roles<'t>(&'t mut self) -> Box<dyn RoleRepository + 't> {
+        self.inner.roles()
+    }
+
+    fn relationships<'t>(&'t mut self) -> Box<dyn RelationshipRepository + 't> {
+        self.inner.relationships()
+    }
+
+    fn notices<'t>(&'t mut self) -> Box<dyn NoticeRepository + 't> {
+        self.inner.notices()
+    }
+
+    fn records<'t>(&'t mut self) -> Box<dyn RecordRepository + 't> {
+        self.inner.records()
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        let Self { inner, at_commit } = *self;
+        match at_commit {
+            AtCommit::Hold(gate) => {
+                let gate = gate.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(gate) = gate {
+                    let _ = gate.reached.send(());
+                    // A handle that is dropped releases too.
+                    let _ = gate.released.await;
+                }
+                inner.commit().await
+            }
+            AtCommit::MayFail { commits, error } => {
+                if commits.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
+                    inner.rollback().await?;
+                    return Err(error);
+                }
+                inner.commit().await
+            }
+        }
+    }
+
+    async fn rollback(self: Box<Self>) -> Result<(), StoreError> {
+        self.inner.rollback().await
+    }
+}
+
+/// A store whose next unit can be held at its commit: between all its statements and their becoming visible.
+pub struct HeldStore {
+    inner: Arc<dyn Store>,
+    gate: Arc<Mutex<Option<Gate>>>,
+}
+
+/// A unit that is, or is going to be, held at its commit. Dropping it releases the unit.
+pub struct Held {
+    reached: oneshot::Receiver<()>,
+    release: oneshot::Sender<()>,
+}
+
+impl Held {
+    /// Returns once a unit stands before its commit. `false` if the store went away before.
+    pub async fn reached(&mut self) -> bool {
+        (&mut self.reached).await.is_ok()
+    }
+
+    /// Lets it go on.
+    pub fn release(self) {
+        let _ = self.release.send(());
+    }
+}
+
+impl HeldStore {
+    /// Around a store.
+    pub fn new(inner: Arc<dyn Store>) -> Self {
+        Self { inner, gate: Arc::default() }
+    }
+
+    /// Holds the next unit that comes to its commit.
+    pub fn hold_next(&self) -> Held {
+        let (reached, wait_reached) = oneshot::channel();
+        let (release, released) = oneshot::channel();
+        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(Gate { reached, released });
+        Held { reached: wait_reached, release }
+    }
+}
+
+#[async_trait]
+impl Store for HeldStore {
+    async fn begin(&self, patience: Duration) -> Result<Box<dyn UnitOfWork>, StoreError> {
+        let inner = self.inner.begin(patience).await?;
+        Ok(Box::new(Decorated { inner, at_commit: AtCommit::Hold(self.gate.clone()) }))
+    }
+}
+
+/// A store whose every other commit fails, beginning with the first, and writes nothing: whoever reruns gets through at the
+/// second attempt.
+pub struct FaultyStore {
+    inner: Arc<dyn Store>,
+    commits: Arc<AtomicU64>,
+    error: StoreError,
+}
+
+impl FaultyStore {
+    /// Around a store, with the error that is answered.
+    pub fn new(inner: Arc<dyn Store>, error: StoreError) -> Self {
+        Self { inner, commits: Arc::default(), error }
+    }
+
+    /// How many commits were asked for.
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    async fn begin(&self, patience: Duration) -> Result<Box<dyn UnitOfWork>, StoreError> {
+        let inner = self.inner.begin(patience).await?;
+        let at_commit = AtCommit::MayFail { commits: self.commits.clone(), error: self.error.clone() };
+        Ok(Box::new(Decorated { inner, at_commit }))
+    }
+}
