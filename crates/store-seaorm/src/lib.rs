@@ -1,10 +1,10 @@
 //! The SeaORM store of Domicile: SQLite, in a file or in memory.
 //!
 //! Recipe for a new repository method: write the contract on the port, a function of the conformance suite that fails, then
-//! the statement here over [`executor`], built with the entities and the query builder, never with text.
+//! the statement here over `executor`, built with the entities and the query builder, never with text.
 //!
 //! Rules: statements go through the executor alone, which poisons a unit after a failure; a row becomes a value in
-//! [`convert`], which names table, column and row of what cannot be; a driver's error becomes the port's in [`classify`];
+//! `convert`, which names table, column and row of what cannot be; a driver's error becomes the port's in `classify`;
 //! nothing of SeaORM leaves the crate.
 
 mod classify;

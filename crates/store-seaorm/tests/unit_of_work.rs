@@ -1,7 +1,6 @@
 //! What everything above the store stands on: a unit that failed writes nothing, turns are fair and bounded, and a full
 //! disk or a failed COMMIT is told.
 
-#![cfg(feature = "inspect")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what cannot be fails the test")]
 
 use std::path::Path;

@@ -9,7 +9,7 @@ use domicile_domain::port::store::{
     MembershipRepository, NoticeRepository, RecordRepository, RelationshipRepository, RoleRepository, Store,
     StoreError, UnitOfWork, UserRepository, WorkspaceRepository,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// What a decorated unit does instead of committing at once.
 enum AtCommit {
@@ -88,6 +88,7 @@ impl UnitOfWork for Decorated {
 pub struct HeldStore {
     inner: Arc<dyn Store>,
     gate: Arc<Mutex<Option<Gate>>>,
+    asked: watch::Sender<u64>,
 }
 
 /// A unit that is, or is going to be, held at its commit. Dropping it releases the unit.
@@ -111,7 +112,7 @@ impl Held {
 impl HeldStore {
     /// Around a store.
     pub fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, gate: Arc::default() }
+        Self { inner, gate: Arc::default(), asked: watch::Sender::default() }
     }
 
     /// Holds the next unit that comes to its commit.
@@ -121,11 +122,26 @@ impl HeldStore {
         *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(Gate { reached, released });
         Held { reached: wait_reached, release }
     }
+
+    /// How many units were asked for.
+    pub fn units_asked(&self) -> u64 {
+        *self.asked.borrow()
+    }
+
+    /// Returns once that many units were asked for: their callers have them, or wait for their turn.
+    pub async fn asked(&self, units: u64) {
+        self.asked
+            .subscribe()
+            .wait_for(|asked| *asked >= units)
+            .await
+            .expect("the store is there, and so is its count");
+    }
 }
 
 #[async_trait]
 impl Store for HeldStore {
     async fn begin(&self, patience: Duration) -> Result<Box<dyn UnitOfWork>, StoreError> {
+        self.asked.send_modify(|asked| *asked += 1);
         let inner = self.inner.begin(patience).await?;
         Ok(Box::new(Decorated { inner, at_commit: AtCommit::Hold(self.gate.clone()) }))
     }

@@ -10,6 +10,7 @@
 
 pub mod builders;
 pub mod clock;
+pub mod conformance;
 pub mod decorators;
 pub mod gateway;
 pub mod ids;
@@ -19,13 +20,3 @@ pub mod phones;
 pub mod sealer;
 pub mod seed;
 pub mod writer;
-
-/// The store that holds a unit at its commit.
-pub mod held {
-    pub use crate::decorators::{Held, HeldStore};
-}
-
-/// The store that fails first attempts.
-pub mod faulty {
-    pub use crate::decorators::FaultyStore;
-}

@@ -1,5 +1,5 @@
 //! Language tags: their shape. Which language serves for which is the business of the
-//! [`LanguageMatcher`](crate::port::LanguageMatcher) port.
+//! [`LanguageMatcher`](crate::port::contact::LanguageMatcher) port.
 
 use std::fmt;
 

@@ -6,7 +6,7 @@ use super::text::quotable;
 
 /// A phone number in E.164 form: a plus sign, a country code, at most 15 digits. It is its own match key.
 ///
-/// National input is read by the [`PhoneParser`](crate::port::PhoneParser) port, which knows the regions.
+/// National input is read by the [`PhoneParser`](crate::port::contact::PhoneParser) port, which knows the regions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PhoneNumber(String);
 

@@ -11,7 +11,7 @@
 //!    or at `commit`.
 //! 6. A compare-and-set that finds another version answers [`StoreError::Stale`].
 //!
-//! Commands do not commit: [`run_tx`](crate::usecase::run_tx) begins, commits, rolls back and reruns.
+//! Commands do not commit: [`TxRunner`](crate::usecase::TxRunner) begins, commits, rolls back and reruns.
 
 use std::time::Duration;
 

@@ -1,0 +1,74 @@
+//! SQLite, in a file and in memory, passes the suite that every store passes.
+#![expect(clippy::unwrap_used, reason = "what cannot be fails the test")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domicile_domain::model::contact::ContactKey;
+use domicile_domain::model::id::{UserId, WorkspaceId};
+use domicile_domain::model::time::Timestamp;
+use domicile_domain::port::directory::Directory;
+use domicile_domain::port::store::Store;
+use domicile_store_seaorm::SeaOrmStore;
+use domicile_testkit::conformance::{Harness, Subject};
+use tempfile::TempDir;
+
+struct Sqlite {
+    store: SeaOrmStore,
+    /// Keeps the file while the store is used.
+    _folder: Option<TempDir>,
+}
+
+#[async_trait]
+impl Subject for Sqlite {
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::new(self.store.clone())
+    }
+
+    fn directory(&self) -> Arc<dyn Directory> {
+        Arc::new(self.store.clone())
+    }
+
+    async fn dump(&self) -> BTreeMap<String, Vec<String>> {
+        self.store.dump().await.unwrap()
+    }
+
+    async fn hold_contact(&self, key: &ContactKey, former_home: WorkspaceId, until: Timestamp) {
+        self.store.hold_contact(key, former_home, until).await.unwrap();
+    }
+
+    async fn break_user(&self, user: UserId) {
+        self.store.break_user(user).await.unwrap();
+    }
+}
+
+struct InFile;
+
+#[async_trait]
+impl Harness for InFile {
+    async fn fresh(&self) -> Box<dyn Subject> {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SeaOrmStore::open_file(&folder.path().join("domicile.db")).await.unwrap();
+        Box::new(Sqlite { store, _folder: Some(folder) })
+    }
+}
+
+struct InMemory;
+
+#[async_trait]
+impl Harness for InMemory {
+    async fn fresh(&self) -> Box<dyn Subject> {
+        Box::new(Sqlite { store: SeaOrmStore::open_memory().await.unwrap(), _folder: None })
+    }
+}
+
+mod sqlite_file {
+    use super::*;
+    domicile_testkit::conformance_suite!(InFile);
+}
+
+mod sqlite_memory {
+    use super::*;
+    domicile_testkit::conformance_suite!(InMemory);
+}

@@ -1,0 +1,241 @@
+//! Races of whole use cases: two callers at once on one store. Each answer must be one that some order of them gives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domicile_domain::error::{Reason, Refusal};
+use domicile_domain::model::actor::{Actor, ServicePrincipal};
+use domicile_domain::model::answer::{AssignOutcome, RequestFingerprint};
+use domicile_domain::model::id::{NoticeId, UserId, WorkspaceId};
+use domicile_domain::model::membership::Membership;
+use domicile_domain::model::permission::PermissionName;
+use domicile_domain::model::user::User;
+use domicile_domain::model::workspace::Workspace;
+use domicile_domain::port::directory::Directory;
+use domicile_domain::port::store::{Store, StoreError, WorkspaceRef};
+use domicile_domain::usecase::{
+    AssignReply, AssignUser, Call, Domicile, DomicileApi, Expectation, ExternalInput, GrantsInput, Ports, ProfileInput,
+    RequestIdentity,
+};
+use uuid::Uuid;
+
+use super::{Harness, Subject, good, put};
+use crate::builders::{id, internal, minute, user, workspace};
+use crate::clock::FixedClock;
+use crate::decorators::HeldStore;
+use crate::ids::SequentialIds;
+use crate::languages::PrefixMatcher;
+use crate::phones::SimplePhones;
+use crate::sealer::PlainSealer;
+use crate::seed::PATIENCE;
+
+/// The product on a store.
+fn product(store: Arc<dyn Store>, directory: Arc<dyn Directory>) -> Arc<Domicile> {
+    Arc::new(Domicile::new(Ports {
+        store,
+        directory,
+        clock: Arc::new(FixedClock::default()),
+        ids: Arc::new(SequentialIds::from(1 << 40)),
+        sealer: Arc::new(PlainSealer),
+        phones: Arc::new(SimplePhones),
+        languages: Arc::new(PrefixMatcher),
+    }))
+}
+
+/// A workspace with so many managers.
+async fn managed<const N: usize>(subject: &dyn Subject, handle: &str) -> (Workspace, [User; N]) {
+    let acme = workspace(handle);
+    put(subject, &[(&acme).into()]).await;
+    let managers = std::array::from_fn(|number| user(acme.id, &format!("{handle}.manager{number}")));
+    for manager in &managers {
+        let mut membership = internal(manager);
+        membership.base.grants.permissions = [PermissionName::create(), PermissionName::update()].into();
+        put(subject, &[manager.into(), membership.into()]).await;
+    }
+    (acme, managers)
+}
+
+fn call(manager: &User) -> Call {
+    let service = ServicePrincipal { name: "shop".to_owned(), operator: false, scopes: Vec::new() };
+    Call {
+        actor: Actor { service, user: Some(manager.id) },
+        deadline: minute(1),
+        correlation_id: "race".to_owned(),
+        surface: "embedded",
+    }
+}
+
+/// A save of Cleo, under a request id of its own.
+fn cleo(workspace: &Workspace, expectation: Expectation) -> AssignUser {
+    AssignUser {
+        workspace: workspace.handle.to_string(),
+        request: RequestIdentity { id: id::<()>().to_string(), fingerprint: RequestFingerprint([1; 32]) },
+        expectation: Some(expectation),
+        email: "cleo@mail.example".to_owned(),
+        phone: String::new(),
+        match_handle: String::new(),
+        profile: ProfileInput {
+            first_name: "Cleo".to_owned(),
+            last_name: "Weber".to_owned(),
+            username: "cleo".to_owned(),
+            preferred_language: "de".to_owned(),
+        },
+        internal: GrantsInput::default(),
+        external: ExternalInput::default(),
+        external_id: String::new(),
+        notify: true,
+        validate_only: false,
+    }
+}
+
+type Saved = Result<AssignReply, Refusal>;
+
+fn save(domicile: &Arc<Domicile>, manager: &User, request: AssignUser) -> tokio::task::JoinHandle<Saved> {
+    let (domicile, call) = (domicile.clone(), call(manager));
+    tokio::spawn(async move { domicile.assign_user(&call, &request).await })
+}
+
+/// One won with that outcome, the other heard that reason.
+#[track_caller]
+fn one_won(answers: &[Saved; 2], outcome: AssignOutcome, reason: Reason) {
+    let told: Vec<_> = answers.iter().map(|a| a.as_ref().map(|r| r.outcome).map_err(|r| r.reason)).collect();
+    let fits = told == [Ok(outcome), Err(reason)] || told == [Err(reason), Ok(outcome)];
+    assert!(fits, "{told:?} instead of one {outcome:?} and one {reason:?}");
+}
+
+async fn both(a: tokio::task::JoinHandle<Saved>, b: tokio::task::JoinHandle<Saved>) -> [Saved; 2] {
+    let (a, b) = tokio::join!(a, b);
+    [a.expect("no panic"), b.expect("no panic")]
+}
+
+async fn notices(subject: &dyn Subject, workspace: WorkspaceId) -> usize {
+    let all = NoticeId::from_uuid(Uuid::max());
+    good(subject.directory().notices(workspace, all, 100).await).len()
+}
+
+async fn members(subject: &dyn Subject, workspace: WorkspaceId) -> usize {
+    good(subject.directory().members(workspace, UserId::nil(), 100).await).len()
+}
+
+/// C1: two managers of one workspace create the same person: one user, one notice, the loser hears so.
+pub async fn two_managers_create_one_person(harness: &dyn Harness) {
+    let subject = harness.fresh().await;
+    let (acme, [one, two]) = managed(&*subject, "acme").await;
+    let domicile = product(subject.store(), subject.directory());
+    let first = save(&domicile, &one, cleo(&acme, Expectation::Create));
+    let answers = both(first, save(&domicile, &two, cleo(&acme, Expectation::Create))).await;
+    one_won(&answers, AssignOutcome::CreatedInternal, Reason::AlreadyMember);
+    assert_eq!((members(&*subject, acme.id).await, notices(&*subject, acme.id).await), (3, 1));
+}
+
+/// C2: two workspaces create the same person: the winner is home, and the loser hears that there is an account.
+pub async fn two_workspaces_create_one_person(harness: &dyn Harness) {
+    let subject = harness.fresh().await;
+    let (acme, [one]) = managed(&*subject, "acme").await;
+    let (umbrella, [two]) = managed(&*subject, "umbrella").await;
+    let domicile = product(subject.store(), subject.directory());
+    let first = save(&domicile, &one, cleo(&acme, Expectation::Create));
+    let answers = both(first, save(&domicile, &two, cleo(&umbrella, Expectation::Create))).await;
+    one_won(&answers, AssignOutcome::CreatedInternal, Reason::ExpectationFailed);
+    assert_eq!(members(&*subject, acme.id).await + members(&*subject, umbrella.id).await, 3);
+}
+
+/// C2: if both said that either will do, the loser links.
+pub async fn two_workspaces_take_one_person_either_way(harness: &dyn Harness) {
+    let subject = harness.fresh().await;
+    let (acme, [one]) = managed(&*subject, "acme").await;
+    let (umbrella, [two]) = managed(&*subject, "umbrella").await;
+    let domicile = product(subject.store(), subject.directory());
+    let first = save(&domicile, &one, cleo(&acme, Expectation::Either));
+    let answers = both(first, save(&domicile, &two, cleo(&umbrella, Expectation::Either))).await;
+    let mut outcomes = answers.map(|a| format!("{:?}", a.map(|reply| reply.outcome).map_err(|r| r.reason)));
+    outcomes.sort();
+    assert_eq!(outcomes, ["Ok(CreatedInternal)", "Ok(LinkedExternal)"]);
+    assert_eq!((members(&*subject, acme.id).await, members(&*subject, umbrella.id).await), (2, 2));
+}
+
+/// C3: two links of one person: one membership, one notice, the loser hears so.
+pub async fn two_managers_link_one_person(harness: &dyn Harness) {
+    let subject = harness.fresh().await;
+    let (acme, [one, two]) = managed(&*subject, "acme").await;
+    let (umbrella, [other]) = managed(&*subject, "umbrella").await;
+    let domicile = product(subject.store(), subject.directory());
+    let created = save(&domicile, &other, cleo(&umbrella, Expectation::Create)).await.expect("no panic");
+    assert!(created.is_ok(), "{created:?}");
+    let first = save(&domicile, &one, cleo(&acme, Expectation::Link));
+    let answers = both(first, save(&domicile, &two, cleo(&acme, Expectation::Link))).await;
+    one_won(&answers, AssignOutcome::LinkedExternal, Reason::AlreadyMember);
+    assert_eq!((members(&*subject, acme.id).await, notices(&*subject, acme.id).await), (3, 1));
+}
+
+async fn demote(store: Arc<dyn Store>, acme: WorkspaceId, manager: UserId) -> Result<(), StoreError> {
+    let mut tx = store.begin(PATIENCE).await?;
+    tx.workspaces().take_revision(&WorkspaceRef::Id(acme)).await?;
+    let Some(Membership::Internal(membership)) = tx.memberships().find(acme, manager).await? else {
+        panic!("the manager is a member");
+    };
+    let ended = super::memberships::ended(&membership.base, minute(0));
+    tx.memberships().end(&ended, membership.base.version).await?;
+    tx.commit().await
+}
+
+/// C8: a manager who is demoted before the save commits saves nothing.
+pub async fn rights_that_are_lost_mid_call_do_not_serve(harness: &dyn Harness) {
+    let subject = harness.fresh().await;
+    let (acme, [manager]) = managed(&*subject, "acme").await;
+    let held_store = Arc::new(HeldStore::new(subject.store()));
+    let domicile = product(held_store.clone(), subject.directory());
+    let mut held = held_store.hold_next();
+    let saving = save(&domicile, &manager, cleo(&acme, Expectation::Create));
+    assert!(held.reached().await);
+    let mut demotion = tokio::spawn(demote(subject.store(), acme.id, manager.id));
+    // A store that takes turns keeps the demotion waiting; an optimistic one lets it go first.
+    let first = tokio::time::timeout(Duration::from_millis(200), &mut demotion).await;
+    held.release();
+    let saved = saving.await.expect("no panic");
+    if let Ok(demoted) = first {
+        good(demoted.expect("no panic"));
+        assert_eq!(saved.map_err(|refusal| refusal.reason).err(), Some(Reason::PermissionDenied));
+        assert_eq!(members(&*subject, acme.id).await, 0);
+    } else {
+        assert!(saved.is_ok(), "{saved:?}");
+        good(demotion.await.expect("no panic"));
+        assert_eq!(members(&*subject, acme.id).await, 1);
+    }
+    // Whichever came first, the rights are gone now.
+    let mut again = cleo(&acme, Expectation::Create);
+    "dora@mail.example".clone_into(&mut again.email);
+    let late = save(&domicile, &manager, again).await.expect("no panic");
+    assert_eq!(late.map_err(|refusal| refusal.reason).err(), Some(Reason::PermissionDenied));
+}
+
+/// C13: one request id twice at once has one effect and one answer; with another body it is refused.
+pub async fn one_request_id_has_one_effect(harness: &dyn Harness) {
+    let subject = harness.fresh().await;
+    let (acme, [manager]) = managed(&*subject, "acme").await;
+    let held_store = Arc::new(HeldStore::new(subject.store()));
+    let domicile = product(held_store.clone(), subject.directory());
+    let request = cleo(&acme, Expectation::Create);
+    let mut held = held_store.hold_next();
+    let first = save(&domicile, &manager, request.clone());
+    assert!(held.reached().await);
+    let asked = held_store.units_asked();
+    let second = save(&domicile, &manager, request.clone());
+    // The second has asked for its unit while the first is held inside its own.
+    held_store.asked(asked + 1).await;
+    assert!(!first.is_finished());
+    held.release();
+    let answers = both(first, second).await;
+    let replies: Vec<AssignReply> =
+        answers.into_iter().map(|a| a.unwrap_or_else(|refusal| panic!("{refusal:?}"))).collect();
+    let [a, b] = replies.try_into().expect("two");
+    assert_ne!(a.replayed, b.replayed, "one did it, the other repeated the answer");
+    assert_eq!((a.outcome, a.notice, a.consistency_token), (b.outcome, b.notice, b.consistency_token));
+    assert_eq!(a.member.map(|m| m.membership), b.member.map(|m| m.membership));
+    assert_eq!((members(&*subject, acme.id).await, notices(&*subject, acme.id).await), (2, 1));
+
+    let mut other_body = request;
+    other_body.request.fingerprint = RequestFingerprint([2; 32]);
+    let refused = save(&domicile, &manager, other_body).await.expect("no panic");
+    assert_eq!(refused.map_err(|refusal| refusal.reason).err(), Some(Reason::RequestIdReused));
+}
