@@ -10,6 +10,7 @@ pub mod method_policy;
 mod service;
 pub mod status;
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use domicile_proto::v1::{
     user_service_server::UserServiceServer, workspace_service_server::WorkspaceServiceServer,
 };
 use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic_health::ServingStatus;
 
@@ -55,6 +57,8 @@ pub struct Limits {
     pub pending_accept_reset_streams: usize,
     /// Streams that were reset here for a client's errors.
     pub local_error_reset_streams: usize,
+    /// How long calls at work may take to end after the server was asked to stop.
+    pub drain: Duration,
 }
 
 impl Default for Limits {
@@ -70,6 +74,7 @@ impl Default for Limits {
             connection_age: Duration::from_mins(30),
             pending_accept_reset_streams: 20,
             local_error_reset_streams: 1024,
+            drain: Duration::from_secs(20),
         }
     }
 }
@@ -110,7 +115,8 @@ pub enum ServeError {
     Transport(#[from] tonic::transport::Error),
 }
 
-/// Serves until `shutdown` ends; then health says so, no call is taken any more, and those at work end.
+/// Serves until `shutdown` ends; then health says so, no call is taken any more, and those at work end, those too whose
+/// caller has left. What has not ended after [`Limits::drain`] is left behind, and said so in the log.
 ///
 /// # Errors
 /// [`ServeError`]; nothing was served unless the transport broke.
@@ -124,7 +130,15 @@ pub async fn serve(
         return Err(ServeError::NotLoopback(address));
     }
     let policies = MethodPolicies::read()?;
-    let keeper = Keeper { policies, authenticator: parts.authenticator, clock: parts.clock, ids: parts.ids };
+    let (at_work, mut idle) = mpsc::channel(1);
+    let keeper = Keeper {
+        policies,
+        authenticator: parts.authenticator,
+        clock: parts.clock,
+        ids: parts.ids,
+        open_reflection: parts.development,
+        at_work,
+    };
     let services = Services { api: parts.api };
     let Limits { request_bytes, answer_bytes, .. } = parts.limits;
 
@@ -161,10 +175,30 @@ pub async fn serve(
         .add_service(limited!(AccessServiceServer))
         .add_service(limited!(NotificationServiceServer));
     health.set_service_status("", ServingStatus::Serving).await;
+    let (stopping, stopped) = oneshot::channel();
     let stop = async move {
         shutdown.await;
         health.set_service_status("", ServingStatus::NotServing).await;
+        // The other end waits for as long as the server serves.
+        let _ = stopping.send(());
     };
-    router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop).await?;
-    Ok(())
+    let serving = async {
+        router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop).await?;
+        // Every sender is in a gate or with a call at work.
+        let _: Option<Infallible> = idle.recv().await;
+        Ok(())
+    };
+    let late = async {
+        match stopped.await {
+            Ok(()) => tokio::time::sleep(limits.drain).await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        ended = serving => ended,
+        () = late => {
+            tracing::warn!(drain.seconds = limits.drain.as_secs(), "calls were still at work when the server stopped");
+            Ok(())
+        }
+    }
 }

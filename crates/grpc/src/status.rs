@@ -4,13 +4,65 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use domicile_domain::error::{ErrorKind, Reason, Refusal};
+use http::Response;
+use tonic::body::Body;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 /// The domain of every `ErrorInfo`.
 pub const ERROR_DOMAIN: &str = "domicile";
 /// All details together stay below this: some clients lose the status above about 6 KiB of headers.
-const DETAILS_LIMIT: usize = 3 * 1024;
+const DETAILS_LIMIT: usize = 4 * 1024;
+/// What a status takes besides its message, facts and fields.
+const FRAME: usize = 512;
+/// What facts for programs take at most.
+const FACTS_LIMIT: usize = 1024;
+
+/// Reasons of the transport; the domain never gives them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransportReason {
+    /// The caller is not known.
+    Unauthenticated,
+    /// The time was over.
+    DeadlineExceeded,
+    /// There is no such method.
+    Unimplemented,
+}
+
+impl TransportReason {
+    /// Every reason, for tables that must not forget one.
+    pub const ALL: [Self; 3] = [Self::Unauthenticated, Self::DeadlineExceeded, Self::Unimplemented];
+
+    /// The stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::Unimplemented => "UNIMPLEMENTED",
+        }
+    }
+
+    /// What it means and what to do.
+    pub const fn explanation(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "The caller is not known. Send the token of a service that is configured here.",
+            Self::DeadlineExceeded => {
+                "The time for the call was over before it ended. The same again with the same request id is safe."
+            }
+            Self::Unimplemented => {
+                "There is no such method here, or not in this form. Compare the versions of client and service."
+            }
+        }
+    }
+
+    const fn code(self) -> Code {
+        match self {
+            Self::Unauthenticated => Code::Unauthenticated,
+            Self::DeadlineExceeded => Code::DeadlineExceeded,
+            Self::Unimplemented => Code::Unimplemented,
+        }
+    }
+}
 
 const fn code(kind: ErrorKind) -> Code {
     match kind {
@@ -25,43 +77,134 @@ const fn code(kind: ErrorKind) -> Code {
     }
 }
 
-/// A status with its stable reason.
-pub(crate) fn with_reason(code: Code, reason: &str, message: &str, correlation: &str) -> Status {
+/// A status of the transport, in the reason's words unless there are better ones.
+pub(crate) fn of_transport(reason: TransportReason, said: Option<&str>, correlation: &str) -> Status {
     let mut details = ErrorDetails::new();
-    details.set_error_info(reason, ERROR_DOMAIN, HashMap::new()).set_request_info(correlation, "");
-    Status::with_error_details(code, message, details)
+    details.set_error_info(reason.as_str(), ERROR_DOMAIN, HashMap::new()).set_request_info(correlation, "");
+    Status::with_error_details(reason.code(), cut(said.unwrap_or(reason.explanation()), 512), details)
+}
+
+/// Gives reason and details to what the transport refused by itself: a request that is too large, cannot be read or comes
+/// in a form that is not served.
+pub(crate) fn explained(response: Response<Body>, correlation: &str) -> Response<Body> {
+    let bare = !response.headers().contains_key("grpc-status-details-bin");
+    let Some(status) = Status::from_header_map(response.headers()).filter(|_| bare) else {
+        return response;
+    };
+    match status.code() {
+        Code::OutOfRange | Code::ResourceExhausted | Code::Internal | Code::InvalidArgument => {
+            let message = format!("the request cannot be read: {}", status.message());
+            let refusal = Refusal { message, ..Refusal::new(Reason::InvalidRequest) };
+            of_refusal(&refusal, correlation).into_http()
+        }
+        Code::Unimplemented => {
+            let said = (!status.message().is_empty()).then(|| status.message());
+            of_transport(TransportReason::Unimplemented, said, correlation).into_http()
+        }
+        _ => response,
+    }
 }
 
 /// What the caller sees of a refusal. What only the operator may see is logged here, once.
 pub(crate) fn of_refusal(refusal: &Refusal, correlation: &str) -> Status {
-    if let Some(cause) = &refusal.cause {
-        let reason = refusal.reason.as_str();
-        if refusal.kind() == ErrorKind::Internal {
+    let internal = refusal.kind() == ErrorKind::Internal;
+    let reason = refusal.reason.as_str();
+    match &refusal.cause {
+        Some(cause) if internal => {
             tracing::error!(request.id = correlation, error = %cause, "a call failed by a defect of this service");
-        } else {
+        }
+        Some(cause) => {
             tracing::warn!(request.id = correlation, reason, error = %cause, "a call could not be served now");
         }
+        None => {}
     }
+    // Of a defect the caller learns one fixed sentence, whatever was written where it happened.
+    let message = cut(if internal { refusal.reason.explanation().trim() } else { &refusal.message }, 512);
     let mut details = ErrorDetails::new();
-    let metadata: HashMap<String, String> =
-        refusal.metadata.iter().map(|(key, value)| ((*key).to_owned(), cut(value, 512))).collect();
-    details.set_error_info(refusal.reason.as_str(), ERROR_DOMAIN, metadata).set_request_info(correlation, "");
+    let (metadata, facts) = facts_of(refusal);
+    details.set_error_info(reason, ERROR_DOMAIN, metadata).set_request_info(correlation, "");
     if refusal.kind() == ErrorKind::Unavailable {
         let pause = if refusal.reason == Reason::Contention { 50 } else { 1000 };
         details.set_retry_info(Some(Duration::from_millis(pause)));
     }
-    let mut size = 512;
+    let mut left = DETAILS_LIMIT.saturating_sub(FRAME + facts + message.len());
     for (told, violation) in refusal.violations.iter().enumerate() {
         let (field, message) = (cut(&violation.field, 128), cut(&violation.message, 400));
-        size += field.len() + message.len() + 16;
-        if size > DETAILS_LIMIT {
-            let left = refusal.violations.len() - told;
-            details.add_bad_request_violation("", format!("{left} more; mend these first"));
+        let size = field.len() + message.len() + 16;
+        if size > left {
+            let untold = refusal.violations.len() - told;
+            details.add_bad_request_violation("", format!("{untold} more; mend these first"));
             break;
         }
+        left -= size;
         details.add_bad_request_violation(field, message);
     }
-    Status::with_error_details(code(refusal.kind()), cut(&refusal.message, 512), details)
+    Status::with_error_details(code(refusal.kind()), message, details)
+}
+
+/// The facts that fit, and how much they take.
+fn facts_of(refusal: &Refusal) -> (HashMap<String, String>, usize) {
+    let mut metadata = HashMap::new();
+    let mut size = 0;
+    for (key, value) in &refusal.metadata {
+        let value = cut(value, 512);
+        let more = key.len() + value.len() + 16;
+        if size + more > FACTS_LIMIT {
+            break;
+        }
+        size += more;
+        metadata.insert((*key).to_owned(), value);
+    }
+    (metadata, size)
+}
+
+/// The page `docs/ERRORS.md`: every reason with its code, whether to try again, and what to do.
+pub fn errors_page() -> String {
+    let again = |code: Code| match code {
+        Code::Unavailable => "after the pause in `RetryInfo`",
+        Code::Aborted => "after reading again",
+        Code::DeadlineExceeded => "with the same request id",
+        _ => "no",
+    };
+    let ours = Reason::ALL.iter().map(|r| (r.as_str(), code(r.kind()), r.explanation().trim()));
+    let transport = TransportReason::ALL.iter().map(|r| (r.as_str(), r.code(), r.explanation()));
+    let rows: Vec<String> = ours
+        .chain(transport)
+        .map(|(word, code, meaning)| format!("| `{word}` | `{}` | {} | {meaning} |", code_name(code), again(code)))
+        .collect();
+    let rows = rows.join("\n");
+    format!(
+        "# Errors\n\n\
+         <!-- Written by `DOMICILE_WRITE_DOCS=1 cargo test -p domicile-grpc --test errors_doc`; a test compares. -->\n\n\
+         Every refused call carries `google.rpc.ErrorInfo` with `domain` `{ERROR_DOMAIN}` and one of these words as \
+         `reason`. Match on the\nreason, never on the message: reasons are stable, messages are for people. \
+         `BadRequest` names every wrong field with its mend,\n`RequestInfo` carries the id under which the operator \
+         finds the call in the log, and `RetryInfo` stands wherever trying again\nhelps. A denied check of access is no \
+         error: it is an OK answer with its own reason.\n\n\
+         | Reason | Code | Again? | Meaning and mend |\n|---|---|---|---|\n{rows}\n"
+    )
+}
+
+const fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
 }
 
 /// At most `limit` bytes, at a character's edge.
@@ -91,12 +234,16 @@ mod tests {
         for name in &ours {
             assert!(WireReason::from_str_name(name).is_some(), "{name} is missing in reason.proto");
         }
-        let transport = ["REASON_UNSPECIFIED", "REASON_UNAUTHENTICATED", "REASON_DEADLINE_EXCEEDED"];
+        let of_transport = TransportReason::ALL.iter().map(|r| format!("REASON_{}", r.as_str()));
+        let transport: Vec<String> = of_transport.chain(["REASON_UNSPECIFIED".to_owned()]).collect();
+        for name in &transport {
+            assert!(WireReason::from_str_name(name).is_some(), "{name} is missing in reason.proto");
+        }
         for number in 0..200 {
             if let Ok(reason) = WireReason::try_from(number) {
                 let name = reason.as_str_name();
                 assert!(
-                    ours.iter().any(|n| n == name) || transport.contains(&name),
+                    ours.iter().any(|n| n == name) || transport.iter().any(|n| n == name),
                     "{name} is no reason of the domain"
                 );
             }
@@ -125,12 +272,19 @@ mod tests {
         let status = of_refusal(&StoreError::Fault("SELECT secret FROM /var/lib".into()).into(), "r");
         assert_eq!(status.code(), Code::Internal);
         assert!(!format!("{status:?}").contains("secret"));
+        let told = Refusal { message: "row 7 of /var/lib".to_owned(), ..Refusal::new(Reason::Internal) };
+        assert_eq!(of_refusal(&told, "r").message(), Reason::Internal.explanation().trim());
     }
 
     #[test]
     fn details_stay_small_whatever_is_wrong() {
         let violations = (0..500).map(|i| Violation::new(format!("external.roles[{i}]"), "ж".repeat(600))).collect();
-        let status = of_refusal(&Refusal::invalid(violations), "r");
+        let mut refusal = Refusal::invalid(violations);
+        refusal.message = "ж".repeat(2000);
+        for key in ["a", "b", "c", "d", "e"] {
+            refusal = refusal.with(key, "ж".repeat(2000));
+        }
+        let status = of_refusal(&refusal, &"r".repeat(64));
         assert!(status.details().len() <= 4096, "{}", status.details().len());
         let details = status.get_error_details();
         assert!(details.bad_request().unwrap().field_violations.last().unwrap().description.contains("more"));
