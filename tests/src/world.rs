@@ -102,7 +102,16 @@ where
 impl World {
     /// Both workspaces on a fresh store.
     pub async fn new<S: Store + Directory + 'static>(store: Arc<S>) -> Self {
-        let clock = Arc::new(FixedClock::at(BEGINNING));
+        Self::with_clock(store, FixedClock::at(BEGINNING)).await
+    }
+
+    /// Both workspaces on a fresh store, under a clock that moves on by what is slept, so that deadlines come.
+    pub async fn passing<S: Store + Directory + 'static>(store: Arc<S>) -> Self {
+        Self::with_clock(store, FixedClock::passing(BEGINNING)).await
+    }
+
+    async fn with_clock<S: Store + Directory + 'static>(store: Arc<S>, clock: FixedClock) -> Self {
+        let clock = Arc::new(clock);
         let ports = Ports {
             store: store.clone(),
             directory: store,

@@ -1,4 +1,4 @@
-//! C1, C2, C3 and C13 on the optimistic store in memory and on SQLite: whatever is won or lost, one person has one
+//! C1, C2, C3 and C13 on the optimistic store in memory, on SQLite and on PostgreSQL: whatever is won or lost, one person has one
 //! account, and nobody hears of an internal error.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what cannot be fails the test")]
 
@@ -12,6 +12,7 @@ use domicile_domain::port::directory::Directory;
 use domicile_domain::port::store::{Store, StoreError};
 use domicile_domain::usecase::{AssignReply, AssignUser, DomicileApi, Expectation};
 use domicile_store_seaorm::SeaOrmStore;
+use domicile_store_seaorm::inspect::postgres_server;
 use domicile_testkit::memory::{Injection, MemoryStore, Moment};
 use domicile_tests::world::{Place, World, save_of};
 use tokio::sync::Barrier;
@@ -106,6 +107,18 @@ async fn c1_c2_sixteen_saves_of_one_new_email_make_one_account_on_sqlite() {
     assert_eq!(store.dump().await.unwrap()["users"].len(), 1_002);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c1_c2_sixteen_saves_of_one_new_email_make_one_account_on_postgres() {
+    let Some(server) = postgres_server() else { return };
+    let store = Arc::new(SeaOrmStore::create_on(&server, 8).await.unwrap());
+    let world = Arc::new(World::new(store.clone()).await);
+    for round in 0..1_000 {
+        one_new_email_from_two_workspaces(&world, &*store, round).await;
+    }
+    assert!(world.domicile.reruns() > 0, "no race was lost, so none was tested");
+    assert_eq!(store.dump().await.unwrap()["users"].len(), 1_002);
+}
+
 /// C3: links of one user at once make one membership with one notice.
 async fn one_link<S: Store + Directory + 'static>(store: Arc<S>) {
     let world = Arc::new(World::new(store.clone()).await);
@@ -152,6 +165,12 @@ async fn c3_links_of_one_person_make_one_membership_on_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c3_links_of_one_person_make_one_membership_on_postgres() {
+    let Some(server) = postgres_server() else { return };
+    one_link(Arc::new(SeaOrmStore::create_on(&server, 8).await.unwrap())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c13_one_request_id_has_one_effect_on_memory() {
     one_request(Arc::new(MemoryStore::default())).await;
 }
@@ -159,6 +178,12 @@ async fn c13_one_request_id_has_one_effect_on_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c13_one_request_id_has_one_effect_on_sqlite() {
     one_request(Arc::new(SeaOrmStore::open_memory().await.unwrap())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c13_one_request_id_has_one_effect_on_postgres() {
+    let Some(server) = postgres_server() else { return };
+    one_request(Arc::new(SeaOrmStore::create_on(&server, 8).await.unwrap())).await;
 }
 
 /// Every race that a save reruns for, at the statement and at commit, ends in a save; what it does not name is an error

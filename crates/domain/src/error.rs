@@ -186,7 +186,7 @@ impl From<crate::port::store::StoreError> for Refusal {
         use crate::port::store::StoreError;
         let reason = match &error {
             StoreError::Contention | StoreError::Stale | StoreError::Conflict(_) => Reason::Contention,
-            StoreError::Unavailable(_) => Reason::StoreUnavailable,
+            StoreError::ConnectionLost | StoreError::Unavailable(_) => Reason::StoreUnavailable,
             StoreError::Poisoned | StoreError::Corrupt { .. } | StoreError::Fault(_) => Reason::Internal,
         };
         Self { cause: Some(error), ..Self::new(reason) }

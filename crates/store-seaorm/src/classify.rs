@@ -1,39 +1,75 @@
-//! A driver's error becomes the port's: by extended code or SQLSTATE and constraint, in this one place.
+//! A driver's error becomes the port's: by SQLite's extended code or PostgreSQL's SQLSTATE, and by constraint, in this one
+//! place.
 
 use domicile_domain::port::store::{Constraint, StoreError};
-use sea_orm::{DbErr, RuntimeErr, SqlxError};
+use sea_orm::{DbBackend, DbErr, RuntimeErr, SqlxError};
 
 /// What happened, and whether the connection can be used on.
 pub(crate) struct Classified {
     pub(crate) error: StoreError,
-    /// SQLite ended the whole transaction by itself, or the connection is in doubt.
+    /// The engine ended the whole transaction by itself, or the connection is in doubt.
     pub(crate) connection_is_lost: bool,
 }
 
 /// Classifies what a statement, BEGIN or COMMIT answered.
-pub(crate) fn classify(error: &DbErr) -> Classified {
+pub(crate) fn classify(backend: DbBackend, error: &DbErr) -> Classified {
     let (error, connection_is_lost) = match error {
         DbErr::Exec(RuntimeErr::SqlxError(e))
         | DbErr::Query(RuntimeErr::SqlxError(e))
-        | DbErr::Conn(RuntimeErr::SqlxError(e)) => of_driver(e),
+        | DbErr::Conn(RuntimeErr::SqlxError(e)) => of_driver(backend, e),
         DbErr::ConnectionAcquire(_) => (StoreError::Contention, false),
         other => (StoreError::Fault(other.to_string()), true),
     };
     Classified { error, connection_is_lost }
 }
 
-fn of_driver(error: &SqlxError) -> (StoreError, bool) {
+fn of_driver(backend: DbBackend, error: &SqlxError) -> (StoreError, bool) {
     match error {
+        SqlxError::Database(e) if backend == DbBackend::Postgres => {
+            of_postgres(e.code().as_deref().unwrap_or_default(), e.constraint(), e.message())
+        }
         SqlxError::Database(e) => {
             let code = e.code().unwrap_or_default();
             code.parse::<u32>()
                 .map_or_else(|_| (StoreError::Fault(e.message().to_owned()), true), |code| of_sqlite(code, e.message()))
         }
         SqlxError::PoolTimedOut => (StoreError::Contention, false),
-        SqlxError::Io(_) | SqlxError::PoolClosed | SqlxError::WorkerCrashed => {
-            (StoreError::Unavailable("the connection to the database broke".to_owned()), true)
+        SqlxError::Io(_) | SqlxError::PoolClosed | SqlxError::WorkerCrashed | SqlxError::Protocol(_) => {
+            (StoreError::ConnectionLost, true)
         }
         other => (StoreError::Fault(other.to_string()), true),
+    }
+}
+
+/// By SQLSTATE; a lost unique key by the name of its rule.
+fn of_postgres(state: &str, constraint: Option<&str>, message: &str) -> (StoreError, bool) {
+    const UNIQUE: [(&str, Constraint); 10] = [
+        ("contacts_key", Constraint::ContactKey),
+        ("user_profiles_username", Constraint::Username),
+        ("workspaces_handle", Constraint::WorkspaceHandle),
+        ("roles_handle", Constraint::RoleHandle),
+        ("memberships_pair", Constraint::Membership),
+        ("memberships_internal", Constraint::Membership),
+        ("memberships_external_id", Constraint::ExternalId),
+        ("relationships_live", Constraint::Relationship),
+        ("identities_key", Constraint::Identity),
+        ("answered_requests_key", Constraint::Request),
+    ];
+    let unavailable = |what: &str| StoreError::Unavailable(what.to_owned());
+    match (state, state.get(..2).unwrap_or_default()) {
+        ("23505", _) => {
+            let lost = UNIQUE.into_iter().find(|(name, _)| Some(*name) == constraint);
+            (lost.map_or_else(|| StoreError::Fault(message.to_owned()), |(_, rule)| StoreError::Conflict(rule)), false)
+        }
+        // Serialization failure, deadlock, lock not available, statement timeout: others were faster, or held the row.
+        ("40001" | "40P01" | "55P03" | "57014", _) => (StoreError::Contention, false),
+        // The server shuts down or starts, or ended an idle transaction.
+        ("57P01" | "57P02" | "57P03" | "25P03", _) | (_, "08") => (StoreError::ConnectionLost, true),
+        ("53100", _) => (unavailable("the disk is full"), true),
+        ("53300", _) => (unavailable("the database takes no more connections"), true),
+        ("25006", _) => (unavailable("the database is read-only"), true),
+        (_, "53") => (unavailable("the database is out of resources"), true),
+        _ => (StoreError::Fault(format!("{message} (SQLSTATE {state})")), false),
     }
 }
 
@@ -112,6 +148,25 @@ mod tests {
             ),
         ] {
             assert_eq!(of_sqlite(code, message), (error, lost), "{code}");
+        }
+    }
+
+    #[test]
+    fn states_become_the_ports_errors() {
+        for (state, constraint, error, lost) in [
+            ("23505", Some("contacts_key"), StoreError::Conflict(Constraint::ContactKey), false),
+            ("23505", Some("memberships_internal"), StoreError::Conflict(Constraint::Membership), false),
+            ("23505", Some("users_pkey"), StoreError::Fault("told".into()), false),
+            ("23503", Some("roles_workspace_id_fkey"), StoreError::Fault("told (SQLSTATE 23503)".into()), false),
+            ("40001", None, StoreError::Contention, false),
+            ("40P01", None, StoreError::Contention, false),
+            ("57014", None, StoreError::Contention, false),
+            ("57P01", None, StoreError::ConnectionLost, true),
+            ("08006", None, StoreError::ConnectionLost, true),
+            ("53100", None, StoreError::Unavailable("the disk is full".into()), true),
+            ("53200", None, StoreError::Unavailable("the database is out of resources".into()), true),
+        ] {
+            assert_eq!(of_postgres(state, constraint, "told"), (error, lost), "{state}");
         }
     }
 }

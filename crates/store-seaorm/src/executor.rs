@@ -66,7 +66,7 @@ impl Guarded {
                 Ok(value)
             }
             Err(error) => {
-                let Classified { error, connection_is_lost } = classify(&error);
+                let Classified { error, connection_is_lost } = classify(self.backend(), &error);
                 self.connection_is_lost |= connection_is_lost;
                 Err(error)
             }

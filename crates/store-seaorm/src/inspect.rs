@@ -7,36 +7,78 @@ use domicile_domain::model::id::{UserId, WorkspaceId};
 use domicile_domain::model::time::Timestamp;
 use domicile_domain::port::store::StoreError;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryTrait, Statement,
-    TransactionTrait,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
+    IntoActiveModel, IsolationLevel, QueryFilter, QueryTrait, Statement, TransactionTrait,
 };
+use uuid::Uuid;
 
-use crate::SeaOrmStore;
 use crate::classify::classify;
-use crate::connections::WriterTurn;
 use crate::convert::{Word, uuid};
 use crate::entity::{contact, user_profile};
+use crate::sqlite::{Access, WriterTurn};
+use crate::{Database, Engine, OpenError, SeaOrmStore};
+
+/// The URL of a PostgreSQL server for tests, whose user may create databases: what `DOMICILE_TEST_POSTGRES` names. Without
+/// one the tests that need it say so and do nothing.
+pub fn postgres_server() -> Option<String> {
+    let server = std::env::var("DOMICILE_TEST_POSTGRES").ok();
+    if server.is_none() {
+        tracing::warn!("skipped without PostgreSQL");
+    }
+    server
+}
 
 impl SeaOrmStore {
+    /// A store in a new database of a PostgreSQL server, given the URL of a user who may create one.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn create_on(server: &str, pool_size: u32) -> Result<Self, OpenError> {
+        let database = Self::create_database(server).await?;
+        Self::migrate(&database).await?;
+        Self::open(&database, pool_size).await
+    }
+
+    /// A new, empty database of a PostgreSQL server.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn create_database(server: &str) -> Result<Database, OpenError> {
+        let name = format!("test_{}", Uuid::now_v7().simple());
+        let admin = server.parse::<Database>()?;
+        let connection = admin.connect(Access::Write).await?;
+        let created = connection.execute_unprepared(&format!("CREATE DATABASE \"{name}\"")).await;
+        created.map_err(|error| admin.not_opened(&error))?;
+        connection.close().await.map_err(|error| admin.not_opened(&error))?;
+        let Database::Postgres(options) = admin else {
+            return Err(OpenError::Url { detail: "it names no server".to_owned() });
+        };
+        Ok(Database::Postgres(Box::new(options.database(&name))))
+    }
+
     /// Every row of every table, enumerated from the schema; each row as SQL literals, sorted.
     ///
     /// # Errors
     /// The store's.
     pub async fn dump(&self) -> Result<BTreeMap<String, Vec<String>>, StoreError> {
-        let turn = self.writer.turn(super::READ_PATIENCE).await?;
-        self.dump_in(&turn).await.map_err(|error| classify(&error).error)
+        let raw = self.raw().await?;
+        let dumped = match raw.connection()?.get_database_backend() {
+            DbBackend::Postgres => dump_postgres(raw.connection()?).await,
+            _ => dump_sqlite(raw.connection()?).await,
+        };
+        raw.told(dumped)
     }
 
-    /// Lets the file grow by nothing more: the writer's connection answers as on a full disk. The limit ends with that
-    /// connection.
+    /// Lets a SQLite file grow by nothing more: the writer's connection answers as on a full disk. The limit ends with
+    /// that connection.
     ///
     /// # Errors
     /// The store's.
     pub async fn fill_disk(&self) -> Result<(), StoreError> {
-        let turn = self.writer.turn(super::READ_PATIENCE).await?;
+        let raw = self.raw().await?;
         // One page is fewer than there are: SQLite takes the present number for the limit then.
-        let limited = turn.connection()?.execute_unprepared("PRAGMA max_page_count = 1").await;
-        limited.map(|_| ()).map_err(|error| classify(&error).error)
+        let limited = raw.connection()?.execute_unprepared("PRAGMA max_page_count = 1").await;
+        raw.told(limited).map(|_| ())
     }
 
     /// Keeps a contact from others until an instant, as erasing an account leaves it.
@@ -72,34 +114,86 @@ impl SeaOrmStore {
         self.write(user_profile::Entity::delete_many().filter(of_user)).await
     }
 
-    async fn write(&self, statement: impl QueryTrait + Send) -> Result<(), StoreError> {
-        let turn = self.writer.turn(super::READ_PATIENCE).await?;
-        let connection = turn.connection()?;
-        let written = connection.execute_raw(statement.build(connection.get_database_backend())).await;
-        written.map(|_| ()).map_err(|error| classify(&error).error)
+    /// Runs one statement as text, for what no port does.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn run_sql(&self, sql: &str) -> Result<(), StoreError> {
+        let raw = self.raw().await?;
+        let ran = raw.connection()?.execute_unprepared(sql).await;
+        raw.told(ran).map(|_| ())
     }
 
-    async fn dump_in(&self, turn: &WriterTurn) -> Result<BTreeMap<String, Vec<String>>, DbErr> {
-        let connection = turn.connection().map_err(|e| DbErr::Custom(e.to_string()))?;
-        let transaction = connection.begin().await?;
-        let query = |sql: String| Statement::from_string(DbBackend::Sqlite, sql);
-        let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
-        let mut dump = BTreeMap::new();
-        for table in transaction.query_all_raw(query(tables.to_owned())).await? {
-            let table: String = table.try_get("", "name")?;
-            let columns =
-                transaction.query_all_raw(query(format!("SELECT name FROM pragma_table_info('{table}')"))).await?;
-            let columns: Vec<String> = columns
-                .iter()
-                .map(|c| c.try_get("", "name").map(|n: String| format!("quote(\"{n}\")")))
-                .collect::<Result<_, _>>()?;
-            let sql = format!("SELECT {} AS line FROM \"{table}\"", columns.join(" || '|' || "));
-            let rows = transaction.query_all_raw(query(sql)).await?;
-            let mut lines: Vec<String> = rows.iter().map(|row| row.try_get("", "line")).collect::<Result<_, _>>()?;
-            lines.sort();
-            dump.insert(table, lines);
-        }
-        transaction.rollback().await?;
-        Ok(dump)
+    async fn write(&self, statement: impl QueryTrait + Send) -> Result<(), StoreError> {
+        let raw = self.raw().await?;
+        let connection = raw.connection()?;
+        let written = connection.execute_raw(statement.build(connection.get_database_backend())).await;
+        raw.told(written).map(|_| ())
     }
+
+    async fn raw(&self) -> Result<Raw, StoreError> {
+        match &self.engine {
+            Engine::SqliteFile { writer, .. } | Engine::SqliteMemory { writer } => {
+                Ok(Raw::Turn(writer.turn(super::READ_PATIENCE).await?))
+            }
+            Engine::Postgres(pools) => Ok(Raw::Pool(pools.writers.connection().clone())),
+        }
+    }
+}
+
+/// A connection that writes, whatever the engine.
+enum Raw {
+    Turn(WriterTurn),
+    Pool(DatabaseConnection),
+}
+
+impl Raw {
+    fn connection(&self) -> Result<&DatabaseConnection, StoreError> {
+        match self {
+            Self::Turn(turn) => turn.connection(),
+            Self::Pool(connection) => Ok(connection),
+        }
+    }
+
+    fn told<T>(&self, answer: Result<T, DbErr>) -> Result<T, StoreError> {
+        let backend = self.connection()?.get_database_backend();
+        answer.map_err(|error| classify(backend, &error).error)
+    }
+}
+
+type Dump = BTreeMap<String, Vec<String>>;
+
+async fn dump_sqlite(connection: &DatabaseConnection) -> Result<Dump, DbErr> {
+    const TABLES: &str = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+    let transaction = connection.begin().await?;
+    let mut dump = Dump::new();
+    for table in texts(&transaction, TABLES, "name").await? {
+        let columns = format!("SELECT 'quote(\"' || name || '\")' AS term FROM pragma_table_info('{table}')");
+        let terms = texts(&transaction, &columns, "term").await?.join(" || '|' || ");
+        dump.insert(table.clone(), rows(&transaction, &format!("SELECT {terms} AS line FROM \"{table}\"")).await?);
+    }
+    transaction.rollback().await?;
+    Ok(dump)
+}
+
+async fn dump_postgres(connection: &DatabaseConnection) -> Result<Dump, DbErr> {
+    const TABLES: &str = "SELECT tablename::text AS name FROM pg_tables WHERE schemaname = current_schema()";
+    let transaction = connection.begin_with_config(Some(IsolationLevel::RepeatableRead), None).await?;
+    let mut dump = Dump::new();
+    for table in texts(&transaction, TABLES, "name").await? {
+        dump.insert(table.clone(), rows(&transaction, &format!("SELECT t::text AS line FROM \"{table}\" t")).await?);
+    }
+    transaction.rollback().await?;
+    Ok(dump)
+}
+
+async fn rows(transaction: &DatabaseTransaction, sql: &str) -> Result<Vec<String>, DbErr> {
+    let mut lines = texts(transaction, sql, "line").await?;
+    lines.sort();
+    Ok(lines)
+}
+
+async fn texts(transaction: &DatabaseTransaction, sql: &str, column: &str) -> Result<Vec<String>, DbErr> {
+    let statement = Statement::from_string(transaction.get_database_backend(), sql.to_owned());
+    transaction.query_all_raw(statement).await?.iter().map(|row| row.try_get("", column)).collect()
 }

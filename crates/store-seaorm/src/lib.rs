@@ -1,4 +1,4 @@
-//! The SeaORM store of Domicile: SQLite, in a file or in memory.
+//! The SeaORM store of Domicile: SQLite in a file or in memory, and PostgreSQL.
 //!
 //! Recipe for a new repository method: write the contract on the port, a function of the conformance suite that fails, then
 //! the statement here over `executor`, built with the entities and the query builder, never with text.
@@ -8,8 +8,8 @@
 //! nothing of SeaORM leaves the crate.
 
 mod classify;
-mod connections;
 mod convert;
+mod database;
 mod directory;
 #[expect(unreachable_pub, reason = "the derive of SeaORM needs pub")]
 mod entity;
@@ -17,84 +17,57 @@ mod executor;
 mod memberships;
 mod migration;
 mod notices;
+mod postgres;
 mod records;
 mod relationships;
 mod roles;
+mod schema;
+mod sqlite;
 mod unit_of_work;
 mod users;
 mod workspaces;
 
 #[cfg(feature = "inspect")]
-mod inspect;
+pub mod inspect;
+
+pub use crate::database::{Database, OpenError};
 
 use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domicile_domain::model::text::NORMALISER_VERSION;
 use domicile_domain::port::store::{Store, StoreError, UnitOfWork};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, QueryTrait, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
-use sea_orm_migration::MigratorTrait;
 
-use crate::connections::{Place, Writer, WriterTurn, connect_readers, connect_writer};
-use crate::entity::meta;
 use crate::executor::{Guarded, StatementCount};
+use crate::postgres::Pools;
+use crate::sqlite::{Access, Place, Writer, WriterTurn, connect_readers, connect_writer};
 use crate::unit_of_work::SeaOrmUnit;
-
-/// A store could not be opened. Each sentence says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The file cannot be opened or created.
-    #[error("the database {place} cannot be opened: {detail}. Check that the folder exists and may be written to")]
-    Open {
-        /// Which.
-        place: String,
-        /// What the driver said.
-        detail: String,
-    },
-    /// The schema cannot be brought up to date.
-    #[error("the schema of {place} cannot be brought up to date: {detail}")]
-    Migrate {
-        /// Which.
-        place: String,
-        /// What the driver said.
-        detail: String,
-    },
-    /// A later program made the schema.
-    #[error(
-        "{place} was written by a later version of this program (its schema has {step}). Start that version, or restore a copy made before"
-    )]
-    Newer {
-        /// Which.
-        place: String,
-        /// The step that this program does not know.
-        step: String,
-    },
-    /// Keys were made by another normaliser.
-    #[error(
-        "the keys of {place} were made by version {stored} of the normaliser, and this program has version {NORMALISER_VERSION}. Start the program that wrote them, or make the keys anew"
-    )]
-    Normaliser {
-        /// Which.
-        place: String,
-        /// What is stored.
-        stored: String,
-    },
-}
 
 /// The store. Cloning shares it.
 #[derive(Clone)]
 pub struct SeaOrmStore {
-    writer: Writer,
-    /// Absent in memory, where reads take the writer's turn.
-    readers: Option<DatabaseConnection>,
+    engine: Engine,
     statements: StatementCount,
 }
 
-/// How long a read in memory waits for its turn.
+#[derive(Clone)]
+enum Engine {
+    /// One writer in turns, readers apart.
+    SqliteFile {
+        writer: Writer,
+        readers: DatabaseConnection,
+    },
+    /// One connection for all: reads take the writer's turn.
+    SqliteMemory {
+        writer: Writer,
+    },
+    Postgres(Pools),
+}
+
+/// How long a read waits for its turn or its connection.
 const READ_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A read transaction. Dropping it ends it.
@@ -105,17 +78,58 @@ struct Read {
 }
 
 impl SeaOrmStore {
-    /// Opens or creates a database file and brings its schema up to date.
+    /// Opens a database whose schema is up to date; `pool_size` bounds the connections for writing and those for reading,
+    /// each, where an engine has more than one.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what to do; nothing was changed.
+    pub async fn open(database: &Database, pool_size: u32) -> Result<Self, OpenError> {
+        let connection = database.connect(Access::Write).await?;
+        schema::check(&connection, &database.to_string()).await?;
+        let engine = match database {
+            Database::SqliteFile(path) => {
+                let readers = connect_readers(path).await.map_err(|e| database.not_opened(&e))?;
+                Engine::SqliteFile { writer: Writer::new(Place::File(path.clone()), connection), readers }
+            }
+            Database::Postgres(options) => {
+                connection.close().await.map_err(|e| database.not_opened(&e))?;
+                Engine::Postgres(postgres::pools(options, pool_size))
+            }
+        };
+        tracing::debug!(database = %database, "the database is open");
+        Ok(Self { engine, statements: StatementCount::default() })
+    }
+
+    /// Brings the schema of a database up to date and answers the steps that it took.
+    ///
+    /// # Errors
+    /// [`OpenError`]; every step was taken whole or not at all.
+    pub async fn migrate(database: &Database) -> Result<Vec<String>, OpenError> {
+        let connection = database.connect(Access::Create).await?;
+        let taken = schema::migrate(&connection, &database.to_string()).await;
+        connection.close().await.map_err(|e| database.not_opened(&e))?;
+        taken
+    }
+
+    /// The steps that the schema of a database lacks; none if it is up to date. Changes nothing.
+    ///
+    /// # Errors
+    /// [`OpenError`], also when a later program made the schema.
+    pub async fn pending(database: &Database) -> Result<Vec<String>, OpenError> {
+        let connection = database.connect(Access::Write).await?;
+        let pending = schema::pending(&connection, &database.to_string()).await;
+        connection.close().await.map_err(|e| database.not_opened(&e))?;
+        pending
+    }
+
+    /// Opens or creates an embedded database file and brings its schema up to date.
     ///
     /// # Errors
     /// [`OpenError`]; nothing was changed unless a step of the schema was completed.
     pub async fn open_file(path: &Path) -> Result<Self, OpenError> {
-        let name = path.display().to_string();
-        let (writer, connection) = Self::open(Place::File(path.to_owned()), &name).await?;
-        let readers = connect_readers(path).await.map_err(|e| open_error(&name, &e))?;
-        tracing::debug!(database = name, "the database is open");
-        drop(connection);
-        Ok(Self { writer, readers: Some(readers), statements: StatementCount::default() })
+        let database = Database::SqliteFile(path.to_owned());
+        Self::migrate(&database).await?;
+        Self::open(&database, 1).await
     }
 
     /// Opens a database that lives in memory as long as the store.
@@ -123,8 +137,11 @@ impl SeaOrmStore {
     /// # Errors
     /// [`OpenError`], should SQLite not have the memory.
     pub async fn open_memory() -> Result<Self, OpenError> {
-        let (writer, _) = Self::open(Place::Memory, "in memory").await?;
-        Ok(Self { writer, readers: None, statements: StatementCount::default() })
+        let not_opened = |error: DbErr| OpenError::Open { place: "in memory".to_owned(), detail: error.to_string() };
+        let connection = connect_writer(&Place::Memory, Access::Create).await.map_err(not_opened)?;
+        schema::migrate(&connection, "in memory").await?;
+        let writer = Writer::new(Place::Memory, connection);
+        Ok(Self { engine: Engine::SqliteMemory { writer }, statements: StatementCount::default() })
     }
 
     /// How many statements were run since the store was opened.
@@ -132,76 +149,52 @@ impl SeaOrmStore {
         self.statements.get()
     }
 
-    async fn open(place: Place, name: &str) -> Result<(Writer, DatabaseConnection), OpenError> {
-        let connection = connect_writer(&place).await.map_err(|e| open_error(name, &e))?;
-        refuse_newer(&connection, name).await?;
-        let migrate = |error: DbErr| OpenError::Migrate { place: name.to_owned(), detail: error.to_string() };
-        migration::Migrator::up(&connection, None).await.map_err(migrate)?;
-        check_normaliser(&connection, name).await?;
-        Ok((Writer::new(place, connection.clone()), connection))
+    fn guarded(&self, transaction: DatabaseTransaction) -> Guarded {
+        Guarded::new(transaction, self.statements.clone())
     }
 
     async fn read(&self) -> Result<Read, StoreError> {
-        let deferred = TransactionOptions::default();
-        let (turn, begun) = if let Some(readers) = &self.readers {
-            (None, readers.begin_with_options(deferred).await)
-        } else {
-            let turn = self.writer.turn(READ_PATIENCE).await?;
-            let begun = turn.connection()?.begin_with_options(deferred).await;
-            (Some(turn), begun)
+        let (turn, transaction) = match &self.engine {
+            Engine::SqliteFile { readers, .. } => (None, begin(readers, None).await?),
+            Engine::SqliteMemory { writer } => {
+                let turn = writer.turn(READ_PATIENCE).await?;
+                let transaction = begin(turn.connection()?, None).await?;
+                (Some(turn), transaction)
+            }
+            Engine::Postgres(pools) => (None, pools.readers.begin(READ_PATIENCE).await?),
         };
-        let transaction = begun.map_err(|error| classify::classify(&error).error)?;
-        Ok(Read { guarded: Guarded::new(transaction, self.statements.clone()), _turn: turn })
+        Ok(Read { guarded: self.guarded(transaction), _turn: turn })
     }
+}
+
+/// Begins a transaction of SQLite.
+async fn begin(
+    connection: &DatabaseConnection,
+    mode: Option<SqliteTransactionMode>,
+) -> Result<DatabaseTransaction, StoreError> {
+    let options = TransactionOptions { sqlite_transaction_mode: mode, ..TransactionOptions::default() };
+    let begun = connection.begin_with_options(options).await;
+    begun.map_err(|error| classify::classify(connection.get_database_backend(), &error).error)
 }
 
 #[async_trait]
 impl Store for SeaOrmStore {
     async fn begin(&self, patience: Duration) -> Result<Box<dyn UnitOfWork>, StoreError> {
-        let mut turn = self.writer.turn(patience).await?;
-        // A deferred transaction that turns from read to write would fail at once, whatever the busy timeout says.
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        match turn.connection()?.begin_with_options(options).await {
-            Ok(transaction) => Ok(Box::new(SeaOrmUnit::new(Guarded::new(transaction, self.statements.clone()), turn))),
-            Err(error) => {
-                let classified = classify::classify(&error);
-                turn.end(classified.connection_is_lost).await;
-                Err(classified.error)
+        let writer = match &self.engine {
+            Engine::SqliteFile { writer, .. } | Engine::SqliteMemory { writer } => writer,
+            Engine::Postgres(pools) => {
+                let transaction = pools.writers.begin(patience).await?;
+                return Ok(Box::new(SeaOrmUnit::new(self.guarded(transaction), None)));
             }
-        }
-    }
-}
-
-fn open_error(place: &str, error: &DbErr) -> OpenError {
-    OpenError::Open { place: place.to_owned(), detail: error.to_string() }
-}
-
-/// A step in the database that this program does not know was made by a later one.
-async fn refuse_newer(connection: &DatabaseConnection, place: &str) -> Result<(), OpenError> {
-    let migrate = |error: DbErr| OpenError::Migrate { place: place.to_owned(), detail: error.to_string() };
-    let applied = migration::Migrator::get_migration_models(connection).await.map_err(migrate)?;
-    let known: Vec<String> = migration::Migrator::migrations().iter().map(|m| m.name().to_owned()).collect();
-    match applied.into_iter().find(|step| !known.contains(&step.version)) {
-        Some(step) => Err(OpenError::Newer { place: place.to_owned(), step: step.version }),
-        None => Ok(()),
-    }
-}
-
-/// Keys made by another version of the normaliser would find other people.
-async fn check_normaliser(connection: &DatabaseConnection, place: &str) -> Result<(), OpenError> {
-    let migrate = |error: DbErr| OpenError::Migrate { place: place.to_owned(), detail: error.to_string() };
-    let stored = meta::Entity::find_by_id("normaliser_version").one(connection).await.map_err(migrate)?;
-    let ours = NORMALISER_VERSION.to_string();
-    match stored {
-        Some(row) if row.value == ours => Ok(()),
-        Some(row) => Err(OpenError::Normaliser { place: place.to_owned(), stored: row.value }),
-        None => {
-            let row = meta::Model { key: "normaliser_version".to_owned(), value: ours };
-            let statement = meta::Entity::insert(row.into_active_model()).build(connection.get_database_backend());
-            connection.execute_raw(statement).await.map(|_| ()).map_err(migrate)
+        };
+        let mut turn = writer.turn(patience).await?;
+        // A deferred transaction that turns from read to write would fail at once, whatever the busy timeout says.
+        match begin(turn.connection()?, Some(SqliteTransactionMode::Immediate)).await {
+            Ok(transaction) => Ok(Box::new(SeaOrmUnit::new(self.guarded(transaction), Some(turn)))),
+            Err(error) => {
+                turn.end(error != StoreError::Contention).await;
+                Err(error)
+            }
         }
     }
 }

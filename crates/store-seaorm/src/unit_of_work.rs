@@ -1,4 +1,4 @@
-//! A unit of work: one transaction on the writer's connection, held until commit, rollback or drop.
+//! A unit of work: one transaction on a connection that is its own until commit, rollback or drop.
 
 use async_trait::async_trait;
 use domicile_domain::port::store::{
@@ -8,17 +8,18 @@ use domicile_domain::port::store::{
 use sea_orm::{EntityTrait, QueryTrait};
 
 use crate::classify::classify;
-use crate::connections::WriterTurn;
 use crate::executor::{Executor, Guarded};
+use crate::sqlite::WriterTurn;
 
 pub(crate) struct SeaOrmUnit {
     // Before the turn: fields drop in order, and the transaction must be rolled back while the turn is still ours.
     guarded: Guarded,
-    turn: WriterTurn,
+    /// Where writers take turns.
+    turn: Option<WriterTurn>,
 }
 
 impl SeaOrmUnit {
-    pub(crate) const fn new(guarded: Guarded, turn: WriterTurn) -> Self {
+    pub(crate) const fn new(guarded: Guarded, turn: Option<WriterTurn>) -> Self {
         Self { guarded, turn }
     }
 }
@@ -94,34 +95,43 @@ impl UnitOfWork for SeaOrmUnit {
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
         let Self { guarded, mut turn } = *self;
+        let backend = guarded.backend();
         let (transaction, poisoned, connection_is_lost) = guarded.into_parts();
         if poisoned {
             let rolled_back = transaction.rollback().await;
-            turn.end(connection_is_lost || rolled_back.is_err()).await;
+            end(&mut turn, connection_is_lost || rolled_back.is_err()).await;
             return Err(StoreError::Poisoned);
         }
         match transaction.commit().await {
             Ok(()) => {
-                turn.end(connection_is_lost).await;
+                end(&mut turn, connection_is_lost).await;
                 Ok(())
             }
             Err(error) => {
                 // After a failed COMMIT the state of the connection is not worth knowing.
-                turn.end(true).await;
-                Err(classify(&error).error)
+                end(&mut turn, true).await;
+                Err(classify(backend, &error).error)
             }
         }
     }
 
     async fn rollback(self: Box<Self>) -> Result<(), StoreError> {
         let Self { guarded, mut turn } = *self;
+        let backend = guarded.backend();
         let (transaction, _, connection_is_lost) = guarded.into_parts();
         let rolled_back = transaction.rollback().await;
-        turn.end(connection_is_lost || rolled_back.is_err()).await;
+        end(&mut turn, connection_is_lost || rolled_back.is_err()).await;
         match rolled_back {
-            // SQLite may have ended the transaction by itself: nothing was written all the same.
-            Err(error) if !connection_is_lost => Err(classify(&error).error),
+            // The transaction may have ended with its connection: nothing was written all the same.
+            Err(error) if !connection_is_lost => Err(classify(backend, &error).error),
             _ => Ok(()),
         }
+    }
+}
+
+/// Ends the turn, where there are turns. A pool throws a connection in doubt away by itself.
+async fn end(turn: &mut Option<WriterTurn>, connection_is_lost: bool) {
+    if let Some(turn) = turn {
+        turn.end(connection_is_lost).await;
     }
 }

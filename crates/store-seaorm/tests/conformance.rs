@@ -1,4 +1,4 @@
-//! SQLite, in a file and in memory, passes the suite that every store passes.
+//! SQLite, in a file and in memory, and PostgreSQL pass the suite that every store passes.
 #![expect(clippy::unwrap_used, reason = "what cannot be fails the test")]
 
 use std::collections::BTreeMap;
@@ -11,17 +11,18 @@ use domicile_domain::model::time::Timestamp;
 use domicile_domain::port::directory::Directory;
 use domicile_domain::port::store::Store;
 use domicile_store_seaorm::SeaOrmStore;
+use domicile_store_seaorm::inspect::postgres_server;
 use domicile_testkit::conformance::{Harness, Subject};
 use tempfile::TempDir;
 
-struct Sqlite {
+struct Opened {
     store: SeaOrmStore,
-    /// Keeps the file while the store is used.
+    /// Keeps a file while the store is used.
     _folder: Option<TempDir>,
 }
 
 #[async_trait]
-impl Subject for Sqlite {
+impl Subject for Opened {
     fn store(&self) -> Arc<dyn Store> {
         Arc::new(self.store.clone())
     }
@@ -50,7 +51,7 @@ impl Harness for InFile {
     async fn fresh(&self) -> Box<dyn Subject> {
         let folder = tempfile::tempdir().unwrap();
         let store = SeaOrmStore::open_file(&folder.path().join("domicile.db")).await.unwrap();
-        Box::new(Sqlite { store, _folder: Some(folder) })
+        Box::new(Opened { store, _folder: Some(folder) })
     }
 }
 
@@ -59,7 +60,17 @@ struct InMemory;
 #[async_trait]
 impl Harness for InMemory {
     async fn fresh(&self) -> Box<dyn Subject> {
-        Box::new(Sqlite { store: SeaOrmStore::open_memory().await.unwrap(), _folder: None })
+        Box::new(Opened { store: SeaOrmStore::open_memory().await.unwrap(), _folder: None })
+    }
+}
+
+struct OnServer;
+
+#[async_trait]
+impl Harness for OnServer {
+    async fn fresh(&self) -> Box<dyn Subject> {
+        let store = SeaOrmStore::create_on(&postgres_server().unwrap(), 4).await.unwrap();
+        Box::new(Opened { store, _folder: None })
     }
 }
 
@@ -71,4 +82,9 @@ mod sqlite_file {
 mod sqlite_memory {
     use super::*;
     domicile_testkit::conformance_suite!(InMemory);
+}
+
+mod postgres {
+    use super::*;
+    domicile_testkit::conformance_suite!(OnServer, if postgres_server().is_some());
 }

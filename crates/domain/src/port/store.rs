@@ -84,7 +84,11 @@ pub enum StoreError {
     /// Others are writing; the same again may succeed at once.
     #[error("the store is busy with other writers")]
     Contention,
-    /// The store cannot be reached or cannot write now.
+    /// The connection broke. Nothing was written, unless it broke in `commit`: that leaves open whether it was, and a
+    /// request id tells.
+    #[error("the connection to the store was lost")]
+    ConnectionLost,
+    /// The store cannot write now, and trying again at once will not help.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
     /// An earlier statement of the unit failed.
@@ -114,7 +118,8 @@ pub trait Store: Send + Sync {
     /// Begins a unit. Waits at most `patience` for its turn, in the order of asking where turns are taken.
     ///
     /// # Errors
-    /// [`StoreError::Contention`] when the turn did not come, [`StoreError::Unavailable`] when it cannot come.
+    /// [`StoreError::Contention`] when the turn did not come, [`StoreError::ConnectionLost`] or
+    /// [`StoreError::Unavailable`] when it cannot come.
     async fn begin(&self, patience: Duration) -> Result<Box<dyn UnitOfWork>, StoreError>;
 }
 
@@ -143,8 +148,8 @@ pub trait UnitOfWork: Send {
     ///
     /// # Errors
     /// Nothing was written: [`StoreError::Poisoned`] after a failed statement; [`StoreError::Conflict`] or
-    /// [`StoreError::Contention`] for a race that the store notices only now. [`StoreError::Unavailable`] may leave open
-    /// whether it was written; a request id tells.
+    /// [`StoreError::Contention`] for a race that the store notices only now. After [`StoreError::ConnectionLost`] alone
+    /// it is open whether everything was written or nothing.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 
     /// Takes everything back.

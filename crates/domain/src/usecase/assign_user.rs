@@ -98,6 +98,10 @@ impl Command for Assign<'_> {
         }
     }
 
+    fn finds_its_own_effect(&self) -> bool {
+        self.request_id.is_some()
+    }
+
     async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Saved>, Refusal> {
         let reference = workspace_ref(&self.request.workspace);
         let taken = tx.workspaces().take_revision(&reference).await?;

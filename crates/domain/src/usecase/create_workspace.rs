@@ -72,6 +72,10 @@ impl Command for Create<'_> {
         )
     }
 
+    fn finds_its_own_effect(&self) -> bool {
+        self.request_id.is_some()
+    }
+
     async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Created>, Refusal> {
         let service = &self.call.actor.service;
         if !service.operator && !service.may_everywhere(ServiceScope::WorkspacesCreate) {

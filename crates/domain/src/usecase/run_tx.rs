@@ -27,9 +27,16 @@ pub trait Command: Send + Sync {
     /// What it answers.
     type Output: Send;
 
-    /// Whether a lost race of this kind is answered by running again. [`StoreError::Contention`] always is.
+    /// Whether a lost race of this kind is answered by running again. [`StoreError::Contention`] always is, and so is
+    /// [`StoreError::ConnectionLost`] before the commit.
     fn reruns_on(&self, error: &StoreError) -> bool {
         let _ = error;
+        false
+    }
+
+    /// Whether running again finds what an earlier run committed, so that a commit of which the answer was lost is settled
+    /// by running again.
+    fn finds_its_own_effect(&self) -> bool {
         false
     }
 
@@ -85,7 +92,7 @@ impl TxRunner {
                 return Err(command.refusal(lost));
             }
             self.reruns.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(race = %lost, "a unit of work lost a race and is run again");
+            tracing::debug!(error = %lost, "a unit of work is run again");
             self.clock.sleep(wait).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -93,22 +100,25 @@ impl TxRunner {
 
     async fn attempt<C: Command>(&self, command: &C, deadline: Timestamp) -> Result<Attempted<C::Output>, Refusal> {
         let patience = deadline.since(self.clock.now());
-        let mut tx = self.store.begin(patience).await.map_err(|e| command.refusal(e))?;
+        let mut tx = match self.store.begin(patience).await {
+            Ok(tx) => tx,
+            Err(error) => return lost_or_refused(command, error, Moment::Working),
+        };
         match command.run(&mut *tx).await {
             Ok(Finish::Commit(output)) => match tx.commit().await {
                 Ok(()) => Ok(Attempted::Done(output)),
-                Err(error) => lost_or_refused(command, error),
+                Err(error) => lost_or_refused(command, error, Moment::Committing),
             },
-            Ok(Finish::Discard(output)) => {
-                tx.rollback().await.map_err(|e| command.refusal(e))?;
-                Ok(Attempted::Done(output))
-            }
+            Ok(Finish::Discard(output)) => match tx.rollback().await {
+                Ok(()) => Ok(Attempted::Done(output)),
+                Err(error) => lost_or_refused(command, error, Moment::Working),
+            },
             Err(refusal) => {
                 if let Err(error) = tx.rollback().await {
                     tracing::warn!(error = %error, "a unit of work could not be rolled back by itself; the store drops it");
                 }
                 match refusal.cause.clone() {
-                    Some(error) => lost_or_refused(command, error),
+                    Some(error) => lost_or_refused(command, error, Moment::Working),
                     None => Err(refusal),
                 }
             }
@@ -126,10 +136,22 @@ enum Attempted<T> {
     Lost(StoreError),
 }
 
-fn lost_or_refused<C: Command>(command: &C, error: StoreError) -> Result<Attempted<C::Output>, Refusal> {
-    if error == StoreError::Contention || command.reruns_on(&error) {
-        Ok(Attempted::Lost(error))
-    } else {
-        Err(command.refusal(error))
-    }
+/// When a unit failed: a connection that broke in the commit leaves open whether it was written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    Working,
+    Committing,
+}
+
+fn lost_or_refused<C: Command>(
+    command: &C,
+    error: StoreError,
+    moment: Moment,
+) -> Result<Attempted<C::Output>, Refusal> {
+    let again = match error {
+        StoreError::Contention => true,
+        StoreError::ConnectionLost => moment == Moment::Working || command.finds_its_own_effect(),
+        _ => command.reruns_on(&error),
+    };
+    if again { Ok(Attempted::Lost(error)) } else { Err(command.refusal(error)) }
 }

@@ -1,5 +1,6 @@
-//! The schema, as SQL written by hand: one step a file, forward only.
+//! The schema, as SQL written by hand for each engine: one step a file, forward only.
 
+use sea_orm::DbBackend;
 use sea_orm_migration::prelude::*;
 
 pub(crate) struct Migrator;
@@ -26,6 +27,11 @@ impl MigrationTrait for First {
 
     #[expect(elided_lifetimes_in_paths, reason = "the trait declares it so, and an explicit lifetime does not match")]
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.get_connection().execute_unprepared(include_str!("sqlite.sql")).await.map(|_| ())
+        let sql = match manager.get_database_backend() {
+            DbBackend::Postgres => include_str!("postgres.sql"),
+            DbBackend::Sqlite => include_str!("sqlite.sql"),
+            other => return Err(DbErr::Migration(format!("there is no schema for {other:?}"))),
+        };
+        manager.get_connection().execute_unprepared(sql).await.map(|_| ())
     }
 }

@@ -20,12 +20,22 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Readers of a file; in memory there is one connection for all.
 const READERS: u32 = 4;
 
-fn options(place: &Place, readers: bool) -> ConnectOptions {
+/// What a connection may do with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Write, and make the file if there is none.
+    Create,
+    Write,
+    Read,
+}
+
+fn options(place: &Place, access: Access) -> ConnectOptions {
     let url = match place {
         Place::File(_) => "sqlite://domicile.db",
         Place::Memory => "sqlite::memory:",
     };
     let mut options = ConnectOptions::new(url);
+    let readers = access == Access::Read;
     let (count, place) = (if readers { READERS } else { 1 }, place.clone());
     options
         .max_connections(count)
@@ -36,7 +46,9 @@ fn options(place: &Place, readers: bool) -> ConnectOptions {
         .map_sqlx_sqlite_pool_opts(|pool| pool.idle_timeout(None).max_lifetime(None))
         .map_sqlx_sqlite_opts(move |sqlite| {
             let sqlite = match &place {
-                Place::File(path) => sqlite.filename(path).create_if_missing(!readers).read_only(readers),
+                Place::File(path) => {
+                    sqlite.filename(path).create_if_missing(access == Access::Create).read_only(readers)
+                }
                 Place::Memory => sqlite,
             };
             let sqlite = sqlite
@@ -54,12 +66,12 @@ fn options(place: &Place, readers: bool) -> ConnectOptions {
     options
 }
 
-pub(crate) async fn connect_writer(place: &Place) -> Result<DatabaseConnection, DbErr> {
-    Database::connect(options(place, false)).await
+pub(crate) async fn connect_writer(place: &Place, access: Access) -> Result<DatabaseConnection, DbErr> {
+    Database::connect(options(place, access)).await
 }
 
 pub(crate) async fn connect_readers(path: &Path) -> Result<DatabaseConnection, DbErr> {
-    Database::connect(options(&Place::File(path.to_owned()), true)).await
+    Database::connect(options(&Place::File(path.to_owned()), Access::Read)).await
 }
 
 /// The writer's connection. Tokio's mutex is fair: turns come in the order of asking.
@@ -79,7 +91,7 @@ impl Writer {
         let mut slot =
             tokio::time::timeout(patience, self.slot.clone().lock_owned()).await.map_err(|_| StoreError::Contention)?;
         if slot.is_none() {
-            let connection = connect_writer(&self.place).await.map_err(|error| {
+            let connection = connect_writer(&self.place, Access::Write).await.map_err(|error| {
                 tracing::error!(error = %error, "the database file could not be opened for writing again");
                 StoreError::Unavailable("the database file cannot be opened for writing".to_owned())
             })?;

@@ -1,0 +1,151 @@
+//! Connections of PostgreSQL: a pool for units of work and one for reads, both bounded in size and in waiting.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use domicile_domain::port::store::StoreError;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sea_orm::sqlx::{ConnectOptions, Connection, Error, PgConnection};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, TransactionTrait};
+
+use crate::OpenError;
+use crate::classify::classify;
+
+/// How long a call waits for a connection of the pool.
+const ACQUIRE_WITHIN: Duration = Duration::from_secs(1);
+/// How long the first connection may take, at the start.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// The server ends a statement after this; no call may take longer than ten seconds.
+const STATEMENT_TIMEOUT: &str = "10s";
+/// The server ends a transaction whose client fell silent, so that its locks do not outlive it.
+const IDLE_TRANSACTION_TIMEOUT: &str = "15s";
+
+/// One pool.
+#[derive(Clone)]
+pub(crate) struct Pool {
+    connections: PgPool,
+    connection: DatabaseConnection,
+    size: u32,
+}
+
+/// Both pools of a database.
+#[derive(Clone)]
+pub(crate) struct Pools {
+    pub(crate) writers: Pool,
+    pub(crate) readers: Pool,
+}
+
+/// Reads a URL; a wrong one is told without its password.
+pub(crate) fn read_url(url: &str) -> Result<PgConnectOptions, OpenError> {
+    let options = PgConnectOptions::from_str(url).map_err(|error| OpenError::Url { detail: error.to_string() })?;
+    Ok(options.application_name("domicile").disable_statement_logging())
+}
+
+/// The database without its password: `host:port/name`.
+pub(crate) fn name_of(options: &PgConnectOptions) -> String {
+    let place = options
+        .get_socket()
+        .map_or_else(|| format!("{}:{}", options.get_host(), options.get_port()), |s| s.display().to_string());
+    format!("{place}/{}", options.get_database().unwrap_or_else(|| options.get_username()))
+}
+
+/// Connects once, for the schema, and to tell what is wrong at once: a pool would only say that it waited.
+pub(crate) async fn connect_once(options: &PgConnectOptions) -> Result<DatabaseConnection, OpenError> {
+    let unreachable = |detail: String| OpenError::Unreachable { place: name_of(options), detail };
+    let first = tokio::time::timeout(CONNECT_WITHIN, PgConnection::connect_with(options)).await;
+    let connection = match first {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return Err(refused(options, &error)),
+        Err(_) => return Err(unreachable(format!("no answer within {} s", CONNECT_WITHIN.as_secs()))),
+    };
+    connection.close().await.map_err(|error| unreachable(error.to_string()))?;
+    // A step of the schema may take longer than any call.
+    Ok(pool(options.clone(), 1).connection)
+}
+
+/// What a server that was reached, or was not, says of a first connection.
+fn refused(options: &PgConnectOptions, error: &Error) -> OpenError {
+    let place = name_of(options);
+    let Error::Database(told) = error else {
+        return OpenError::Unreachable { place, detail: error.to_string() };
+    };
+    let user = options.get_username().to_owned();
+    match told.code().as_deref() {
+        Some("28P01" | "28000") => OpenError::SignIn { place, user, detail: told.message().to_owned() },
+        Some("3D000") => OpenError::NoDatabase { place },
+        Some("42501") => OpenError::NotAllowed { place, user },
+        _ => OpenError::Unreachable { place, detail: told.message().to_owned() },
+    }
+}
+
+/// The pools of a database; connections are made when they are needed.
+pub(crate) fn pools(options: &PgConnectOptions, size: u32) -> Pools {
+    // A read is one transaction that sees one committed state; set here, it costs no statement of its own.
+    let reading = options
+        .clone()
+        .options([("default_transaction_isolation", "repeatable read"), ("default_transaction_read_only", "on")]);
+    let bounded = |options: PgConnectOptions| {
+        options.options([
+            ("statement_timeout", STATEMENT_TIMEOUT),
+            ("idle_in_transaction_session_timeout", IDLE_TRANSACTION_TIMEOUT),
+        ])
+    };
+    Pools { writers: pool(bounded(options.clone()), size), readers: pool(bounded(reading), size) }
+}
+
+/// Keeps other processes from changing the schema until the connection ends.
+pub(crate) async fn lock_schema(connection: &DatabaseConnection) -> Result<(), DbErr> {
+    connection.execute_unprepared("SELECT pg_advisory_lock(7214012026)").await.map(|_| ())
+}
+
+fn pool(options: PgConnectOptions, size: u32) -> Pool {
+    let connections = PgPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(ACQUIRE_WITHIN)
+        .test_before_acquire(false)
+        .connect_lazy_with(options.statement_cache_capacity(512));
+    Pool { connection: DatabaseConnection::from(connections.clone()), connections, size }
+}
+
+impl Pool {
+    pub(crate) const fn connection(&self) -> &DatabaseConnection {
+        &self.connection
+    }
+
+    /// Begins a transaction, waiting at most `patience` for a connection.
+    ///
+    /// A connection is not tried before it is used, so after a restart of the server each idle one fails once: those are
+    /// passed over, since nothing was done on them.
+    pub(crate) async fn begin(&self, patience: Duration) -> Result<DatabaseTransaction, StoreError> {
+        let begin = async {
+            let mut dead = 0;
+            loop {
+                match self.connection.begin().await.map_err(|error| classify(DbBackend::Postgres, &error).error) {
+                    Err(StoreError::ConnectionLost) if dead < self.size => dead += 1,
+                    begun => return begun,
+                }
+            }
+        };
+        match tokio::time::timeout(patience, begin).await {
+            Ok(Err(StoreError::Contention)) | Err(_) if self.connections.size() < self.size => {
+                // There was room for another connection, and none could be made.
+                Err(StoreError::ConnectionLost)
+            }
+            Ok(answer) => answer,
+            Err(_) => Err(StoreError::Contention),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_named_without_its_password() {
+        let options = read_url("postgresql://ann:s3cret@db.example:6432/domicile?sslmode=require").unwrap();
+        assert_eq!(name_of(&options), "db.example:6432/domicile");
+        let refused = read_url("postgres://ann:s3cret@db.example:port/domicile").unwrap_err().to_string();
+        assert!(!refused.contains("s3cret"), "{refused}");
+    }
+}

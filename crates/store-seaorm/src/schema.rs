@@ -1,0 +1,77 @@
+//! Whether the schema and the keys of a database fit this program, and how they are brought up to date.
+
+use domicile_domain::model::text::NORMALISER_VERSION;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryTrait};
+use sea_orm_migration::{MigratorTrait, SchemaManager, seaql_migrations};
+
+use crate::OpenError;
+use crate::entity::meta;
+use crate::migration::Migrator;
+use crate::postgres;
+
+/// The row of `meta` that tells which normaliser made the keys.
+const NORMALISER: &str = "normaliser_version";
+/// Where the steps that ran are recorded.
+const STEPS: &str = "seaql_migrations";
+
+fn failed(place: &str) -> impl Fn(DbErr) -> OpenError {
+    let place = place.to_owned();
+    move |error| OpenError::Migrate { place: place.clone(), detail: error.to_string() }
+}
+
+/// The steps that this program knows and the database has not taken, in order.
+///
+/// # Errors
+/// [`OpenError::Newer`] when the database has taken one that this program does not know.
+pub(crate) async fn pending(connection: &DatabaseConnection, place: &str) -> Result<Vec<String>, OpenError> {
+    let known = Migrator::migrations();
+    let mut missing: Vec<String> = known.iter().map(|step| step.name().to_owned()).collect();
+    if !SchemaManager::new(connection).has_table(STEPS).await.map_err(failed(place))? {
+        return Ok(missing);
+    }
+    for step in seaql_migrations::Entity::find().all(connection).await.map_err(failed(place))? {
+        match missing.iter().position(|name| *name == step.version) {
+            Some(at) => drop(missing.remove(at)),
+            None => return Err(OpenError::Newer { place: place.to_owned(), step: step.version }),
+        }
+    }
+    Ok(missing)
+}
+
+/// Takes the missing steps and answers which they were. Of two processes that do so at once the second finds nothing left.
+pub(crate) async fn migrate(connection: &DatabaseConnection, place: &str) -> Result<Vec<String>, OpenError> {
+    if connection.get_database_backend() == DbBackend::Postgres {
+        postgres::lock_schema(connection).await.map_err(failed(place))?;
+    }
+    let missing = pending(connection, place).await?;
+    if missing.is_empty() {
+        return Ok(missing);
+    }
+    Migrator::up(connection, None).await.map_err(failed(place))?;
+    if stored_normaliser(connection, place).await?.is_none() {
+        let row = meta::Model { key: NORMALISER.to_owned(), value: NORMALISER_VERSION.to_string() };
+        let statement = meta::Entity::insert(row.into_active_model()).build(connection.get_database_backend());
+        connection.execute_raw(statement).await.map_err(failed(place))?;
+    }
+    Ok(missing)
+}
+
+/// Refuses a database whose schema or keys do not fit this program.
+pub(crate) async fn check(connection: &DatabaseConnection, place: &str) -> Result<(), OpenError> {
+    let missing = pending(connection, place).await?;
+    if !missing.is_empty() {
+        return Err(OpenError::Behind { place: place.to_owned(), steps: missing.join(", ") });
+    }
+    // Keys made by another version of the normaliser would find other people.
+    match stored_normaliser(connection, place).await? {
+        Some(version) if version == NORMALISER_VERSION.to_string() => Ok(()),
+        stored => {
+            Err(OpenError::Normaliser { place: place.to_owned(), stored: stored.unwrap_or_else(|| "none".to_owned()) })
+        }
+    }
+}
+
+async fn stored_normaliser(connection: &DatabaseConnection, place: &str) -> Result<Option<String>, OpenError> {
+    let row = meta::Entity::find_by_id(NORMALISER).one(connection).await.map_err(failed(place))?;
+    Ok(row.map(|row| row.value))
+}

@@ -1,0 +1,192 @@
+//! What PostgreSQL alone can do to a unit: locks, deadlocks, a cut connection, a COMMIT that fails; and what is told when
+//! it cannot be opened.
+#![expect(clippy::unwrap_used, reason = "what cannot be fails the test")]
+
+use std::time::Duration;
+
+use domicile_domain::model::role::BuiltInRole;
+use domicile_domain::model::workspace::Workspace;
+use domicile_domain::port::directory::Directory;
+use domicile_domain::port::store::{Constraint, Store, StoreError, UnitOfWork, WorkspaceRef};
+use domicile_store_seaorm::inspect::postgres_server;
+use domicile_store_seaorm::{Database, SeaOrmStore};
+use domicile_testkit::builders::{built_in, user, workspace};
+use domicile_testkit::seed::{PATIENCE, seed};
+
+const POOL: u32 = 4;
+
+/// A store with one workspace, or nothing where there is no server.
+async fn acme() -> Option<(SeaOrmStore, Workspace)> {
+    let store = SeaOrmStore::create_on(&postgres_server()?, POOL).await.unwrap();
+    let acme = workspace("acme");
+    seed(&store, &[(&acme).into()]).await;
+    Some((store, acme))
+}
+
+/// Ends every other connection to the database, as a restart of the server does.
+const CUT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
+#[tokio::test]
+async fn a_commit_after_a_caught_conflict_writes_nothing() {
+    let Some((store, acme)) = acme().await else { return };
+    let before = store.dump().await.unwrap();
+    let mut unit = store.begin(PATIENCE).await.unwrap();
+    unit.users().insert(&user(acme.id, "anna")).await.unwrap();
+    let conflict = unit.workspaces().insert(&workspace("acme")).await;
+    assert_eq!(conflict, Err(StoreError::Conflict(Constraint::WorkspaceHandle)));
+    // PostgreSQL would turn this COMMIT into a ROLLBACK, and the driver would answer that all is well.
+    assert_eq!(unit.commit().await, Err(StoreError::Poisoned));
+    assert_eq!(store.dump().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_deadlock_is_contention_for_one_of_the_two() {
+    let Some((store, acme)) = acme().await else { return };
+    let other = workspace("other");
+    seed(&store, &[(&other).into()]).await;
+    let (mut first, mut second) = (store.begin(PATIENCE).await.unwrap(), store.begin(PATIENCE).await.unwrap());
+    first.workspaces().take_revision(&WorkspaceRef::Id(acme.id)).await.unwrap();
+    second.workspaces().take_revision(&WorkspaceRef::Id(other.id)).await.unwrap();
+    let (into_other, into_acme) = (WorkspaceRef::Id(other.id), WorkspaceRef::Id(acme.id));
+    let crossed = tokio::join!(
+        async {
+            let taken = first.workspaces().take_revision(&into_other).await;
+            (taken.map(|_| ()), first.commit().await)
+        },
+        async {
+            let taken = second.workspaces().take_revision(&into_acme).await;
+            (taken.map(|_| ()), second.commit().await)
+        }
+    );
+    let outcomes = [crossed.0, crossed.1];
+    assert!(outcomes.contains(&(Ok(()), Ok(()))), "{outcomes:?}");
+    assert!(outcomes.contains(&(Err(StoreError::Contention), Err(StoreError::Poisoned))), "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn a_cut_connection_is_told_in_the_unit_and_the_next_unit_goes_on() {
+    let Some(server) = postgres_server() else { return };
+    let database = SeaOrmStore::create_database(&server).await.unwrap();
+    SeaOrmStore::migrate(&database).await.unwrap();
+    let store = SeaOrmStore::open(&database, POOL).await.unwrap();
+    // A pool of its own, which cuts the others.
+    let operator = SeaOrmStore::open(&database, 1).await.unwrap();
+    let acme = workspace("acme");
+    seed(&store, &[(&acme).into()]).await;
+    // Leaves idle connections behind, all of which die.
+    drop(fill_pool(&store).await);
+    let mut unit = store.begin(PATIENCE).await.unwrap();
+    unit.users().insert(&user(acme.id, "anna")).await.unwrap();
+    operator.run_sql(CUT).await.unwrap();
+    assert_eq!(unit.users().insert(&user(acme.id, "ben")).await, Err(StoreError::ConnectionLost));
+    assert_eq!(unit.commit().await, Err(StoreError::Poisoned));
+    assert_eq!(operator.dump().await.unwrap()["users"].len(), 0);
+    drop(fill_pool(&store).await);
+    operator.run_sql(CUT).await.unwrap();
+    assert!(store.workspace(&WorkspaceRef::Id(acme.id)).await.unwrap().is_some(), "dead connections are passed over");
+    let mut unit = store.begin(PATIENCE).await.unwrap();
+    unit.users().insert(&user(acme.id, "anna")).await.unwrap();
+    unit.commit().await.unwrap();
+}
+
+/// As many units at once as the pool holds.
+async fn fill_pool(store: &SeaOrmStore) -> Vec<Box<dyn UnitOfWork>> {
+    let mut units = Vec::new();
+    for _ in 0..POOL {
+        units.push(store.begin(PATIENCE).await.unwrap());
+    }
+    units
+}
+
+#[tokio::test]
+async fn a_full_pool_is_contention_within_the_patience() {
+    let Some((store, _)) = acme().await else { return };
+    let units = fill_pool(&store).await;
+    assert_eq!(store.begin(Duration::from_millis(50)).await.err(), Some(StoreError::Contention));
+    drop(units);
+    store.begin(PATIENCE).await.unwrap().rollback().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_is_an_error_and_nothing_is_written() {
+    let Some((store, acme)) = acme().await else { return };
+    store
+        .run_sql(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN RAISE EXCEPTION 'late' USING ERRCODE = '40001'; END $$; \
+             CREATE CONSTRAINT TRIGGER late AFTER INSERT ON roles DEFERRABLE INITIALLY DEFERRED \
+             FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await
+        .unwrap();
+    let mut unit = store.begin(PATIENCE).await.unwrap();
+    unit.roles().insert(&built_in(acme.id, BuiltInRole::Guest)).await.unwrap();
+    assert_eq!(unit.commit().await, Err(StoreError::Contention), "40001 at COMMIT");
+    assert_eq!(store.dump().await.unwrap()["roles"].len(), 0);
+    store.run_sql("DROP TRIGGER late ON roles").await.unwrap();
+    let mut unit = store.begin(PATIENCE).await.unwrap();
+    unit.roles().insert(&built_in(acme.id, BuiltInRole::Guest)).await.unwrap();
+    unit.commit().await.unwrap();
+    assert_eq!(store.dump().await.unwrap()["roles"].len(), 1);
+}
+
+/// The sentence with which a database is refused.
+async fn refused(url: &str) -> String {
+    let database = match url.parse::<Database>() {
+        Ok(database) => database,
+        Err(error) => return error.to_string(),
+    };
+    let error = SeaOrmStore::open(&database, POOL).await.err().unwrap();
+    error.to_string()
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_with_a_database_is_told_with_its_mend_and_without_its_password() {
+    let Some(server) = postgres_server() else { return };
+    let (before, place) = server.rsplit_once('@').unwrap();
+    let (scheme, _) = before.split_once("://").unwrap();
+    let (host, _) = place.rsplit_once('/').unwrap();
+    let wrong_password = refused(&format!("{scheme}://postgres:wr0ng@{place}")).await;
+    assert!(wrong_password.contains("refuses to sign in `postgres`"), "{wrong_password}");
+    let unknown_user = refused(&format!("{scheme}://nobody:wr0ng@{place}")).await;
+    assert!(unknown_user.contains("refuses to sign in `nobody`"), "{unknown_user}");
+    let no_database = refused(&format!("{before}@{host}/nowhere")).await;
+    assert!(no_database.contains("there is no database") && no_database.contains("createdb"), "{no_database}");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let unreachable = refused(&format!("{before}@{free}/domicile")).await;
+    assert!(unreachable.contains("cannot be reached") && unreachable.contains("that the server runs"), "{unreachable}");
+    let unreadable = refused(&format!("{before}@host:port/domicile")).await;
+    assert!(unreadable.contains("cannot be read"), "{unreadable}");
+    for sentence in [wrong_password, unknown_user, no_database, unreachable, unreadable] {
+        assert!(!sentence.contains("wr0ng") && !sentence.contains(before), "{sentence}");
+    }
+}
+
+#[tokio::test]
+async fn a_schema_that_lacks_steps_or_has_more_is_refused_and_migrating_twice_changes_nothing() {
+    let Some(server) = postgres_server() else { return };
+    let database = SeaOrmStore::create_database(&server).await.unwrap();
+    let behind = SeaOrmStore::open(&database, POOL).await.err().unwrap().to_string();
+    assert!(behind.contains("m0001_first") && behind.contains("domicile db migrate"), "{behind}");
+    // Two at once: whoever loses finds nothing left to do.
+    let both = tokio::join!(SeaOrmStore::migrate(&database), SeaOrmStore::migrate(&database));
+    both.0.unwrap();
+    both.1.unwrap();
+    assert_eq!(SeaOrmStore::pending(&database).await.unwrap(), Vec::<String>::new());
+    let store = SeaOrmStore::open(&database, POOL).await.unwrap();
+    let before = store.dump().await.unwrap();
+    assert_eq!(SeaOrmStore::migrate(&database).await.unwrap(), Vec::<String>::new());
+    assert_eq!(store.dump().await.unwrap(), before);
+    store.run_sql("INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_later', 0)").await.unwrap();
+    for refused in [
+        SeaOrmStore::open(&database, POOL).await.err().unwrap(),
+        SeaOrmStore::migrate(&database).await.err().unwrap(),
+        SeaOrmStore::pending(&database).await.err().unwrap(),
+    ] {
+        assert!(
+            refused.to_string().contains("later version of this program (its schema has m9999_later)"),
+            "{refused}"
+        );
+    }
+}
