@@ -17,8 +17,8 @@ run: tools ## Serve a development instance with an example (Ctrl-C ends it)
 	./target/debug/domicile dev
 
 .PHONY: test
-test: tools ## Run all tests; nothing has to be prepared
-	$(CARGO) test --workspace --all-features --locked
+test: tools ## Run all tests; starts what they need and names what it used
+	./scripts/test.sh
 
 .PHONY: lint
 lint: tools ## Check format and lints
@@ -34,5 +34,17 @@ domain-alone: tools ## Check the domain crate by itself, where nothing hides an 
 docs: tools ## Build the documentation of all crates; a broken link fails
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
+.PHONY: contract
+contract: ## Lint the gRPC contract and check its format
+	./scripts/tools.sh checks
+	.tools/buf/node_modules/.bin/buf lint
+	.tools/buf/node_modules/.bin/buf format --diff --exit-code
+
+.PHONY: deps
+deps: tools ## Check bans, licences and sources of the dependencies
+	./scripts/tools.sh checks
+	.tools/deny/bin/cargo-deny --log-level error check bans licenses sources
+	@echo "Advisories were not checked: their database cannot be reached from here."
+
 .PHONY: ci
-ci: lint domain-alone test docs ## Everything that has to pass before a change lands
+ci: lint domain-alone contract deps test docs ## Everything that has to pass before a change lands

@@ -5,4 +5,6 @@
     reason = "the crate serves tests; what cannot be fails them"
 )]
 
+pub mod binary;
+pub mod python;
 pub mod world;

@@ -134,8 +134,15 @@ impl World {
 
     /// Serves over gRPC and connects for a person. The server ends with the test.
     pub async fn connect(&self, acting: Option<UserId>) -> Client {
+        let endpoint = format!("http://{}", self.serve().await);
+        let credentials = ClientCredentials { token: "t".to_owned(), acting_user: acting.map(|user| user.to_string()) };
+        Client::connect(&endpoint, &credentials).await.expect("the server was bound before")
+    }
+
+    /// Serves over gRPC and answers the address. The server ends with the test.
+    pub async fn serve(&self) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+        let address = listener.local_addr().expect("an address").to_string();
         let server = ServerParts {
             api: self.domicile.clone(),
             authenticator: Arc::new(Trusting),
@@ -145,8 +152,7 @@ impl World {
             limits: Limits::default(),
         };
         tokio::spawn(domicile_grpc::serve(server, listener, std::future::pending()));
-        let credentials = ClientCredentials { token: "t".to_owned(), acting_user: acting.map(|user| user.to_string()) };
-        Client::connect(&endpoint, &credentials).await.expect("the server was bound before")
+        address
     }
 
     /// Runs a change directly on the store.

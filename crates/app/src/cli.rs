@@ -17,6 +17,14 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve a development instance: embedded database, example people, captured messages
     Dev(DevArgs),
+    /// Serve with the database and mail server of the configuration
+    Serve(ConfigArgs),
+    /// Look after the database
+    #[command(subcommand)]
+    Db(DbCommand),
+    /// See what the configuration says
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Find people
     #[command(subcommand)]
     User(UserCommand),
@@ -38,6 +46,50 @@ pub(crate) struct DevArgs {
     /// Loopback address to serve on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:50051")]
     pub(crate) listen: SocketAddr,
+}
+
+/// Where the configuration comes from: flags win over variables, those over the file.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// Configuration file; ./domicile.toml is read if it is there
+    #[arg(long, env = "DOMICILE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Address to serve on
+    #[arg(long)]
+    pub(crate) listen: Option<String>,
+    /// Database: `sqlite:PATH` or `postgres://user@host:5432/name`
+    #[arg(long)]
+    pub(crate) database_url: Option<String>,
+    /// Any setting, for example --set smtp.host=mail.example; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) settings: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DbCommand {
+    /// Bring the schema up to date; nothing happens if it is
+    Migrate(ConfigArgs),
+    /// Tell whether the database can be reached and its schema fits; changes nothing
+    Check(ConfigArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Tell everything that is missing or wrong for `serve`
+    Check(ConfigArgs),
+    /// Show every setting with its value and where it comes from; secrets as "set"
+    Show(ShowConfigArgs),
+    /// List every setting with its variable, its default and what it is for
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowConfigArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// How every client command reaches the service.

@@ -7,26 +7,19 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use domicile_contact::{CldrLanguageMatcher, LibPhoneParser};
 use domicile_domain::model::language::LanguageTag;
-use domicile_domain::usecase::{Dispatcher, Domicile, Ports, TxRunner};
-use domicile_grpc::{Limits, ServerParts};
-use domicile_notify::{CaptureGateway, FluentWriter};
+use domicile_domain::usecase::{Ports, TxRunner};
+use domicile_notify::CaptureGateway;
 use domicile_store_seaorm::SeaOrmStore;
 use tokio::net::TcpListener;
 
-use crate::auth::DevelopmentAuthenticator;
 use crate::cli::DevArgs;
 use crate::credentials::{CredentialsFile, Person};
-use crate::runtime::{SystemClock, SystemIds};
 use crate::sealer::{AeadSealer, random};
 use crate::seed::Seeder;
-
-/// How often the dispatcher looks for queued messages.
-const LOOK_FOR_MESSAGES: Duration = Duration::from_millis(250);
+use crate::service::{Outside, Service};
 
 pub(crate) async fn run(args: &DevArgs) -> Result<()> {
     refuse_production()?;
@@ -45,39 +38,17 @@ pub(crate) async fn run(args: &DevArgs) -> Result<()> {
     })?;
     let address = listener.local_addr()?;
 
-    let store = Arc::new(SeaOrmStore::open_file(&args.data.join("domicile.db")).await?);
-    let ports = Ports {
-        store: store.clone(),
-        directory: store,
-        clock: Arc::new(SystemClock),
-        ids: Arc::new(SystemIds),
-        sealer: Arc::new(AeadSealer::of_file(&args.data.join("sealing.key"))?),
-        phones: Arc::new(LibPhoneParser),
-        languages: Arc::new(CldrLanguageMatcher),
-    };
-    let api = Arc::new(Domicile::new(ports.clone()));
-    let transactions = TxRunner::new(ports.store.clone(), ports.clock.clone(), ports.ids.clone());
-    let seeder = Seeder { api: api.clone(), runner: transactions, clock: ports.clock.clone(), ids: ports.ids.clone() };
+    let store = SeaOrmStore::open_file(&args.data.join("domicile.db")).await?;
+    let service = Service::new(store, AeadSealer::of_file(&args.data.join("sealing.key"))?);
+    let Ports { store, clock, ids, .. } = service.ports.clone();
+    let runner = TxRunner::new(store, clock.clone(), ids.clone());
+    let seeder = Seeder { api: service.api.clone(), runner, clock, ids };
     let people = seeder.seed().await?;
     let token = write_credentials(&args.data, address, &people)?;
 
     let gateway = Arc::new(CaptureGateway::new(args.data.join("messages")));
-    let english = LanguageTag::parse("en")?;
-    let dispatcher = Dispatcher::new(ports.clone(), Arc::new(FluentWriter::new()?), gateway, english);
-    let dispatching = tokio::spawn(dispatch(dispatcher));
-
     write!(std::io::stdout().lock(), "{}", banner(args, address, &people)?)?;
-    let server = ServerParts {
-        api,
-        authenticator: Arc::new(DevelopmentAuthenticator::new(token)),
-        development: true,
-        clock: ports.clock,
-        ids: ports.ids,
-        limits: Limits::default(),
-    };
-    let outcome = domicile_grpc::serve(server, listener, asked_to_stop()).await;
-    dispatching.abort();
-    Ok(outcome?)
+    service.run(Outside { listener, token, gateway, language: LanguageTag::parse("en")? }).await
 }
 
 fn refuse_production() -> Result<()> {
@@ -118,40 +89,6 @@ fn write_credentials(folder: &Path, address: SocketAddr, people: &BTreeMap<Strin
     CredentialsFile { endpoint, token: token.clone(), acting: "dana".to_owned(), people: people.clone() }
         .write(&path)?;
     Ok(token)
-}
-
-async fn dispatch(dispatcher: Dispatcher) {
-    loop {
-        match dispatcher.dispatch_due().await {
-            Ok(0) => tokio::time::sleep(LOOK_FOR_MESSAGES).await,
-            Ok(sent) => tracing::info!(notices = sent, "messages were dealt with"),
-            Err(error) => {
-                tracing::error!(error = %error, cause = ?error.cause, "queued messages could not be read; trying again");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        }
-    }
-}
-
-async fn asked_to_stop() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                tokio::select! {
-                    _ = interrupt => {}
-                    _ = terminate.recv() => {}
-                }
-                return;
-            }
-            Err(error) => tracing::warn!(error = %error, "SIGTERM cannot be awaited; stop with Ctrl-C"),
-        }
-    }
-    if let Err(error) = interrupt.await {
-        tracing::error!(error = %error, "Ctrl-C cannot be awaited; stopping");
-    }
 }
 
 /// How this program was called, so that what it prints can be typed as it is.

@@ -1,6 +1,9 @@
 //! Errors of the command line: one sentence, the stable reason, what to do, and an exit code that scripts can rely on.
 
+use std::io;
+
 use domicile_client::ClientError;
+use domicile_store_seaorm::OpenError;
 use tonic::Code;
 
 /// A command that did not do what was asked.
@@ -8,6 +11,8 @@ use tonic::Code;
 pub(crate) struct Failure {
     pub(crate) exit: u8,
     pub(crate) message: String,
+    /// Standard output was closed by whoever read it.
+    pub(crate) reader_left: bool,
 }
 
 /// The exit codes: 0 done, 1 unexpected, 2 usage, 3 not found, 4 conflict, 5 not allowed, 6 invalid input, 7 unavailable.
@@ -46,19 +51,47 @@ impl From<ClientError> for Failure {
         for (field, wrong) in &error.violations {
             message = format!("{message}\n  {}: {wrong}", flag_of(field));
         }
-        Self { exit: exit_of(error.code), message }
+        Self::new(exit_of(error.code), message)
     }
 }
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self { exit: 1, message: format!("{error:#}") }
+        let closed = |cause: &(dyn std::error::Error + 'static)| {
+            cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        };
+        Self { reader_left: error.chain().any(closed), ..Self::new(1, format!("{error:#}")) }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        anyhow::Error::from(error).into()
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let exit = match &error {
+            OpenError::NoDatabase { .. } => 3,
+            OpenError::Behind { .. } | OpenError::Newer { .. } | OpenError::Normaliser { .. } => 4,
+            OpenError::SignIn { .. } | OpenError::NotAllowed { .. } => 5,
+            OpenError::Url { .. } => 6,
+            OpenError::Unreachable { .. } => 7,
+            OpenError::Open { .. } | OpenError::Migrate { .. } => 1,
+        };
+        Self::new(exit, error.to_string())
     }
 }
 
 impl Failure {
     pub(crate) const fn new(exit: u8, message: String) -> Self {
-        Self { exit, message }
+        Self { exit, message, reader_left: false }
+    }
+
+    /// What the caller gave cannot be used.
+    pub(crate) fn invalid(error: &anyhow::Error) -> Self {
+        Self::new(6, format!("{error:#}"))
     }
 }
 

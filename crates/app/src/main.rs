@@ -3,7 +3,9 @@
 mod auth;
 mod cli;
 mod commands;
+mod config;
 mod credentials;
+mod database;
 mod dev;
 mod failure;
 mod files;
@@ -11,6 +13,9 @@ mod output;
 mod runtime;
 mod sealer;
 mod seed;
+mod serve;
+mod service;
+mod settings;
 mod telemetry;
 
 use std::io::Write;
@@ -18,14 +23,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{AccessCommand, Cli, Command, NotificationsCommand, UserCommand};
+use crate::cli::{AccessCommand, Cli, Command, ConfigCommand, DbCommand, NotificationsCommand, UserCommand};
 use crate::failure::Failure;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    telemetry::install();
     match run(&Cli::parse().command).await {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the result had enough of it.
+        Err(failure) if failure.reader_left => ExitCode::SUCCESS,
         Err(failure) => {
             // Where standard error is gone, the exit code still tells.
             let _ = writeln!(std::io::stderr(), "domicile: {}", failure.message);
@@ -35,8 +41,18 @@ async fn main() -> ExitCode {
 }
 
 async fn run(command: &Command) -> Result<(), Failure> {
+    // A service tells what it does; a command on a terminal only what went wrong.
+    if !matches!(command, Command::Serve(_)) {
+        telemetry::install("warn")?;
+    }
     match command {
         Command::Dev(args) => dev::run(args).await.map_err(Failure::from),
+        Command::Serve(args) => serve::run(args).await,
+        Command::Db(DbCommand::Migrate(args)) => database::migrate(args).await,
+        Command::Db(DbCommand::Check(args)) => database::check(args).await,
+        Command::Config(ConfigCommand::Check(args)) => settings::check(args),
+        Command::Config(ConfigCommand::Show(args)) => settings::show(args),
+        Command::Config(ConfigCommand::Schema) => settings::schema().map_err(Failure::from),
         Command::User(UserCommand::Lookup(args)) => commands::lookup(args).await,
         Command::Assign(args) => commands::assign(args).await,
         Command::Notifications(NotificationsCommand::List(args)) => commands::list_notifications(args).await,

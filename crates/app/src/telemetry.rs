@@ -2,15 +2,16 @@
 
 use std::io::IsTerminal;
 
+use anyhow::{Context, Result, anyhow};
 use tracing_subscriber::EnvFilter;
 
-/// Installs the subscriber. `RUST_LOG` chooses what is told; warnings by default.
-pub(crate) fn install() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+/// Installs the subscriber. `RUST_LOG` wins over `directives`, which say what is told: `warn`, `info,sqlx=error`.
+pub(crate) fn install(directives: &str) -> Result<()> {
+    let filter = match std::env::var("RUST_LOG") {
+        Ok(wanted) => EnvFilter::try_new(&wanted).with_context(|| format!("RUST_LOG `{wanted}` cannot be read"))?,
+        Err(_) => EnvFilter::try_new(directives).with_context(|| format!("log `{directives}` cannot be read"))?,
+    };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() {
-        builder.init();
-    } else {
-        builder.json().init();
-    }
+    let installed = if std::io::stderr().is_terminal() { builder.try_init() } else { builder.json().try_init() };
+    installed.map_err(|error| anyhow!("logs cannot be written: {error}"))
 }

@@ -136,7 +136,7 @@ impl SeaOrmStore {
             Engine::SqliteFile { writer, .. } | Engine::SqliteMemory { writer } => {
                 Ok(Raw::Turn(writer.turn(super::READ_PATIENCE).await?))
             }
-            Engine::Postgres(pools) => Ok(Raw::Pool(pools.writers.connection().clone())),
+            Engine::Postgres(pools) => Ok(Raw::Pool(pools.writers.connection.clone())),
         }
     }
 }

@@ -24,7 +24,7 @@ const IDLE_TRANSACTION_TIMEOUT: &str = "15s";
 #[derive(Clone)]
 pub(crate) struct Pool {
     connections: PgPool,
-    connection: DatabaseConnection,
+    pub(crate) connection: DatabaseConnection,
     size: u32,
 }
 
@@ -108,10 +108,6 @@ fn pool(options: PgConnectOptions, size: u32) -> Pool {
 }
 
 impl Pool {
-    pub(crate) const fn connection(&self) -> &DatabaseConnection {
-        &self.connection
-    }
-
     /// Begins a transaction, waiting at most `patience` for a connection.
     ///
     /// A connection is not tried before it is used, so after a restart of the server each idle one fails once: those are

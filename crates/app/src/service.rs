@@ -1,0 +1,104 @@
+//! The running service, the same for `dev` and `serve`: use cases over one store, the server, and the sending of messages.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use domicile_contact::{CldrLanguageMatcher, LibPhoneParser};
+use domicile_domain::model::language::LanguageTag;
+use domicile_domain::port::notifier::NotificationGateway;
+use domicile_domain::usecase::{Dispatcher, Domicile, Ports};
+use domicile_grpc::{Limits, ServerParts};
+use domicile_notify::FluentWriter;
+use domicile_store_seaorm::SeaOrmStore;
+use tokio::net::TcpListener;
+
+use crate::auth::DevelopmentAuthenticator;
+use crate::runtime::{SystemClock, SystemIds};
+use crate::sealer::AeadSealer;
+
+/// How often the dispatcher looks for queued messages.
+const LOOK_FOR_MESSAGES: Duration = Duration::from_millis(250);
+
+/// A service that is ready to run.
+pub(crate) struct Service {
+    pub(crate) ports: Ports,
+    pub(crate) api: Arc<Domicile>,
+}
+
+/// How the service is reached and how it tells people.
+pub(crate) struct Outside {
+    pub(crate) listener: TcpListener,
+    pub(crate) token: String,
+    pub(crate) gateway: Arc<dyn NotificationGateway>,
+    pub(crate) language: LanguageTag,
+}
+
+impl Service {
+    pub(crate) fn new(store: SeaOrmStore, sealer: AeadSealer) -> Self {
+        let store = Arc::new(store);
+        let ports = Ports {
+            store: store.clone(),
+            directory: store,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(SystemIds),
+            sealer: Arc::new(sealer),
+            phones: Arc::new(LibPhoneParser),
+            languages: Arc::new(CldrLanguageMatcher),
+        };
+        let api = Arc::new(Domicile::new(ports.clone()));
+        Self { ports, api }
+    }
+
+    /// Serves and sends until the process is asked to stop.
+    pub(crate) async fn run(self, outside: Outside) -> Result<()> {
+        let writer = Arc::new(FluentWriter::new()?);
+        let dispatcher = Dispatcher::new(self.ports.clone(), writer, outside.gateway, outside.language);
+        let dispatching = tokio::spawn(dispatch(dispatcher));
+        let server = ServerParts {
+            api: self.api,
+            authenticator: Arc::new(DevelopmentAuthenticator::new(outside.token)),
+            development: true,
+            clock: self.ports.clock,
+            ids: self.ports.ids,
+            limits: Limits::default(),
+        };
+        let outcome = domicile_grpc::serve(server, outside.listener, asked_to_stop()).await;
+        dispatching.abort();
+        Ok(outcome?)
+    }
+}
+
+async fn dispatch(dispatcher: Dispatcher) {
+    loop {
+        match dispatcher.dispatch_due().await {
+            Ok(0) => tokio::time::sleep(LOOK_FOR_MESSAGES).await,
+            Ok(sent) => tracing::info!(notices = sent, "messages were dealt with"),
+            Err(error) => {
+                tracing::error!(error = %error, cause = ?error.cause, "queued messages could not be read; trying again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+async fn asked_to_stop() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! {
+                    _ = interrupt => {}
+                    _ = terminate.recv() => {}
+                }
+                return;
+            }
+            Err(error) => tracing::warn!(error = %error, "SIGTERM cannot be awaited; stop with Ctrl-C"),
+        }
+    }
+    if let Err(error) = interrupt.await {
+        tracing::error!(error = %error, "Ctrl-C cannot be awaited; stopping");
+    }
+}
