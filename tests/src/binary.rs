@@ -12,7 +12,7 @@ static BINARY: OnceLock<PathBuf> = OnceLock::new();
 pub fn binary() -> PathBuf {
     let build = || {
         let built = std::process::Command::new(env!("CARGO"))
-            .args(["build", "--locked", "--package", "domicile"])
+            .args(["build", "--locked", "--workspace", "--all-features", "--bin", "domicile"])
             .stdout(Stdio::null())
             .status()
             .expect("cargo runs");

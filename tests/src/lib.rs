@@ -2,9 +2,12 @@
 #![expect(
     clippy::expect_used,
     clippy::missing_panics_doc,
+    clippy::panic,
     reason = "the crate serves tests; what cannot be fails them"
 )]
 
 pub mod binary;
+pub mod postgres;
 pub mod python;
+pub mod server;
 pub mod world;
