@@ -20,6 +20,10 @@ run: tools ## Serve a development instance with an example (Ctrl-C ends it)
 test: tools ## Run all tests; starts what they need and names what it used
 	./scripts/test.sh
 
+.PHONY: soak
+soak: tools ## Kill the server a hundred times under load, on both engines
+	DOMICILE_TEST_CRASHES=100 ./scripts/test.sh --package domicile-tests --test crashes
+
 .PHONY: lint
 lint: tools ## Check format and lints
 	$(CARGO) fmt --all --check

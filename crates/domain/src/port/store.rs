@@ -127,6 +127,7 @@ pub trait Store: Send + Sync {
 ///
 /// The first statement of a mutating unit is [`WorkspaceRepository::take_revision`]: what is read after it cannot be
 /// changed by another unit of that workspace before this one ends (C8).
+#[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait UnitOfWork: Send {
     /// Users with their persons, contacts and identities.
