@@ -7,7 +7,6 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use domicile_contact::{CldrLanguageMatcher, LibPhoneParser};
@@ -21,12 +20,10 @@ use tokio::net::TcpListener;
 use crate::auth::DevelopmentAuthenticator;
 use crate::cli::DevArgs;
 use crate::credentials::{CredentialsFile, Person};
+use crate::dispatching::Dispatching;
 use crate::runtime::{SystemClock, SystemIds};
 use crate::sealer::{AeadSealer, random};
 use crate::seed::Seeder;
-
-/// How often the dispatcher looks for queued messages.
-const LOOK_FOR_MESSAGES: Duration = Duration::from_millis(250);
 
 pub(crate) async fn run(args: &DevArgs) -> Result<()> {
     refuse_production()?;
@@ -64,7 +61,7 @@ pub(crate) async fn run(args: &DevArgs) -> Result<()> {
     let gateway = Arc::new(CaptureGateway::new(args.data.join("messages")));
     let english = LanguageTag::parse("en")?;
     let dispatcher = Dispatcher::new(ports.clone(), Arc::new(FluentWriter::new()?), gateway, english);
-    let dispatching = tokio::spawn(dispatch(dispatcher));
+    let dispatching = Dispatching::start(dispatcher);
 
     write!(std::io::stdout().lock(), "{}", banner(args, address, &people)?)?;
     let server = ServerParts {
@@ -76,7 +73,7 @@ pub(crate) async fn run(args: &DevArgs) -> Result<()> {
         limits: Limits::default(),
     };
     let outcome = domicile_grpc::serve(server, listener, asked_to_stop()).await;
-    dispatching.abort();
+    dispatching.stop().await;
     Ok(outcome?)
 }
 
@@ -118,19 +115,6 @@ fn write_credentials(folder: &Path, address: SocketAddr, people: &BTreeMap<Strin
     CredentialsFile { endpoint, token: token.clone(), acting: "dana".to_owned(), people: people.clone() }
         .write(&path)?;
     Ok(token)
-}
-
-async fn dispatch(dispatcher: Dispatcher) {
-    loop {
-        match dispatcher.dispatch_due().await {
-            Ok(0) => tokio::time::sleep(LOOK_FOR_MESSAGES).await,
-            Ok(sent) => tracing::info!(notices = sent, "messages were dealt with"),
-            Err(error) => {
-                tracing::error!(error = %error, cause = ?error.cause, "queued messages could not be read; trying again");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        }
-    }
 }
 
 async fn asked_to_stop() {

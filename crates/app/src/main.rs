@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod credentials;
 mod dev;
+mod dispatching;
 mod failure;
 mod files;
 mod output;

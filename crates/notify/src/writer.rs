@@ -158,6 +158,8 @@ impl Texts {
         Ok(Message {
             to: facts.to.clone(),
             from: facts.home.clone(),
+            reply_to: facts.support_contact.clone(),
+            language: self.tag.clone(),
             subject: self.format(keys.subject, facts)?,
             text: paragraphs.join("\n\n") + "\n",
             html: Some(format!(
@@ -182,6 +184,8 @@ impl Texts {
         Ok(Message {
             to: facts.to.clone(),
             from: facts.home.clone(),
+            reply_to: facts.support_contact.clone(),
+            language: self.tag.clone(),
             subject: String::new(),
             text: self.format(key, &short)?,
             html: None,

@@ -99,8 +99,17 @@ fn row_of(of: &Notice) -> Result<notice::Model, StoreError> {
     })
 }
 
-pub(crate) fn message_of(row: notice_message::Model) -> Message {
-    Message { to: row.recipient, from: row.sender, subject: row.subject, text: row.body, html: row.html }
+pub(crate) fn message_of(row: notice_message::Model) -> Result<Message, StoreError> {
+    let at = At::new("notice_messages", row.notice_id);
+    Ok(Message {
+        to: row.recipient,
+        from: row.sender,
+        reply_to: row.reply_to,
+        language: at.read("language", LanguageTag::parse(&row.language))?,
+        subject: row.subject,
+        text: row.body,
+        html: row.html,
+    })
 }
 
 pub(crate) fn attempt_of(row: notice_attempt::Model) -> Result<Attempt, StoreError> {
@@ -165,18 +174,21 @@ impl NoticeRepository for Lent<'_> {
     }
 
     async fn keep_message(&mut self, id: NoticeId, user: UserId, message: &Message) -> Result<(), StoreError> {
-        use notice_message::Column::{Body, Html, NoticeId as Key, Recipient, Sender, Subject};
+        use notice_message::Column::{Body, Html, Language, NoticeId as Key, Recipient, ReplyTo, Sender, Subject};
         let row = notice_message::Model {
             notice_id: uuid(id),
             user_id: uuid(user),
             recipient: message.to.clone(),
             sender: message.from.clone(),
+            reply_to: message.reply_to.clone(),
+            language: message.language.to_string(),
             subject: message.subject.clone(),
             body: message.text.clone(),
             html: message.html.clone(),
         };
+        let replaced = [Recipient, Sender, ReplyTo, Language, Subject, Body, Html];
         let statement = notice_message::Entity::insert(row.into_active_model())
-            .on_conflict(OnConflict::column(Key).update_columns([Recipient, Sender, Subject, Body, Html]).to_owned())
+            .on_conflict(OnConflict::column(Key).update_columns(replaced).to_owned())
             .build(self.exec.backend());
         self.exec.exec(statement).await.map(|_| ())
     }

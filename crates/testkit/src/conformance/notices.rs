@@ -155,13 +155,14 @@ pub async fn texts_and_attempts_are_kept(harness: &dyn Harness) {
     let message = |text: &str, html: Option<&str>| Message {
         to: "anna@mail.example".to_owned(),
         from: "Acme".to_owned(),
+        reply_to: html.map(|_| "help@acme.example".to_owned()),
+        language: language(if html.is_some() { "ar" } else { "pt-BR" }),
         subject: format!("About {text}"),
         text: text.to_owned(),
         html: html.map(ToOwned::to_owned),
     };
-    let classes = [AttemptClass::Transient, AttemptClass::Permanent, AttemptClass::Accepted, AttemptClass::Captured];
     let attempts: Vec<Attempt> = (1_u32..)
-        .zip(classes)
+        .zip(AttemptClass::ALL)
         .map(|(number, class)| Attempt {
             number,
             at: minute(u64::from(number)),
@@ -171,6 +172,10 @@ pub async fn texts_and_attempts_are_kept(harness: &dyn Harness) {
         .collect();
     let mut tx = begin(&*subject).await;
     good(tx.notices().keep_message(queued.id, anna.id, &message("first", Some("<p>first</p>"))).await);
+    good(tx.commit().await);
+    let kept = good(subject.directory().notice(queued.id).await).and_then(|row| row.message);
+    assert_eq!(kept, Some(message("first", Some("<p>first</p>"))));
+    let mut tx = begin(&*subject).await;
     good(tx.notices().keep_message(queued.id, anna.id, &message("second", None)).await);
     for attempt in attempts.iter().rev() {
         good(tx.notices().add_attempt(queued.id, attempt).await);
