@@ -6,8 +6,12 @@
 #[cfg(feature = "capture")]
 pub mod capture;
 pub mod segments;
+#[cfg(feature = "smtp")]
+pub mod smtp;
 pub mod writer;
 
 #[cfg(feature = "capture")]
 pub use capture::CaptureGateway;
+#[cfg(feature = "smtp")]
+pub use smtp::{SmtpGateway, SmtpSettings, SmtpSettingsError};
 pub use writer::{FluentWriter, LanguageError};
