@@ -7,6 +7,7 @@ mod config;
 mod credentials;
 mod database;
 mod dev;
+mod dispatching;
 mod failure;
 mod files;
 mod output;

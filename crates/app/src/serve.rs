@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Context;
 use domicile_domain::port::notifier::NotificationGateway;
 use domicile_notify::CaptureGateway;
+use domicile_notify::smtp::{SmtpGateway, SmtpSettingsError};
 use domicile_store_seaorm::SeaOrmStore;
 use tokio::net::TcpListener;
 
@@ -34,16 +35,16 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<(), Failure> {
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
         format!("{} cannot be listened on; is something running there? Choose another with --listen", config.listen)
     })?;
-    let gateway = gateway(&config)?;
+    let gateway = gateway(&config).map_err(|error| Failure::new(6, error.to_string()))?;
     let address = listener.local_addr()?;
     tracing::info!(listen = %address, database = %config.database.database, "domicile serves");
     Ok(service.run(Outside { listener, token: config.token.0, gateway, language: config.language }).await?)
 }
 
-fn gateway(config: &ServeConfig) -> Result<Arc<dyn NotificationGateway>> {
-    if let Some(mail) = &config.mail {
-        tracing::info!(smtp.host = mail.host, smtp.sender = mail.sender, "mail is sent");
-        bail!("sending mail is not built in");
+fn gateway(config: &ServeConfig) -> Result<Arc<dyn NotificationGateway>, SmtpSettingsError> {
+    if let Some(mail) = config.mail.clone() {
+        tracing::info!(smtp.host = mail.host, smtp.port = mail.port, smtp.sender = mail.sender, "mail is sent");
+        return SmtpGateway::new(mail).map(|gateway| Arc::new(gateway) as _);
     }
     tracing::warn!(
         folder = %config.messages.display(),

@@ -1,7 +1,6 @@
 //! The running service, the same for `dev` and `serve`: use cases over one store, the server, and the sending of messages.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Result;
 use domicile_contact::{CldrLanguageMatcher, LibPhoneParser};
@@ -14,11 +13,9 @@ use domicile_store_seaorm::SeaOrmStore;
 use tokio::net::TcpListener;
 
 use crate::auth::DevelopmentAuthenticator;
+use crate::dispatching::Dispatching;
 use crate::runtime::{SystemClock, SystemIds};
 use crate::sealer::AeadSealer;
-
-/// How often the dispatcher looks for queued messages.
-const LOOK_FOR_MESSAGES: Duration = Duration::from_millis(250);
 
 /// A service that is ready to run.
 pub(crate) struct Service {
@@ -54,7 +51,7 @@ impl Service {
     pub(crate) async fn run(self, outside: Outside) -> Result<()> {
         let writer = Arc::new(FluentWriter::new()?);
         let dispatcher = Dispatcher::new(self.ports.clone(), writer, outside.gateway, outside.language);
-        let dispatching = tokio::spawn(dispatch(dispatcher));
+        let dispatching = Dispatching::start(dispatcher);
         let server = ServerParts {
             api: self.api,
             authenticator: Arc::new(DevelopmentAuthenticator::new(outside.token)),
@@ -64,21 +61,8 @@ impl Service {
             limits: Limits::default(),
         };
         let outcome = domicile_grpc::serve(server, outside.listener, asked_to_stop()).await;
-        dispatching.abort();
+        dispatching.stop().await;
         Ok(outcome?)
-    }
-}
-
-async fn dispatch(dispatcher: Dispatcher) {
-    loop {
-        match dispatcher.dispatch_due().await {
-            Ok(0) => tokio::time::sleep(LOOK_FOR_MESSAGES).await,
-            Ok(sent) => tracing::info!(notices = sent, "messages were dealt with"),
-            Err(error) => {
-                tracing::error!(error = %error, cause = ?error.cause, "queued messages could not be read; trying again");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        }
     }
 }
 

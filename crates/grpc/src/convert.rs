@@ -148,6 +148,7 @@ words!(attempt_class: AttemptClass => AttemptClass {
     AttemptClass::Accepted => Accepted,
     AttemptClass::Captured => Captured,
     AttemptClass::Transient => Transient,
+    AttemptClass::Misconfigured => Misconfigured,
     AttemptClass::Permanent => Permanent,
 });
 
@@ -308,6 +309,8 @@ fn message(message: Message) -> v1::MessageText {
     v1::MessageText {
         to: message.to,
         from: message.from,
+        reply_to: message.reply_to.unwrap_or_default(),
+        language: message.language.to_string(),
         subject: message.subject,
         text: message.text,
         html: message.html.unwrap_or_default(),

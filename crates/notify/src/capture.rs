@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use domicile_domain::model::id::NoticeId;
 use domicile_domain::model::notice::{Channel, Message};
-use domicile_domain::port::notifier::{DeliveryError, Handover, NotificationGateway};
+use domicile_domain::port::notifier::{DeliveryError, Handover, NotificationGateway, Trouble};
 use tokio::io::AsyncWriteExt;
 
 /// Writes each message to `<folder>/<notice id>.txt`, readable by its owner alone. The same id twice is the same file.
@@ -38,19 +38,30 @@ impl CaptureGateway {
 
 #[async_trait]
 impl NotificationGateway for CaptureGateway {
+    fn serves(&self, _channel: Channel) -> bool {
+        true
+    }
+
     async fn deliver(&self, id: NoticeId, channel: Channel, message: &Message) -> Result<Handover, DeliveryError> {
         let path = self.folder.join(format!("{id}.txt"));
         let head = match channel {
-            Channel::Email => format!(
-                "From: {}\nTo: {}\nSubject: {}\nMessage-ID: <{id}@domicile>\nAuto-Submitted: auto-generated\n",
-                message.from, message.to, message.subject
-            ),
+            Channel::Email => {
+                let reply_to = message.reply_to.as_ref().map(|to| format!("Reply-To: {to}\n")).unwrap_or_default();
+                format!(
+                    "From: {}\nTo: {}\n{reply_to}Subject: {}\nMessage-ID: <{id}@domicile>\nContent-Language: {}\nAuto-Submitted: auto-generated\n",
+                    message.from, message.to, message.subject, message.language
+                )
+            }
             Channel::Sms => format!("From: {}\nTo: {}\n", message.from, message.to),
         };
         let content = format!("{head}\n{}", message.text);
         match self.write(&path, &content).await {
             Ok(()) => Ok(Handover::Captured(format!("kept in {}", path.display()))),
-            Err(error) => Err(DeliveryError::Transient(format!("{} could not be written: {error}", path.display()))),
+            Err(error) => {
+                let reason = "the development catcher cannot write; free space or rights in its folder";
+                let words = format!("{} could not be written: {error}", path.display());
+                Err(DeliveryError::new(Trouble::Misconfigured, reason, words))
+            }
         }
     }
 }
@@ -58,9 +69,18 @@ impl NotificationGateway for CaptureGateway {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domicile_domain::model::language::LanguageTag;
 
     fn message(text: &str) -> Message {
-        Message { to: "a@b.example".into(), from: "Acme".into(), subject: "Hi".into(), text: text.into(), html: None }
+        Message {
+            to: "a@b.example".into(),
+            from: "Acme".into(),
+            reply_to: Some("help@acme.example".into()),
+            language: LanguageTag::parse("en").unwrap(),
+            subject: "Hi".into(),
+            text: text.into(),
+            html: None,
+        }
     }
 
     #[tokio::test]
@@ -76,7 +96,7 @@ mod tests {
         assert_eq!(files.len(), 1);
         let content = std::fs::read_to_string(&files[0]).unwrap();
         assert!(
-            content.starts_with("From: Acme\nTo: a@b.example\nSubject: Hi\nMessage-ID: <")
+            content.starts_with("From: Acme\nTo: a@b.example\nReply-To: help@acme.example\nSubject: Hi\nMessage-ID: <")
                 && content.ends_with("\n\nHello")
         );
     }
@@ -88,6 +108,7 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         let refused =
             CaptureGateway::new(&file).deliver(NoticeId::nil(), Channel::Sms, &message("Hi")).await.unwrap_err();
-        assert!(matches!(refused, DeliveryError::Transient(words) if words.contains("file")));
+        assert_eq!(refused.trouble, Trouble::Misconfigured);
+        assert!(refused.provider_words.contains("file") && !refused.reason.contains("file"), "{refused}");
     }
 }

@@ -7,14 +7,34 @@ use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource};
 use unicode_segmentation::UnicodeSegmentation;
 
-/// The languages that have every text, with the direction in which they are read.
-const LANGUAGES: [(&str, &str, &str); 2] =
-    [("en", "ltr", include_str!("../messages/en.ftl")), ("de", "ltr", include_str!("../messages/de.ftl"))];
+use crate::segments::segments;
+
+/// A language that has every text.
+struct Language {
+    tag: &'static str,
+    direction: &'static str,
+    /// What stands between the items of a list.
+    separator: &'static str,
+    source: &'static str,
+}
+
+const LANGUAGES: [Language; 4] = [
+    Language { tag: "en", direction: "ltr", separator: ", ", source: include_str!("../messages/en.ftl") },
+    Language { tag: "de", direction: "ltr", separator: ", ", source: include_str!("../messages/de.ftl") },
+    Language { tag: "hu", direction: "ltr", separator: ", ", source: include_str!("../messages/hu.ftl") },
+    Language { tag: "ar", direction: "rtl", separator: "، ", source: include_str!("../messages/ar.ftl") },
+];
 
 /// A workspace's name in a text message is cut at this many characters as people count them.
 const SMS_NAME: usize = 30;
 /// A longer link would not leave room for the sentence.
 const SMS_LINK: usize = 40;
+/// A text message has no more segments than this, in any language.
+const SMS_SEGMENTS: usize = 2;
+
+/// Fluent's marks around a value, first strong isolate and its end.
+const ISOLATE: char = '\u{2068}';
+const ISOLATE_END: char = '\u{2069}';
 
 /// The templates of a language cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,8 +48,11 @@ pub struct LanguageError {
 
 struct Texts {
     tag: LanguageTag,
-    direction: &'static str,
-    bundle: FluentBundle<FluentResource>,
+    language: &'static Language,
+    /// For plain text. Isolation marks turn a text message of one segment into three, and stand visibly in plain text.
+    plain: FluentBundle<FluentResource>,
+    /// For HTML. The marks around each value become elements that keep its direction to itself.
+    marked: FluentBundle<FluentResource>,
 }
 
 /// Writes messages from the templates of this crate.
@@ -43,20 +66,28 @@ impl FluentWriter {
     /// # Errors
     /// A template has a syntax error or a key twice.
     pub fn new() -> Result<Self, LanguageError> {
-        LANGUAGES.into_iter().map(read).collect::<Result<_, _>>().map(|texts| Self { texts })
+        LANGUAGES.iter().map(read).collect::<Result<_, _>>().map(|texts| Self { texts })
     }
 }
 
-fn read((language, direction, source): (&str, &'static str, &str)) -> Result<Texts, LanguageError> {
-    let wrong = |detail: String| LanguageError { language: language.to_owned(), detail };
-    let tag = LanguageTag::parse(language).map_err(|e| wrong(e.to_string()))?;
-    let identifier = language.parse().map_err(|e| wrong(format!("{e:?}")))?;
-    let resource = FluentResource::try_new(source.to_owned()).map_err(|(_, e)| wrong(format!("{e:?}")))?;
+fn read(language: &'static Language) -> Result<Texts, LanguageError> {
+    let wrong = |detail: String| LanguageError { language: language.tag.to_owned(), detail };
+    let tag = LanguageTag::parse(language.tag).map_err(|e| wrong(e.to_string()))?;
+    Ok(Texts {
+        tag,
+        language,
+        plain: bundle(language, false).map_err(wrong)?,
+        marked: bundle(language, true).map_err(wrong)?,
+    })
+}
+
+fn bundle(language: &Language, isolating: bool) -> Result<FluentBundle<FluentResource>, String> {
+    let identifier = language.tag.parse().map_err(|e| format!("{e:?}"))?;
+    let resource = FluentResource::try_new(language.source.to_owned()).map_err(|(_, e)| format!("{e:?}"))?;
     let mut bundle = FluentBundle::new_concurrent(vec![identifier]);
-    // Isolation characters turn a text message of one segment into three, and stand visibly in plain text.
-    bundle.set_use_isolating(false);
-    bundle.add_resource(resource).map_err(|e| wrong(format!("{e:?}")))?;
-    Ok(Texts { tag, direction, bundle })
+    bundle.set_use_isolating(isolating);
+    bundle.add_resource(resource).map_err(|e| format!("{e:?}"))?;
+    Ok(bundle)
 }
 
 impl MessageWriter for FluentWriter {
@@ -122,81 +153,116 @@ fn mail_keys(facts: &MessageFacts) -> MailKeys {
     MailKeys { subject, paragraphs }
 }
 
+/// The named values of a message.
+type Values = Vec<(&'static str, String)>;
+
+fn format(bundle: &FluentBundle<FluentResource>, key: &str, values: &Values) -> Result<String, String> {
+    let pattern = bundle.get_message(key).and_then(|message| message.value());
+    let pattern = pattern.ok_or_else(|| format!("`{key}` is missing"))?;
+    let args: FluentArgs<'_> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut errors = Vec::new();
+    let text = bundle.format_pattern(pattern, Some(&args), &mut errors).into_owned();
+    if errors.is_empty() { Ok(text) } else { Err(format!("`{key}`: {errors:?}")) }
+}
+
 impl Texts {
-    fn format(&self, key: &str, facts: &MessageFacts) -> Result<String, String> {
-        let mut args = FluentArgs::new();
-        let mut name = |key: &'static str, value: Option<&str>| {
-            if let Some(value) = value {
-                args.set(key, value.to_owned());
-            }
-        };
-        name("first_name", Some(&facts.first_name));
-        name("username", Some(&facts.username));
-        name("workspace", Some(&facts.workspace));
-        name("home", Some(&facts.home));
-        name("actor", facts.actor.as_deref());
-        name("roles", Some(&facts.roles.join(", ")));
-        name("link", facts.link.as_deref());
-        name("support_contact", facts.support_contact.as_deref());
-        let pattern = self.bundle.get_message(key).and_then(|message| message.value());
-        let pattern = pattern.ok_or_else(|| format!("`{key}` is missing"))?;
-        let mut errors = Vec::new();
-        let text = self.bundle.format_pattern(pattern, Some(&args), &mut errors).into_owned();
-        if errors.is_empty() { Ok(text) } else { Err(format!("`{key}`: {errors:?}")) }
+    fn values(&self, facts: &MessageFacts) -> Values {
+        let values = [
+            ("first_name", Some(facts.first_name.clone())),
+            ("username", Some(facts.username.clone())),
+            ("workspace", Some(facts.workspace.clone())),
+            ("home", Some(facts.home.clone())),
+            ("actor", facts.actor.clone()),
+            ("roles", Some(facts.roles.join(self.language.separator))),
+            ("link", facts.link.clone()),
+            ("support_contact", facts.support_contact.clone()),
+        ];
+        values.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect()
+    }
+
+    fn message(&self, facts: &MessageFacts, subject: String, text: String, html: Option<String>) -> Message {
+        Message {
+            to: facts.to.clone(),
+            from: facts.home.clone(),
+            reply_to: facts.support_contact.clone(),
+            language: self.tag.clone(),
+            subject,
+            text,
+            html,
+        }
     }
 
     fn mail(&self, facts: &MessageFacts) -> Result<Message, String> {
         let keys = mail_keys(facts);
+        let values = self.values(facts);
         let paragraphs: Vec<String> =
-            keys.paragraphs.iter().map(|key| self.format(key, facts)).collect::<Result<_, _>>()?;
-        let html = paragraphs.iter().fold(String::new(), |html, p| {
-            html + "<p>"
-                + &escaped(p)
-                + "</p>
-"
-        });
-        Ok(Message {
-            to: facts.to.clone(),
-            from: facts.home.clone(),
-            subject: self.format(keys.subject, facts)?,
-            text: paragraphs.join("\n\n") + "\n",
-            html: Some(format!(
-                "<!doctype html>\n<html lang=\"{}\" dir=\"{}\">\n<body>\n{html}</body>\n</html>\n",
-                self.tag, self.direction
-            )),
-        })
+            keys.paragraphs.iter().map(|key| format(&self.plain, key, &values)).collect::<Result<_, _>>()?;
+        let subject = format(&self.plain, keys.subject, &values)?;
+        let html = self.html(&keys, values)?;
+        Ok(self.message(facts, subject, paragraphs.join("\n\n") + "\n", Some(html)))
+    }
+
+    /// The same paragraphs. The templates have nothing to escape (a test); the values are escaped here.
+    fn html(&self, keys: &MailKeys, values: Values) -> Result<String, String> {
+        let values: Values = values
+            .into_iter()
+            .map(|(name, value)| (name, if name == "link" { anchor(&value) } else { escaped(&value) }))
+            .collect();
+        let paragraph = |key: &&'static str| {
+            let text = format(&self.marked, key, &values)?;
+            Ok(format!("<p>{}</p>\n", text.replace(ISOLATE, "<bdi>").replace(ISOLATE_END, "</bdi>")))
+        };
+        let body = keys.paragraphs.iter().map(paragraph).collect::<Result<String, String>>()?;
+        Ok(format!(
+            "<!doctype html>\n<html lang=\"{}\" dir=\"{}\">\n<head><meta charset=\"utf-8\"></head>\n<body>\n{body}</body>\n</html>\n",
+            self.tag, self.language.direction
+        ))
     }
 
     fn text_message(&self, facts: &MessageFacts) -> Result<Message, String> {
-        let short = MessageFacts {
-            workspace: facts.workspace.graphemes(true).take(SMS_NAME).collect(),
-            link: facts.link.clone().filter(|link| link.chars().count() <= SMS_LINK),
-            ..facts.clone()
-        };
-        let link = short.link.is_some();
+        let link = facts.link.clone().filter(|link| link.chars().count() <= SMS_LINK);
         let key = match facts.kind {
-            NoticeKind::Onboarding => either(link, "sms-onboarding", "sms-onboarding-nowhere"),
-            NoticeKind::AccessGranted => either(link, "sms-granted", "sms-granted-nowhere"),
-            NoticeKind::AccessRequested => either(link, "sms-requested", "sms-requested-nowhere"),
+            NoticeKind::Onboarding => either(link.is_some(), "sms-onboarding", "sms-onboarding-nowhere"),
+            NoticeKind::AccessGranted => either(link.is_some(), "sms-granted", "sms-granted-nowhere"),
+            NoticeKind::AccessRequested => either(link.is_some(), "sms-requested", "sms-requested-nowhere"),
         };
-        Ok(Message {
-            to: facts.to.clone(),
-            from: facts.home.clone(),
-            subject: String::new(),
-            text: self.format(key, &short)?,
-            html: None,
-        })
+        let mut name: Vec<&str> = facts.workspace.graphemes(true).take(SMS_NAME).collect();
+        // A character as people count may take many places, so the name gives way until the message fits.
+        loop {
+            let workspace = name.concat().trim_end().to_owned();
+            let short = MessageFacts { workspace, link: link.clone(), ..facts.clone() };
+            let text = format(&self.plain, key, &self.values(&short))?;
+            if segments(&text) <= SMS_SEGMENTS || name.pop().is_none() {
+                return Ok(self.message(facts, String::new(), text, None));
+            }
+        }
     }
 }
 
+/// A value as HTML. It brings no isolation marks of its own, so that it cannot end the element around it.
 fn escaped(text: &str) -> String {
+    let text: String = text.chars().filter(|c| !('\u{2066}'..=ISOLATE_END).contains(c)).collect();
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// A link that can be followed, where it is one of the web; anything else stays text.
+fn anchor(link: &str) -> String {
+    let text = escaped(link);
+    if link.starts_with("https://") || link.starts_with("http://") {
+        format!("<a href=\"{text}\">{text}</a>")
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::{BTreeMap, BTreeSet};
+
+    fn tag(text: &str) -> LanguageTag {
+        LanguageTag::parse(text).unwrap()
+    }
 
     fn facts(kind: NoticeKind, channel: Channel) -> MessageFacts {
         MessageFacts {
@@ -228,10 +294,20 @@ mod tests {
 
     #[test]
     fn no_language_lacks_a_key_or_a_placeholder() {
-        let reference = keys(LANGUAGES[0].2);
+        let reference = keys(LANGUAGES[0].source);
         assert!(reference.len() > 25);
-        for (language, _, source) in LANGUAGES {
-            assert_eq!(keys(source), reference, "{language}");
+        for language in &LANGUAGES {
+            assert_eq!(keys(language.source), reference, "{}", language.tag);
+        }
+    }
+
+    #[test]
+    fn templates_have_nothing_that_html_escapes_and_no_marks_of_direction() {
+        for language in &LANGUAGES {
+            let stray = |c: char| "<>&\"".contains(c) || ('\u{2066}'..='\u{2069}').contains(&c) || c == '\u{200f}';
+            let texts = language.source.lines().filter(|line| !line.starts_with('#'));
+            let strays: Vec<&str> = texts.filter(|line| line.contains(stray)).collect();
+            assert_eq!(strays, Vec::<&str>::new(), "{}", language.tag);
         }
     }
 
@@ -248,10 +324,11 @@ mod tests {
                         let message = writer.write(&language, &facts).unwrap();
                         let whole =
                             format!("{}{}{}", message.subject, message.text, message.html.clone().unwrap_or_default());
-                        assert!(!whole.contains("{$") && !whole.contains('\u{2068}'), "{whole}");
-                        assert!(
-                            !whole.to_lowercase().contains("password") && !whole.to_lowercase().contains("passwort")
-                        );
+                        assert!(!whole.contains("{$") && !whole.contains([ISOLATE, ISOLATE_END]), "{whole}");
+                        for secret in ["password", "passwort", "jelszó", "كلمة"] {
+                            assert!(!whole.to_lowercase().contains(secret), "{whole}");
+                        }
+                        assert_eq!((&message.language, &message.reply_to), (&language, &facts.support_contact));
                     }
                 }
             }
@@ -261,42 +338,49 @@ mod tests {
     #[test]
     fn the_access_message_says_what_it_must_and_not_what_it_must_not() {
         let writer = FluentWriter::new().unwrap();
-        let message = writer
-            .write(&LanguageTag::parse("de").unwrap(), &facts(NoticeKind::AccessGranted, Channel::Email))
-            .unwrap();
-        for said in [
-            "Mbali",
-            "Dana Reyes",
-            "Acme",
-            "Guest, Project guest",
-            "wie gewohnt",
-            "Borealis",
-            "https://go.example/a1b2c3",
+        for (language, as_usual, created) in [
+            ("en", "as usual", "created"),
+            ("de", "wie gewohnt", "angelegt"),
+            ("hu", "szokásos módon", "létre"),
+            ("ar", "كالمعتاد", "أُنشئ"),
         ] {
-            assert!(message.text.contains(said), "{said}: {}", message.text);
+            let message = writer.write(&tag(language), &facts(NoticeKind::AccessGranted, Channel::Email)).unwrap();
+            for said in
+                ["Mbali", "Dana Reyes", "Acme", "Project guest", as_usual, "Borealis", "https://go.example/a1b2c3"]
+            {
+                assert!(message.text.contains(said), "{said}: {}", message.text);
+            }
+            assert!(!message.text.contains(created), "{}", message.text);
+            assert_eq!(message.from, "Borealis");
         }
-        assert!(!message.text.contains("angelegt"));
-        assert_eq!(message.from, "Borealis");
     }
 
     #[test]
-    fn html_escapes_names_and_names_its_language() {
+    fn html_escapes_names_isolates_values_and_names_its_language_and_direction() {
         let writer = FluentWriter::new().unwrap();
-        let message =
-            writer.write(&LanguageTag::parse("en").unwrap(), &facts(NoticeKind::Onboarding, Channel::Email)).unwrap();
-        let html = message.html.unwrap();
-        assert!(html.contains("&lt;b&gt;Labs&lt;/b&gt; &amp; Söhne") && !html.contains("<b>"), "{html}");
-        assert!(html.contains("lang=\"en\" dir=\"ltr\""));
+        for (language, direction) in [("en", "ltr"), ("ar", "rtl")] {
+            let hostile = MessageFacts {
+                first_name: "\u{2069}<script>\u{2068}".into(),
+                ..facts(NoticeKind::Onboarding, Channel::Email)
+            };
+            let html = writer.write(&tag(language), &hostile).unwrap().html.unwrap();
+            assert!(html.contains("<bdi>Acme &lt;b&gt;Labs&lt;/b&gt; &amp; Söhne, International Ltd</bdi>"), "{html}");
+            assert!(html.contains("<bdi>&lt;script&gt;</bdi>") && !html.contains("<b>"), "{html}");
+            assert!(html.contains(&format!("lang=\"{language}\" dir=\"{direction}\"")), "{html}");
+            assert_eq!(html.matches("<bdi>").count(), html.matches("</bdi>").count());
+            assert!(html.contains("<a href=\"https://go.example/a1b2c3\">"), "{html}");
+        }
     }
 
-    /// Segments of a text message: 160 characters of the GSM alphabet or 70 of UCS-2; fewer each when there are several.
-    fn segments(text: &str) -> usize {
-        let gsm = text.chars().all(|c| {
-            c.is_ascii_graphic() && !"`^{}[]~|\\".contains(c) || " ÄÖÜäöüßàéèùìòÇØøÅåÆæÉÑñ£¥§¿¡\n".contains(c)
-        });
-        let (length, one, many) =
-            if gsm { (text.chars().count(), 160, 153) } else { (text.encode_utf16().count(), 70, 67) };
-        if length <= one { 1 } else { length.div_ceil(many) }
+    #[test]
+    fn only_links_of_the_web_can_be_followed() {
+        let writer = FluentWriter::new().unwrap();
+        let lure = MessageFacts {
+            link: Some("javascript:alert(1)\"><x>".into()),
+            ..facts(NoticeKind::Onboarding, Channel::Email)
+        };
+        let html = writer.write(&tag("en"), &lure).unwrap().html.unwrap();
+        assert!(!html.contains("<a ") && !html.contains("<x>"), "{html}");
     }
 
     #[test]
@@ -304,18 +388,35 @@ mod tests {
         let writer = FluentWriter::new().unwrap();
         for kind in NoticeKind::ALL {
             for language in writer.languages() {
-                for workspace in ["W".repeat(60), "Ω".repeat(60)] {
+                for workspace in ["W".repeat(60), "Ω".repeat(60), "ő".repeat(60), "م".repeat(60), "👨‍👩‍👧‍👦".repeat(8)]
+                {
                     let mut facts = facts(kind, Channel::Sms);
                     facts.workspace = workspace;
-                    facts.link = Some("https://go.example/0123456789012345678901".into());
+                    facts.link = Some(format!("https://go.example/{}", "1".repeat(21)));
+                    assert_eq!(facts.link.as_ref().unwrap().len(), SMS_LINK);
                     for link in [facts.link.clone(), None] {
-                        facts.link = link;
+                        facts.link.clone_from(&link);
                         let text = writer.write(&language, &facts).unwrap().text;
-                        assert!(segments(&text) <= 2, "{} segments: {text}", segments(&text));
+                        assert!(segments(&text) <= SMS_SEGMENTS, "{} segments: {text}", segments(&text));
                         assert!(!text.contains("Mbali") && !text.contains("Dana"), "{text}");
+                        let first: String = facts.workspace.graphemes(true).take(1).collect();
+                        assert!(text.contains(&first), "something of the name is left: {text}");
+                        assert!(link.is_none_or(|link| text.contains(&link)), "{text}");
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_name_that_fits_is_cut_at_thirty_characters_as_people_count_them() {
+        let writer = FluentWriter::new().unwrap();
+        let mut facts = facts(NoticeKind::Onboarding, Channel::Sms);
+        facts.workspace = "e\u{301}".repeat(60);
+        facts.link = None;
+        for language in writer.languages() {
+            let text = writer.write(&language, &facts).unwrap().text;
+            assert_eq!(text.matches("e\u{301}").count(), SMS_NAME, "{text}");
         }
     }
 }

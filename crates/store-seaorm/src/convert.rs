@@ -167,7 +167,8 @@ mod words {
         InstanceDefault = "INSTANCE_DEFAULT",
     });
     words!(AttemptClass {
-        Accepted = "ACCEPTED", Captured = "CAPTURED", Transient = "TRANSIENT", Permanent = "PERMANENT",
+        Accepted = "ACCEPTED", Captured = "CAPTURED", Transient = "TRANSIENT", Misconfigured = "MISCONFIGURED",
+        Permanent = "PERMANENT",
     });
     words!(domicile_domain::model::audit::AuditAction {
         LookupUser = "lookup_user", AssignUser = "assign_user", CreateWorkspace = "create_workspace",

@@ -86,7 +86,7 @@ async fn notice_rows(
             let own = attempts.iter().filter(|attempt| attempt.notice_id == id).cloned();
             Ok(NoticeRow {
                 notice: notices::notice_of(row)?,
-                message: messages.remove(&id).map(notices::message_of),
+                message: messages.remove(&id).map(notices::message_of).transpose()?,
                 attempts: own.map(notices::attempt_of).collect::<Result<_, _>>()?,
             })
         })

@@ -268,6 +268,8 @@ entity!(notice_message, "notice_messages", {
     user_id: Uuid,
     recipient: String,
     sender: String,
+    reply_to: Option<String>,
+    language: String,
     subject: String,
     body: String,
     html: Option<String>,

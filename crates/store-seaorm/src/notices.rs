@@ -6,7 +6,7 @@ use domicile_domain::model::language::LanguageTag;
 use domicile_domain::model::notice::{Attempt, Message, NotSent, Notice, NoticeState};
 use domicile_domain::model::time::{Timestamp, Version};
 use domicile_domain::port::store::{NoticeRepository, StoreError};
-use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder, QuerySelect,
     QueryTrait,
@@ -99,8 +99,17 @@ fn row_of(of: &Notice) -> Result<notice::Model, StoreError> {
     })
 }
 
-pub(crate) fn message_of(row: notice_message::Model) -> Message {
-    Message { to: row.recipient, from: row.sender, subject: row.subject, text: row.body, html: row.html }
+pub(crate) fn message_of(row: notice_message::Model) -> Result<Message, StoreError> {
+    let at = At::new("notice_messages", row.notice_id);
+    Ok(Message {
+        to: row.recipient,
+        from: row.sender,
+        reply_to: row.reply_to,
+        language: at.read("language", LanguageTag::parse(&row.language))?,
+        subject: row.subject,
+        text: row.body,
+        html: row.html,
+    })
 }
 
 pub(crate) fn attempt_of(row: notice_attempt::Model) -> Result<Attempt, StoreError> {
@@ -139,6 +148,8 @@ impl NoticeRepository for Lent<'_> {
             .order_by(notice::Column::DueAt, Order::Asc)
             .order_by(notice::Column::Id, Order::Asc)
             .limit(u64::from(limit))
+            // Where several take leases at once, each passes over what another is just taking; on SQLite they take turns.
+            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
             .build(self.exec.backend());
         let rows = self.exec.all(due).await?;
         let notices = rows.iter().map(|row| model("notices", row).and_then(notice_of)).collect();
@@ -165,18 +176,21 @@ impl NoticeRepository for Lent<'_> {
     }
 
     async fn keep_message(&mut self, id: NoticeId, user: UserId, message: &Message) -> Result<(), StoreError> {
-        use notice_message::Column::{Body, Html, NoticeId as Key, Recipient, Sender, Subject};
+        use notice_message::Column::{Body, Html, Language, NoticeId as Key, Recipient, ReplyTo, Sender, Subject};
         let row = notice_message::Model {
             notice_id: uuid(id),
             user_id: uuid(user),
             recipient: message.to.clone(),
             sender: message.from.clone(),
+            reply_to: message.reply_to.clone(),
+            language: message.language.to_string(),
             subject: message.subject.clone(),
             body: message.text.clone(),
             html: message.html.clone(),
         };
+        let replaced = [Recipient, Sender, ReplyTo, Language, Subject, Body, Html];
         let statement = notice_message::Entity::insert(row.into_active_model())
-            .on_conflict(OnConflict::column(Key).update_columns([Recipient, Sender, Subject, Body, Html]).to_owned())
+            .on_conflict(OnConflict::column(Key).update_columns(replaced).to_owned())
             .build(self.exec.backend());
         self.exec.exec(statement).await.map(|_| ())
     }

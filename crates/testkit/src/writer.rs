@@ -41,6 +41,8 @@ impl MessageWriter for PlainWriter {
         Ok(Message {
             to: facts.to.clone(),
             from: facts.home.clone(),
+            reply_to: facts.support_contact.clone(),
+            language: language.clone(),
             subject: if facts.channel == Channel::Email { line.clone() } else { String::new() },
             text: format!("{hello} {}, {line}. {}", facts.first_name, rest.join(" | ")),
             html: None,

@@ -10,9 +10,11 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use anyhow::Result;
 use domicile_domain::model::language::LanguageTag;
+use domicile_notify::smtp::{Password, Security, SmtpSettings};
 use domicile_store_seaorm::Database;
 
 pub(crate) use layers::{Layers, Sources};
@@ -29,29 +31,14 @@ pub(crate) struct ServeConfig {
     pub(crate) sealing_keys: Hidden<Vec<[u8; 32]>>,
     pub(crate) language: LanguageTag,
     pub(crate) messages: PathBuf,
-    pub(crate) mail: Option<MailConfig>,
+    /// How mail leaves; captured where absent.
+    pub(crate) mail: Option<SmtpSettings>,
 }
 
 /// Which database, with how many connections.
 #[derive(Debug)]
 pub(crate) struct DatabaseConfig {
     pub(crate) database: Database,
-    pub(crate) pool_size: u32,
-}
-
-/// How mail leaves.
-#[derive(Debug)]
-#[expect(dead_code, reason = "the gateway that reads it comes with the next change")]
-pub(crate) struct MailConfig {
-    pub(crate) host: String,
-    pub(crate) port: Option<u16>,
-    pub(crate) security: String,
-    pub(crate) username: Option<String>,
-    pub(crate) password: Option<Hidden<String>>,
-    pub(crate) sender: String,
-    pub(crate) helo: Option<String>,
-    pub(crate) root_certificate: Option<PathBuf>,
-    pub(crate) timeout_seconds: u64,
     pub(crate) pool_size: u32,
 }
 
@@ -114,39 +101,37 @@ impl Reader<'_> {
         Some(DatabaseConfig { database: database?, pool_size: pool_size? })
     }
 
-    fn mail(&mut self) -> Option<MailConfig> {
-        let host = self.text("smtp.host");
-        let Some(host) = host else {
+    fn mail(&mut self) -> Option<SmtpSettings> {
+        let Some(host) = self.text("smtp.host") else {
             for setting in self.layers.iter().filter(|s| s.row.key.starts_with("smtp.") && !s.is_default()) {
-                self.wrong
-                    .push(format!("{} ({}) has no use while smtp.host is not set", setting.row.key, setting.origin));
+                let useless = format!("{} ({}) has no use while smtp.host is not set", setting.row.key, setting.origin);
+                self.wrong.push(useless);
             }
             return None;
         };
         let security = self.read("smtp.security", |text| match text {
-            "starttls" | "tls" | "none" => Ok(text.to_owned()),
+            "starttls" => Ok((Security::StartTls, 587)),
+            "tls" => Ok((Security::Tls, 465)),
+            "none" => Ok((Security::None, 25)),
             _ => Err("give starttls, tls or none"),
         });
         let port = self.whole("smtp.port", 1, 65_535).and_then(|port| u16::try_from(port).ok());
-        let timeout_seconds = self.whole("smtp.timeout_seconds", 1, 30);
-        let pool_size = self.whole("smtp.pool_size", 1, 64).and_then(|size| u32::try_from(size).ok());
+        let allow_plaintext = self.parsed("smtp.allow_plaintext");
+        let deadline = self.whole("smtp.timeout_seconds", 1, 30).map(Duration::from_secs);
+        let pool_size = self.whole("smtp.pool_size", 1, 64).and_then(|size| usize::try_from(size).ok());
         let sender = self.text("smtp.sender");
         let sender = self.needed("smtp.sender", sender);
-        let (username, password) = (self.text("smtp.username"), self.text("smtp.password"));
-        if username.is_some() != password.is_some() {
-            self.wrong.push("smtp.username and smtp.password go together: give both or none".to_owned());
-        }
-        Some(MailConfig {
-            host,
-            port,
-            security: security?,
-            username,
-            password: password.map(Hidden),
-            sender: sender?,
-            helo: self.text("smtp.helo"),
-            root_certificate: self.parsed("smtp.root_certificate"),
-            timeout_seconds: timeout_seconds?,
+        let root_certificate = self.read("smtp.root_certificate", |path| std::fs::read_to_string(path));
+        let (security, usual_port) = security?;
+        Some(SmtpSettings {
+            allow_plaintext: allow_plaintext?,
+            username: self.text("smtp.username"),
+            password: self.text("smtp.password").map(Password::new),
+            hello_name: self.text("smtp.hello_name"),
+            root_certificate,
+            deadline: deadline?,
             pool_size: pool_size?,
+            ..SmtpSettings::new(host, port.unwrap_or(usual_port), security, sender?)
         })
     }
 
@@ -316,13 +301,10 @@ mod tests {
             "{WHOLE}\n[smtp]\nhost = \"mail.example\"\nsender = \"no-reply@acme.example\"\nusername = \"u\"\npassword = \"s3cret\""
         );
         let config = layers(&mail, &[], &[]).unwrap().serve().unwrap().mail.unwrap();
-        assert_eq!(
-            (config.host.as_str(), config.security.as_str(), config.timeout_seconds),
-            ("mail.example", "starttls", 30)
-        );
+        assert_eq!((config.host.as_str(), config.port, config.security), ("mail.example", 587, Security::StartTls));
+        assert_eq!(config.deadline, Duration::from_secs(30));
         assert!(!format!("{config:?}").contains("s3cret"));
-        let half = mail.replace("password = \"s3cret\"", "");
-        let told = layers(&half, &[], &[]).unwrap().serve().unwrap_err().to_string();
-        assert!(told.contains("smtp.username and smtp.password go together"), "{told}");
+        let told = refused(layers(&mail, &[("DOMICILE_SMTP_ALLOW_PLAINTEXT", "perhaps")], &[]).unwrap().serve());
+        assert!(told.contains("smtp.allow_plaintext (DOMICILE_SMTP_ALLOW_PLAINTEXT): `perhaps`:"), "{told}");
     }
 }

@@ -22,7 +22,7 @@ const fn secret(key: &'static str, help: &'static str) -> Row {
 }
 
 /// Every setting.
-pub(crate) const SETTINGS: [Row; 18] = [
+pub(crate) const SETTINGS: [Row; 19] = [
     row("listen", Some("127.0.0.1:50051"), "address and port to serve on; loopback only until there is a sign-in"),
     secret("database.url", "where everything is kept: sqlite:PATH or postgres://user:password@host:5432/name"),
     row("database.pool_size", Some("8"), "connections for writing, and as many for reading, on PostgreSQL"),
@@ -35,11 +35,16 @@ pub(crate) const SETTINGS: [Row; 18] = [
     row("messages.folder", Some("./domicile-messages"), "where messages are kept while there is no mail server"),
     row("smtp.host", None, "mail server; without one messages are captured, not sent"),
     row("smtp.port", None, "its port; 587 with starttls, 465 with tls, 25 with none"),
+    row(
+        "smtp.allow_plaintext",
+        Some("false"),
+        "whether none may leave this machine: mail and password can be read on the way",
+    ),
     row("smtp.security", Some("starttls"), "starttls, tls or none; none on loopback only"),
     row("smtp.username", None, "user at the mail server, with smtp.password"),
     secret("smtp.password", "password at the mail server, with smtp.username"),
     row("smtp.sender", None, "address from which mail comes, such as no-reply@acme.example"),
-    row("smtp.helo", None, "name by which this host greets the mail server; its own name unless given"),
+    row("smtp.hello_name", None, "name by which this host greets the mail server; its own name unless given"),
     row("smtp.root_certificate", None, "PEM file with another root certificate to trust"),
     row("smtp.timeout_seconds", Some("30"), "how long one attempt to send may take"),
     row("smtp.pool_size", Some("4"), "connections to the mail server"),

@@ -127,7 +127,7 @@ pub struct Notice {
     pub created_at: Timestamp,
     /// When the next attempt is due; absent when there is none.
     pub due_at: Option<Timestamp>,
-    /// After this instant no attempt is made.
+    /// An attempt that fails after this instant is the last.
     pub retry_until: Timestamp,
     /// How many attempts were made.
     pub attempts: u32,
@@ -136,6 +136,9 @@ pub struct Notice {
 }
 
 impl Notice {
+    /// Whatever happens, nothing is sent later than this after a notice was written.
+    pub const ABSOLUTE_END: Duration = Duration::from_hours(7 * 24);
+
     /// How long a channel is tried: mail 48 hours, text messages one hour.
     pub const fn patience(channel: Channel) -> Duration {
         match channel {
@@ -150,8 +153,12 @@ impl Notice {
 pub struct Message {
     /// The mail address or number.
     pub to: String,
-    /// The sender's name as the receiver sees it.
+    /// The sender's name as the receiver sees it: the home's, never a person's.
     pub from: String,
+    /// The mail address that answers go to, if the home names one.
+    pub reply_to: Option<String>,
+    /// The language of the whole message.
+    pub language: LanguageTag,
     /// One line; empty for text messages.
     pub subject: String,
     /// The whole message as plain text.
@@ -169,8 +176,15 @@ pub enum AttemptClass {
     Captured,
     /// May pass.
     Transient,
+    /// The operator's own set-up is refused; it passes when that is mended.
+    Misconfigured,
     /// Will not pass.
     Permanent,
+}
+
+impl AttemptClass {
+    /// Every class, for tables that must not forget one.
+    pub const ALL: [Self; 5] = [Self::Accepted, Self::Captured, Self::Transient, Self::Misconfigured, Self::Permanent];
 }
 
 /// One try to send, with the provider's own words.

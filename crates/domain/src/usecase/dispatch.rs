@@ -1,7 +1,14 @@
 //! Sends what saves have queued (seed steps 6, L13 to L15). At least once: a crash between send and mark sends again
 //! under the same message id (C14).
+//!
+//! The loop is the embedding program's, since the domain has no runtime: take at most as many notices as there are free
+//! hands ([`Dispatcher::take_due`]), deliver each by itself ([`Dispatcher::deliver`]), look again. What was taken and
+//! not settled, however the program ended, is due again when its lease is over.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,23 +18,21 @@ use super::service::Ports;
 use crate::error::Refusal;
 use crate::model::id::UserId;
 use crate::model::language::LanguageTag;
-use crate::model::membership::Membership;
+use crate::model::membership::{ExternalState, Membership};
 use crate::model::notice::{
     Attempt, AttemptClass, Channel, LanguageChoice, Message, NotSent, Notice, NoticeKind, NoticeState,
 };
-use crate::model::time::Timestamp;
+use crate::model::time::{Timestamp, Version};
 use crate::model::user::{Person, UserState};
-use crate::model::workspace::Workspace;
+use crate::model::workspace::{Workspace, WorkspaceState};
 use crate::policy::Policies;
-use crate::port::notifier::{DeliveryError, Handover, MessageFacts, MessageWriter, NotificationGateway};
+use crate::port::notifier::{
+    DeliveryError, Handover, MessageFacts, MessageWriter, NotificationGateway, RenderError, Trouble,
+};
 use crate::port::store::{StoreError, UnitOfWork, WorkspaceRef};
 use crate::usecase::run_tx::TxRunner;
 
-/// How many notices one round takes.
-const ROUND: u32 = 32;
-/// How long a round may hold what it took; a crashed round's notices are due again after it.
-const LEASE: Duration = Duration::from_mins(2);
-/// How long an attempt may take; the lease covers a whole round of them only together with this limit.
+/// How long a unit of the dispatcher may wait for the store.
 const UNIT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Sends queued notices. Several may run at once, in one process or many.
@@ -40,7 +45,7 @@ pub struct Dispatcher {
     instance_language: LanguageTag,
 }
 
-/// What became of a notice in a round.
+/// What became of a notice in an attempt.
 struct Verdict {
     state: NoticeState,
     reason: String,
@@ -48,11 +53,25 @@ struct Verdict {
     message: Option<Message>,
     language: Option<(LanguageTag, LanguageChoice)>,
     attempt: Option<Attempt>,
+    /// Another channel to go on with.
+    channel: Option<Channel>,
 }
 
 impl Verdict {
     fn without_attempt(state: NoticeState, reason: &str) -> Self {
-        Self { state, reason: reason.to_owned(), due_at: None, message: None, language: None, attempt: None }
+        Self {
+            state,
+            reason: reason.to_owned(),
+            due_at: None,
+            message: None,
+            language: None,
+            attempt: None,
+            channel: None,
+        }
+    }
+
+    fn cancelled(why: &str) -> Self {
+        Self::without_attempt(NoticeState::NotSent(NotSent::Cancelled), why)
     }
 }
 
@@ -67,6 +86,12 @@ struct Context {
 }
 
 impl Dispatcher {
+    /// How long an attempt may take. Gateways keep a shorter deadline of their own; this one ends those that do not.
+    pub const ATTEMPT: Duration = Duration::from_secs(32);
+    /// How long a notice that was taken is nobody else's: an attempt, the unit that settles it, and a margin. After a
+    /// crash it is due again this much later.
+    pub const LEASE: Duration = Duration::from_secs(45);
+
     /// A dispatcher with the shipped policies; `instance_language` serves people for whom nothing else has a text.
     pub fn new(
         ports: Ports,
@@ -78,38 +103,49 @@ impl Dispatcher {
         Self { ports, policies: Policies::default(), runner, writer, gateway, instance_language }
     }
 
-    /// Sends what is due now and returns how many notices it dealt with. One notice's trouble delays no other.
+    /// Takes at most `limit` notices that are due, oldest first. Take no more than can be delivered at once: the lease
+    /// covers one attempt.
     ///
     /// # Errors
-    /// The store's, when nothing could be taken.
-    pub async fn dispatch_due(&self) -> Result<usize, Refusal> {
+    /// The store's.
+    pub async fn take_due(&self, limit: u32) -> Result<Vec<Notice>, Refusal> {
         let now = self.ports.clock.now();
-        let lease = Lease { now, until: now.after(LEASE) };
-        let taken = self.runner.run(&lease, now.after(UNIT_PATIENCE)).await?;
-        let count = taken.len();
-        for notice in taken {
-            let id = notice.id;
-            if let Err(error) = self.dispatch(notice).await {
-                tracing::error!(notice.id = %id, error = %error, cause = ?error.cause, "a notice could not be dealt with; it is due again when its lease ends");
-            }
-        }
-        Ok(count)
+        let lease = Lease { now, until: now.after(Self::LEASE), limit };
+        self.runner.run(&lease, now.after(UNIT_PATIENCE)).await
     }
 
-    async fn dispatch(&self, notice: Notice) -> Result<(), Refusal> {
+    /// Makes one attempt for a notice that was taken, and writes down what became of it. `None` if somebody else settled
+    /// it meanwhile: the lease was over, and theirs is the record.
+    ///
+    /// # Errors
+    /// The store's; the notice is due again when its lease is over.
+    pub async fn deliver(&self, notice: Notice) -> Result<Option<NoticeState>, Refusal> {
+        let id = notice.id;
         let verdict = match self.context(&notice).await? {
-            Ok(context) => self.send(&notice, &context).await,
+            Ok(context) => self.attempt(&notice, &context).await,
             Err(verdict) => verdict,
         };
         let settle = Settle::new(notice, verdict);
-        let deadline = self.ports.clock.now().after(UNIT_PATIENCE);
-        self.runner.run(&settle, deadline).await
+        let state = settle.notice.state;
+        match self.runner.run(&settle, self.ports.clock.now().after(UNIT_PATIENCE)).await {
+            Ok(()) => Ok(Some(state)),
+            Err(refusal) if refusal.cause == Some(StoreError::Stale) => {
+                tracing::warn!(notice.id = %id, notice.state = ?state, "a notice was settled by somebody else; this outcome is not kept");
+                Ok(None)
+            }
+            Err(refusal) => Err(refusal),
+        }
     }
 
     /// Reads what is true now. What a message would tell may not be so any more (C15).
     async fn context(&self, notice: &Notice) -> Result<Result<Context, Verdict>, StoreError> {
         let directory = &self.ports.directory;
-        let cancelled = |why: &str| Ok(Err(Verdict::without_attempt(NoticeState::NotSent(NotSent::Cancelled), why)));
+        let cancelled = |why: &str| Ok(Err(Verdict::cancelled(why)));
+        let now = self.ports.clock.now();
+        if now >= notice.created_at.after(Notice::ABSOLUTE_END) {
+            let reason = "given up: seven days went by; check the gateway, then send it again";
+            return Ok(Err(Verdict::without_attempt(NoticeState::NotDelivered, reason)));
+        }
         let Some(user) = directory.user(notice.user).await? else {
             return cancelled("the account is gone");
         };
@@ -123,11 +159,17 @@ impl Dispatcher {
         let Some(membership) = row.map(|r| r.membership).filter(|m| m.base().id == notice.membership) else {
             return cancelled("the membership ended before the message was sent");
         };
+        if let Some(why) = no_longer_so(notice.kind, &membership, now) {
+            return cancelled(why);
+        }
         let home = directory.workspace(&WorkspaceRef::Id(notice.home)).await?;
         let workspace = directory.workspace(&WorkspaceRef::Id(notice.workspace)).await?;
         let (Some(home), Some(workspace)) = (home, workspace) else {
             return cancelled("the workspace is gone");
         };
+        if home.state != WorkspaceState::Active || workspace.state != WorkspaceState::Active {
+            return cancelled("the workspace is not active any more");
+        }
         let actor = match notice.actor {
             Some(actor) => self.name_of(actor).await?,
             None => None,
@@ -143,90 +185,166 @@ impl Dispatcher {
         Ok(user.and_then(|u| u.person).map(|p| p.display_name()))
     }
 
-    async fn send(&self, notice: &Notice, context: &Context) -> Verdict {
-        let Some(to) = address(notice.channel, &context.person) else {
-            return Verdict::without_attempt(NoticeState::NotDelivered, "the person has no contact for this channel");
+    async fn attempt(&self, notice: &Notice, context: &Context) -> Verdict {
+        let Some((channel, to)) = self.way(notice.channel, &context.person) else {
+            let reason = "held: no gateway serves the channel yet; set one up for the home, then send it again";
+            return Verdict::without_attempt(NoticeState::NotSent(NotSent::Held), reason);
         };
+        let notice = &Notice { channel, ..notice.clone() };
         let (language, choice) = self.language(context);
-        let facts = facts(notice, context, to);
-        let message = match self.writer.write(&language, &facts) {
-            Ok(message) => message,
-            Err(error) => {
-                tracing::error!(notice.id = %notice.id, error = %error, "a message could not be written");
-                return self.later(
-                    notice,
-                    AttemptClass::Transient,
-                    "the text could not be written; the operator was told",
-                );
+        let verdict = match self.writer.write(&language, &facts(notice, context, to)) {
+            Ok(message) => {
+                let verdict = self.hand_over(notice, context, &message).await;
+                Verdict { message: Some(message), ..verdict }
             }
+            Err(error) => self.unwritten(notice, &error),
         };
-        let handed = self.gateway.deliver(notice.id, notice.channel, &message).await;
-        let verdict = match handed {
-            Ok(Handover::Captured(words)) => {
-                let reason = "captured: the development catcher is on; set a gateway to send";
-                self.settled(notice, NoticeState::NotSent(NotSent::Captured), reason, AttemptClass::Captured, words)
-            }
-            Ok(Handover::Accepted(words)) => {
-                let reason = "the provider took it; arrival is unknown";
-                self.settled(notice, NoticeState::HandedOver, reason, AttemptClass::Accepted, words)
-            }
-            Err(DeliveryError::Permanent(words)) => {
-                let reason = "the provider refused it for good; check the contact";
-                self.settled(notice, NoticeState::NotDelivered, reason, AttemptClass::Permanent, words)
-            }
-            Err(DeliveryError::Transient(words)) => self.later(notice, AttemptClass::Transient, &words),
-        };
-        Verdict { message: Some(message), language: Some((language, choice)), ..verdict }
+        // What moved to another channel here goes on there, unless the attempt chose again.
+        Verdict { language: Some((language, choice)), channel: verdict.channel.or(Some(channel)), ..verdict }
     }
 
-    /// One language for the whole message: the first that is asked for and written.
-    fn language(&self, context: &Context) -> (LanguageTag, LanguageChoice) {
-        let mut written = self.writer.languages();
-        let allowed = &context.home.notices.languages;
-        if !allowed.is_empty() {
-            written.retain(|language| allowed.contains(language));
+    /// The channel as queued, or mail where that one is not served or the person has no number any more.
+    fn way(&self, queued: Channel, person: &Person) -> Option<(Channel, String)> {
+        let served = |channel: &Channel| self.gateway.serves(*channel);
+        let mut ways = [queued, Channel::Email].into_iter().filter(served);
+        ways.find_map(|channel| address(channel, person).map(|to| (channel, to)))
+    }
+
+    fn unwritten(&self, notice: &Notice, error: &RenderError) -> Verdict {
+        tracing::error!(notice.id = %notice.id, error = %error, "a message could not be written");
+        let reason = "the text could not be written; the operator's log says why";
+        self.failed(notice, &DeliveryError::new(Trouble::Transient, reason, "nothing was handed over"))
+    }
+
+    async fn hand_over(&self, notice: &Notice, context: &Context, message: &Message) -> Verdict {
+        let sending = self.gateway.deliver(notice.id, notice.channel, message);
+        let answer = self.within(Self::ATTEMPT, sending).await.unwrap_or_else(|| {
+            let reason = "the gateway does not answer; the operator checks it";
+            let words = format!("no answer within {} seconds", Self::ATTEMPT.as_secs());
+            Err(DeliveryError::new(Trouble::Transient, reason, words))
+        });
+        match answer {
+            Ok(Handover::Captured(words)) => {
+                let reason = "captured: the development catcher is on; set a gateway to send";
+                self.settled(notice, NoticeState::NotSent(NotSent::Captured), reason, AttemptClass::Captured, &words)
+            }
+            Ok(Handover::Accepted(words)) => {
+                let reason =
+                    "the provider took it; arrival is unknown: check spam, then ask their IT with the provider's words";
+                self.settled(notice, NoticeState::HandedOver, reason, AttemptClass::Accepted, &words)
+            }
+            Err(error) if error.trouble == Trouble::Permanent => self.refused(notice, context, &error),
+            Err(error) => self.failed(notice, &error),
         }
+    }
+
+    /// The work's outcome, or `None` once `limit` has passed; then the work is dropped.
+    async fn within<T>(&self, limit: Duration, work: impl Future<Output = T> + Send) -> Option<T> {
+        let mut work = pin!(work);
+        let mut over = pin!(self.ports.clock.sleep(limit));
+        poll_fn(|context| match work.as_mut().poll(context) {
+            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+            Poll::Pending => over.as_mut().poll(context).map(|()| None),
+        })
+        .await
+    }
+
+    /// One language for the whole message: the first that is asked for, written, and allowed by the home.
+    fn language(&self, context: &Context) -> (LanguageTag, LanguageChoice) {
+        let languages = &self.ports.languages;
+        let written = self.writer.languages();
+        let allowed: Vec<LanguageTag> =
+            context.home.notices.languages.iter().filter_map(|tag| languages.best(tag, &written)).collect();
+        let usable = if allowed.is_empty() { &written } else { &allowed };
         let of_membership = match &context.membership {
             Membership::External(external) => external.language.clone(),
             Membership::Internal(_) => None,
         };
         let wanted =
             self.policies.notice.languages(of_membership, &context.person, &context.home, &self.instance_language);
-        wanted
-            .into_iter()
-            .find_map(|(language, why)| self.ports.languages.best(&language, &written).map(|best| (best, why)))
+        let asked = wanted.into_iter().find_map(|(tag, why)| languages.best(&tag, usable).map(|best| (best, why)));
+        // Nothing that is asked for may be used: the home's first, in its own order.
+        asked
+            .or_else(|| allowed.first().map(|first| (first.clone(), LanguageChoice::HomeDefault)))
             .unwrap_or_else(|| (self.instance_language.clone(), LanguageChoice::InstanceDefault))
     }
 
-    fn settled(
-        &self,
-        notice: &Notice,
-        state: NoticeState,
-        reason: &str,
-        class: AttemptClass,
-        words: String,
-    ) -> Verdict {
-        let attempt = Attempt { number: notice.attempts + 1, at: self.ports.clock.now(), class, provider_words: words };
+    fn settled(&self, notice: &Notice, state: NoticeState, reason: &str, class: AttemptClass, words: &str) -> Verdict {
+        let attempt = Attempt {
+            number: notice.attempts + 1,
+            at: self.ports.clock.now(),
+            class,
+            provider_words: words.to_owned(),
+        };
         Verdict { attempt: Some(attempt), ..Verdict::without_attempt(state, reason) }
     }
 
-    fn later(&self, notice: &Notice, class: AttemptClass, words: &str) -> Verdict {
-        let now = self.ports.clock.now();
-        let pause = pause_after(notice.channel, notice.attempts + 1);
-        // Half to whole of the pause, so that what failed together does not come back together.
-        let share = self.ports.ids.chance() % 512 + 512;
-        let due = now.after(pause.mul_f64(f64::from(u32::try_from(share).unwrap_or(1024)) / 1024.0));
-        if due > notice.retry_until {
-            let reason = "given up: it could not be handed over in time; check gateway and contact";
-            return self.settled(notice, NoticeState::NotDelivered, reason, class, words.to_owned());
+    /// Refused for good by this channel: the home's next channel, if the person can be reached there.
+    fn refused(&self, notice: &Notice, context: &Context, error: &DeliveryError) -> Verdict {
+        let order = context.home.notices.channels.iter().copied();
+        let mut later = order.skip_while(|channel| *channel != notice.channel).skip(1);
+        let reachable =
+            |channel: &Channel| self.gateway.serves(*channel) && address(*channel, &context.person).is_some();
+        let settled =
+            |state, reason: &str| self.settled(notice, state, reason, AttemptClass::Permanent, &error.provider_words);
+        match later.find(reachable) {
+            Some(next) => {
+                let reason = format!("{}; now tried by another channel", error.reason);
+                let verdict = settled(NoticeState::Retrying, &reason);
+                Verdict { channel: Some(next), due_at: Some(self.ports.clock.now()), ..verdict }
+            }
+            None => settled(NoticeState::NotDelivered, &error.reason),
         }
-        let reason = "the gateway could not take it; it is tried again";
-        let verdict = self.settled(notice, NoticeState::Retrying, reason, class, words.to_owned());
-        Verdict { due_at: Some(due), ..verdict }
+    }
+
+    /// Failed in a way that may pass: tried again until the patience ends, the last time at its end.
+    fn failed(&self, notice: &Notice, error: &DeliveryError) -> Verdict {
+        let now = self.ports.clock.now();
+        let class = AttemptClass::from(error.trouble);
+        let retry_until = patience(notice, notice.channel);
+        if now >= retry_until {
+            let reason = format!("given up: {}", error.reason);
+            return self.settled(notice, NoticeState::NotDelivered, &reason, class, &error.provider_words);
+        }
+        // Full jitter: what failed together does not come back together.
+        let pause = pause_after(notice.channel, notice.attempts + 1).mul_f64(self.chance());
+        let verdict = self.settled(notice, NoticeState::Retrying, &error.reason, class, &error.provider_words);
+        Verdict { due_at: Some(now.after(pause).min(retry_until)), ..verdict }
+    }
+
+    /// Between 0 and 1.
+    fn chance(&self) -> f64 {
+        f64::from(u32::try_from(self.ports.ids.chance() >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
     }
 }
 
-/// The pause after a number of failed attempts.
+/// What a message of this kind would tell, and is not so any more.
+fn no_longer_so(kind: NoticeKind, membership: &Membership, now: Timestamp) -> Option<&'static str> {
+    let Membership::External(external) = membership else {
+        return None;
+    };
+    if external.is_over(now).is_some() {
+        return Some("the membership's time was over before the message was sent");
+    }
+    match (kind, external.state) {
+        (NoticeKind::AccessGranted, ExternalState::Active) | (NoticeKind::AccessRequested, ExternalState::Pending) => {
+            None
+        }
+        (NoticeKind::AccessRequested, _) => Some("the person has answered before the message was sent"),
+        (_, ExternalState::Suspended) => Some("the membership was suspended before the message was sent"),
+        (_, ExternalState::Review) => Some("the membership came under review before the message was sent"),
+        (_, ExternalState::Pending) => Some("the person is asked first, in a message of its own"),
+        (NoticeKind::Onboarding, ExternalState::Active) => Some("the person's home is elsewhere by now"),
+    }
+}
+
+/// Until when a notice is tried by a channel; one that changed its channel has the patience of the new one.
+fn patience(notice: &Notice, channel: Channel) -> Timestamp {
+    let end = notice.created_at.after(Notice::ABSOLUTE_END);
+    notice.created_at.after(Notice::patience(channel)).max(notice.retry_until).min(end)
+}
+
+/// The longest pause after a number of failed attempts.
 fn pause_after(channel: Channel, attempts: u32) -> Duration {
     const MAIL: [u64; 8] = [30, 120, 600, 1_800, 7_200, 21_600, 43_200, 86_400];
     const SMS: [u64; 4] = [15, 60, 300, 900];
@@ -234,8 +352,9 @@ fn pause_after(channel: Channel, attempts: u32) -> Duration {
         Channel::Email => &MAIL,
         Channel::Sms => &SMS,
     };
-    let place = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX).min(table.len() - 1);
-    Duration::from_secs(table.get(place).copied().unwrap_or(86_400))
+    let place = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+    let pause = table.get(place).or(table.last()).copied();
+    Duration::from_secs(pause.unwrap_or(86_400))
 }
 
 fn address(channel: Channel, person: &Person) -> Option<String> {
@@ -271,6 +390,7 @@ fn facts(notice: &Notice, context: &Context, to: String) -> MessageFacts {
 struct Lease {
     now: Timestamp,
     until: Timestamp,
+    limit: u32,
 }
 
 #[async_trait]
@@ -278,7 +398,7 @@ impl Command for Lease {
     type Output = Vec<Notice>;
 
     async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Vec<Notice>>, Refusal> {
-        let taken = tx.notices().lease_due(self.now, self.until, ROUND).await?;
+        let taken = tx.notices().lease_due(self.now, self.until, self.limit).await?;
         Ok(if taken.is_empty() { Finish::Discard(taken) } else { Finish::Commit(taken) })
     }
 }
@@ -286,7 +406,7 @@ impl Command for Lease {
 /// Writes down what became of a notice.
 struct Settle {
     notice: Notice,
-    read_at: crate::model::time::Version,
+    read_at: Version,
     message: Option<Message>,
     attempt: Option<Attempt>,
 }
@@ -294,13 +414,16 @@ struct Settle {
 impl Settle {
     fn new(notice: Notice, verdict: Verdict) -> Self {
         let read_at = notice.version;
-        let attempts = verdict.attempt.as_ref().map_or(notice.attempts, |a| a.number);
+        let channel = verdict.channel.unwrap_or(notice.channel);
+        let retry_until = if channel == notice.channel { notice.retry_until } else { patience(&notice, channel) };
         let notice = Notice {
+            channel,
+            retry_until,
             state: verdict.state,
             reason: verdict.reason,
             due_at: verdict.due_at,
-            language_used: verdict.language,
-            attempts,
+            language_used: verdict.language.or(notice.language_used),
+            attempts: verdict.attempt.as_ref().map_or(notice.attempts, |a| a.number),
             version: read_at.next(),
             ..notice
         };

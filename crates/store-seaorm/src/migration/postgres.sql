@@ -270,7 +270,9 @@ CREATE TABLE notice_messages (
     sender text NOT NULL,
     subject text NOT NULL,
     body text NOT NULL,
-    html text
+    html text,
+    reply_to text,
+    language text NOT NULL
 );
 CREATE INDEX notice_messages_user ON notice_messages (user_id);
 

@@ -268,6 +268,8 @@ CREATE TABLE notice_messages (
     user_id BLOB NOT NULL,
     recipient TEXT NOT NULL,
     sender TEXT NOT NULL,
+    reply_to TEXT,
+    language TEXT NOT NULL,
     subject TEXT NOT NULL,
     body TEXT NOT NULL,
     html TEXT

@@ -113,7 +113,8 @@ macro_rules! conformance_suite {
                 ending_needs_the_live_version, access_facts_of_every_shape, members_are_paged,
             }
             notices {
-                every_field_and_state_comes_back, leases_keep_others_away_and_run_out, leases_take_the_oldest_first,
+                every_field_and_state_comes_back, leases_keep_others_away_and_run_out, leases_taken_at_once_are_apart,
+                leases_take_the_oldest_first,
                 only_waiting_notices_are_leased, replacing_needs_the_version_and_frees_the_lease,
                 texts_and_attempts_are_kept, notices_are_paged_for_both_sides,
             }

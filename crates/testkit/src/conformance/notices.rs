@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{Harness, Subject, begin, good, put};
 use crate::builders::{id, language, minute, notice, user, workspace};
+use crate::seed::PATIENCE;
 
 async fn anna(subject: &dyn Subject) -> User {
     let acme = workspace("acme");
@@ -85,6 +86,38 @@ pub async fn leases_keep_others_away_and_run_out(harness: &dyn Harness) {
     assert_eq!(leased(&*subject, minute(5), minute(9), 10).await, [queued.id], "the lease ran out");
 }
 
+/// Of those who take leases at once each gets others, and together they get all.
+pub async fn leases_taken_at_once_are_apart(harness: &dyn Harness) {
+    let subject = harness.fresh().await;
+    let anna = anna(&*subject).await;
+    let queued: Vec<_> = (0..12).map(|_| notice(&anna)).collect();
+    put(&*subject, &queued.iter().map(Into::into).collect::<Vec<_>>()).await;
+    let takers = (0..4).map(|_| {
+        let store = subject.store();
+        tokio::spawn(async move {
+            let mut mine = Vec::new();
+            loop {
+                let mut tx = good(store.begin(PATIENCE).await);
+                let taken = good(tx.notices().lease_due(minute(0), minute(5), 2).await);
+                match tx.commit().await {
+                    Ok(()) if taken.is_empty() => return mine,
+                    Ok(()) => mine.extend(taken.iter().map(|notice| notice.id)),
+                    Err(StoreError::Contention) => tokio::task::yield_now().await,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        })
+    });
+    let mut taken = Vec::new();
+    for taker in takers.collect::<Vec<_>>() {
+        taken.extend(taker.await.expect("no panic"));
+    }
+    taken.sort_unstable();
+    let mut all: Vec<_> = queued.iter().map(|notice| notice.id).collect();
+    all.sort_unstable();
+    assert_eq!(taken, all);
+}
+
 /// The oldest due come first, at most so many, and none before its time.
 pub async fn leases_take_the_oldest_first(harness: &dyn Harness) {
     let subject = harness.fresh().await;
@@ -155,13 +188,14 @@ pub async fn texts_and_attempts_are_kept(harness: &dyn Harness) {
     let message = |text: &str, html: Option<&str>| Message {
         to: "anna@mail.example".to_owned(),
         from: "Acme".to_owned(),
+        reply_to: html.map(|_| "help@acme.example".to_owned()),
+        language: language(if html.is_some() { "ar" } else { "pt-BR" }),
         subject: format!("About {text}"),
         text: text.to_owned(),
         html: html.map(ToOwned::to_owned),
     };
-    let classes = [AttemptClass::Transient, AttemptClass::Permanent, AttemptClass::Accepted, AttemptClass::Captured];
     let attempts: Vec<Attempt> = (1_u32..)
-        .zip(classes)
+        .zip(AttemptClass::ALL)
         .map(|(number, class)| Attempt {
             number,
             at: minute(u64::from(number)),
@@ -171,6 +205,10 @@ pub async fn texts_and_attempts_are_kept(harness: &dyn Harness) {
         .collect();
     let mut tx = begin(&*subject).await;
     good(tx.notices().keep_message(queued.id, anna.id, &message("first", Some("<p>first</p>"))).await);
+    good(tx.commit().await);
+    let kept = good(subject.directory().notice(queued.id).await).and_then(|row| row.message);
+    assert_eq!(kept, Some(message("first", Some("<p>first</p>"))));
+    let mut tx = begin(&*subject).await;
     good(tx.notices().keep_message(queued.id, anna.id, &message("second", None)).await);
     for attempt in attempts.iter().rev() {
         good(tx.notices().add_attempt(queued.id, attempt).await);
