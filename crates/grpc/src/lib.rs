@@ -29,6 +29,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::server::HealthReporter;
 
 use crate::gate::{GateLayer, Keeper};
 use crate::method_policy::{MethodPolicies, PolicyError};
@@ -115,6 +117,13 @@ pub enum ServeError {
     Transport(#[from] tonic::transport::Error),
 }
 
+/// The health service, which does not say SERVING before there is a server: tonic-health itself begins so.
+async fn silent_health() -> (HealthReporter, HealthServer<impl Health>) {
+    let (health, service) = tonic_health::server::health_reporter();
+    health.set_service_status("", ServingStatus::NotServing).await;
+    (health, service)
+}
+
 /// Serves until `shutdown` ends; then health says so, no call is taken any more, and those at work end, those too whose
 /// caller has left. What has not ended after [`Limits::drain`] is left behind, and said so in the log.
 ///
@@ -142,9 +151,7 @@ pub async fn serve(
     let services = Services { api: parts.api };
     let Limits { request_bytes, answer_bytes, .. } = parts.limits;
 
-    let (health, health_service) = tonic_health::server::health_reporter();
-    // tonic-health begins with SERVING; it must not say so before there is a server.
-    health.set_service_status("", ServingStatus::NotServing).await;
+    let (health, health_service) = silent_health().await;
     let reflection =
         || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET);
     macro_rules! limited {
@@ -200,5 +207,20 @@ pub async fn serve(
             tracing::warn!(drain.seconds = limits.drain.as_secs(), "calls were still at work when the server stopped");
             Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic_health::pb::health_client::HealthClient;
+    use tonic_health::pb::{HealthCheckRequest, health_check_response};
+
+    #[tokio::test]
+    async fn health_does_not_serve_before_there_is_a_server() {
+        let (_health, service) = silent_health().await;
+        let whole = HealthCheckRequest { service: String::new() };
+        let said = HealthClient::new(service).check(whole).await.unwrap().into_inner();
+        assert_eq!(said.status(), health_check_response::ServingStatus::NotServing);
     }
 }

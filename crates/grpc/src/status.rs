@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use domicile_domain::error::{ErrorKind, Reason, Refusal};
-use http::Response;
+use http::{HeaderMap, Response};
+use http_body_util::BodyExt;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -27,11 +28,14 @@ pub enum TransportReason {
     DeadlineExceeded,
     /// There is no such method.
     Unimplemented,
+    /// The answer is larger than is sent.
+    AnswerTooLarge,
 }
 
 impl TransportReason {
     /// Every reason, for tables that must not forget one.
-    pub const ALL: [Self; 3] = [Self::Unauthenticated, Self::DeadlineExceeded, Self::Unimplemented];
+    pub const ALL: [Self; 4] =
+        [Self::Unauthenticated, Self::DeadlineExceeded, Self::Unimplemented, Self::AnswerTooLarge];
 
     /// The stable word.
     pub const fn as_str(self) -> &'static str {
@@ -39,6 +43,7 @@ impl TransportReason {
             Self::Unauthenticated => "UNAUTHENTICATED",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Unimplemented => "UNIMPLEMENTED",
+            Self::AnswerTooLarge => "ANSWER_TOO_LARGE",
         }
     }
 
@@ -52,6 +57,7 @@ impl TransportReason {
             Self::Unimplemented => {
                 "There is no such method here, or not in this form. Compare the versions of client and service."
             }
+            Self::AnswerTooLarge => "The answer is larger than is sent. Ask for less at once, with a smaller page.",
         }
     }
 
@@ -60,6 +66,7 @@ impl TransportReason {
             Self::Unauthenticated => Code::Unauthenticated,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::Unimplemented => Code::Unimplemented,
+            Self::AnswerTooLarge => Code::ResourceExhausted,
         }
     }
 }
@@ -85,12 +92,24 @@ pub(crate) fn of_transport(reason: TransportReason, said: Option<&str>, correlat
 }
 
 /// Gives reason and details to what the transport refused by itself: a request that is too large, cannot be read or comes
-/// in a form that is not served.
+/// in a form that is not served, and an answer that is too large.
 pub(crate) fn explained(response: Response<Body>, correlation: &str) -> Response<Body> {
     let bare = !response.headers().contains_key("grpc-status-details-bin");
-    let Some(status) = Status::from_header_map(response.headers()).filter(|_| bare) else {
-        return response;
+    let Some(status) = Status::from_header_map(response.headers()) else {
+        let correlation = correlation.to_owned();
+        let explained_end = move |body: Body| {
+            body.map_frame(move |mut frame| {
+                if let Some(trailers) = frame.trailers_mut() {
+                    explain_trailers(trailers, &correlation);
+                }
+                frame
+            })
+        };
+        return response.map(|body| Body::new(explained_end(body)));
     };
+    if !bare {
+        return response;
+    }
     match status.code() {
         Code::OutOfRange | Code::ResourceExhausted | Code::Internal | Code::InvalidArgument => {
             let message = format!("the request cannot be read: {}", status.message());
@@ -102,6 +121,15 @@ pub(crate) fn explained(response: Response<Body>, correlation: &str) -> Response
             of_transport(TransportReason::Unimplemented, said, correlation).into_http()
         }
         _ => response,
+    }
+}
+
+/// An answer turns out to be too large when its head has gone out. Nothing else is out of range.
+fn explain_trailers(trailers: &mut HeaderMap, correlation: &str) {
+    if Status::from_header_map(trailers).is_some_and(|status| status.code() == Code::OutOfRange) {
+        let status = of_transport(TransportReason::AnswerTooLarge, None, correlation);
+        // Its words are ours, and they fit into a header.
+        let _ = status.add_header(trailers);
     }
 }
 

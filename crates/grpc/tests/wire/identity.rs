@@ -1,0 +1,65 @@
+//! Who calls and for whom: what is not known, not said or said twice is refused before any use case.
+
+use std::sync::Arc;
+
+use domicile_domain::port::authenticator::{AuthenticationError, MockAuthenticator};
+use domicile_domain::usecase::MockDomicileApi;
+use domicile_grpc::ServerParts;
+use domicile_grpc::method_policy::MethodPolicies;
+use domicile_proto::v1::ListRolesRequest;
+use tonic::Code;
+use tonic_types::StatusExt;
+
+use crate::support::{Headers, Served, TOKEN, assert_refused, framed, parts};
+
+const KNOWN: &[u8] = TOKEN.as_bytes();
+
+#[tokio::test]
+async fn an_unknown_caller_is_refused_by_every_method_and_told_why() {
+    let raw = Served::mock(MockDomicileApi::new()).await.raw().await;
+    let acting = "x-domicile-acting-user";
+    let cases: [(Headers<'_>, &str); 8] = [
+        (&[], "no token came"),
+        (&[("authorization", b"Basic known")], "no token came"),
+        (&[("authorization", b"Bearer other")], "is not known here"),
+        (&[("authorization", KNOWN), ("authorization", KNOWN)], "`authorization` came more than once"),
+        (&[("authorization", b"Bearer \xff")], "`authorization` has characters"),
+        (&[("authorization", KNOWN), (acting, b"\xff")], "`x-domicile-acting-user` has characters"),
+        (&[("authorization", KNOWN), (acting, b"a"), (acting, b"a")], "`x-domicile-acting-user` came more than once"),
+        (&[("authorization", KNOWN), (acting, b"dana")], "not a user id"),
+    ];
+    for (path, _) in MethodPolicies::read().unwrap().iter() {
+        for (headers, told) in cases {
+            let status = raw.call(path, headers, Vec::new()).await.status;
+            assert_refused(&status, Code::Unauthenticated, "UNAUTHENTICATED");
+            assert!(status.message().contains(told), "{path} {told}: {}", status.message());
+        }
+    }
+}
+
+#[tokio::test]
+async fn methods_of_a_person_need_one() {
+    let raw = Served::mock(MockDomicileApi::new()).await.raw().await;
+    let policies = MethodPolicies::read().unwrap();
+    let of_persons: Vec<&str> =
+        policies.iter().filter(|(_, policy)| policy.acting_user).map(|(path, _)| path).collect();
+    assert!(of_persons.len() >= 8, "{of_persons:?}");
+    for path in of_persons {
+        let status = raw.call(path, &[("authorization", KNOWN)], Vec::new()).await.status;
+        assert_refused(&status, Code::PermissionDenied, "ACTING_USER_REQUIRED");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_who_cannot_be_told_now_tries_again_and_learns_nothing_of_why() {
+    let mut authenticator = MockAuthenticator::new();
+    let down = AuthenticationError::Unavailable("keys.internal does not answer".to_owned());
+    authenticator.expect_authenticate().return_const(Err(down));
+    let parts = ServerParts { authenticator: Arc::new(authenticator), ..parts(MockDomicileApi::new()) };
+    let raw = Served::of(parts).await.raw().await;
+    let body = framed(&ListRolesRequest::default());
+    let status = raw.signed("/domicile.v1.RoleService/ListRoles", &[], body).await.status;
+    assert_refused(&status, Code::Unavailable, "STORE_UNAVAILABLE");
+    assert!(status.get_error_details().retry_info().is_some());
+    assert!(!format!("{status:?}").contains("keys.internal"));
+}

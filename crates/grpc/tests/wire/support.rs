@@ -1,0 +1,244 @@
+//! A served mock, and two clients of it: the generated one, and one that sends whatever bytes a test wants.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use domicile_domain::model::actor::{Actor, ScopeReach, ServicePrincipal, ServiceScope};
+use domicile_domain::model::id::UserId;
+use domicile_domain::port::authenticator::{AuthenticationError, Authenticator, Credentials, MockAuthenticator};
+use domicile_domain::usecase::MockDomicileApi;
+use domicile_grpc::{Limits, ServeError, ServerParts};
+use domicile_testkit::clock::FixedClock;
+use domicile_testkit::ids::SequentialIds;
+use http::{HeaderMap, Request};
+use prost::Message;
+use prost::bytes::Bytes;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+use tonic_types::{ErrorInfo, StatusExt};
+
+/// The one token that the test's authenticator knows.
+pub(crate) const TOKEN: &str = "Bearer known";
+
+/// The person whom calls of tests act for.
+pub(crate) fn actor_id() -> UserId {
+    UserId::from_uuid(SequentialIds::numbered(7))
+}
+
+/// The service behind the token, with a scope of each reach.
+pub(crate) fn service() -> ServicePrincipal {
+    ServicePrincipal {
+        name: "orders".to_owned(),
+        operator: false,
+        scopes: vec![(ServiceScope::AccessCheck, ScopeReach::Everywhere)],
+    }
+}
+
+fn known(credentials: &Credentials) -> Result<Actor, AuthenticationError> {
+    match credentials.bearer.as_deref() {
+        None => Err(AuthenticationError::Missing),
+        Some("known") => {
+            let user = credentials.acting_user.as_deref().map(str::parse).transpose();
+            Ok(Actor { service: service(), user: user.map_err(|_| AuthenticationError::ActingUser)? })
+        }
+        Some(_) => Err(AuthenticationError::Unknown),
+    }
+}
+
+/// What a server over the mock works with; tests change what they are about.
+pub(crate) fn parts(api: MockDomicileApi) -> ServerParts {
+    let mut authenticator = MockAuthenticator::new();
+    authenticator.expect_authenticate().returning(known);
+    ServerParts {
+        api: Arc::new(api),
+        authenticator: Arc::new(authenticator),
+        development: true,
+        clock: Arc::new(FixedClock::default()),
+        ids: Arc::new(SequentialIds::new()),
+        limits: Limits::default(),
+    }
+}
+
+/// A server on loopback.
+pub(crate) struct Served {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Served {
+    pub(crate) async fn mock(api: MockDomicileApi) -> Self {
+        Self::of(parts(api)).await
+    }
+
+    pub(crate) async fn of(parts: ServerParts) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = async move {
+            // A test that does not ask goes on to its end.
+            if stopped.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        Self { address, stop, server: tokio::spawn(domicile_grpc::serve(parts, listener, shutdown)) }
+    }
+
+    /// A connection for generated clients.
+    pub(crate) async fn channel(&self) -> Channel {
+        Channel::from_shared(format!("http://{}", self.address)).unwrap().connect().await.unwrap()
+    }
+
+    /// A connection for raw requests.
+    pub(crate) async fn raw(&self) -> Raw {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        Raw(sender)
+    }
+
+    /// Asks the server to stop; what is handed back ends when it has.
+    pub(crate) fn asked_to_stop(self) -> JoinHandle<Result<(), ServeError>> {
+        self.stop.send(()).unwrap();
+        self.server
+    }
+}
+
+/// Headers by name.
+pub(crate) type Headers<'a> = &'a [(&'a str, &'a [u8])];
+
+/// Sends what a test wants, and has no clock.
+pub(crate) struct Raw(h2::client::SendRequest<Bytes>);
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) headers: HeaderMap,
+    /// How long the body was.
+    pub(crate) bytes: usize,
+    pub(crate) status: Status,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+impl Raw {
+    /// Calls a method with headers beside the usual ones, and a body as it is.
+    pub(crate) async fn call(&self, path: &str, headers: Headers<'_>, body: Vec<u8>) -> Answer {
+        let mut sender = self.0.clone().ready().await.unwrap();
+        let request = headers.iter().fold(
+            Request::post(format!("http://localhost{path}")).header("content-type", "application/grpc"),
+            |request, (name, value)| request.header(*name, *value),
+        );
+        let (response, mut stream) = sender.send_request(request.body(()).unwrap(), false).unwrap();
+        // A server that has refused already takes no body any more.
+        let _ = stream.send_data(body.into(), true);
+        let response = response.await.unwrap();
+        let headers = response.headers().clone();
+        let mut body = response.into_body();
+        let mut bytes = 0;
+        while let Some(data) = body.data().await {
+            let length = data.unwrap().len();
+            body.flow_control().release_capacity(length).unwrap();
+            bytes += length;
+        }
+        let trailers = body.trailers().await.unwrap();
+        let last = trailers.as_ref().unwrap_or(&headers);
+        let status = Status::from_header_map(last).expect("every answer has a status");
+        Answer { headers, bytes, status }
+    }
+
+    /// Calls as a service that is known, for a person.
+    pub(crate) async fn signed(&self, path: &str, more: Headers<'_>, body: Vec<u8>) -> Answer {
+        let acting = actor_id().to_string();
+        let usual = [("authorization", TOKEN.as_bytes()), ("x-domicile-acting-user", acting.as_bytes())];
+        self.call(path, &[&usual, more].concat(), body).await
+    }
+}
+
+/// A message in its frame.
+pub(crate) fn framed(message: &impl Message) -> Vec<u8> {
+    let body = message.encode_to_vec();
+    let length = u32::try_from(body.len()).unwrap();
+    [&[0], length.to_be_bytes().as_slice(), &body].concat()
+}
+
+/// A request of a service that is known, for a person.
+pub(crate) fn signed<T>(message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.metadata_mut().insert("authorization", TOKEN.parse().unwrap());
+    request.metadata_mut().insert("x-domicile-acting-user", actor_id().to_string().parse().unwrap());
+    request
+}
+
+/// The code and reason of a refusal, which every refusal has, and its facts for programs.
+pub(crate) fn reason(status: &Status) -> (Code, String, ErrorInfo) {
+    let details = status.get_error_details();
+    let info = details.error_info().unwrap_or_else(|| panic!("no reason: {status:?}")).clone();
+    assert_eq!(info.domain, "domicile");
+    assert!(!details.request_info().expect("a request id").request_id.is_empty());
+    (status.code(), info.reason.clone(), info)
+}
+
+/// The refusal is this one.
+pub(crate) fn assert_refused(status: &Status, code: Code, word: &str) {
+    let (actual, reason, _) = reason(status);
+    assert_eq!((actual, reason.as_str()), (code, word), "{status:?}");
+}
+
+/// Holds a handler at work until the test lets it go, or ends.
+pub(crate) struct Held {
+    entered: oneshot::Receiver<()>,
+    release: Sender<()>,
+}
+
+/// The handler's side of [`Held`].
+pub(crate) struct Hold {
+    enter: Option<oneshot::Sender<()>>,
+    released: Receiver<()>,
+}
+
+impl Held {
+    pub(crate) fn new() -> (Self, Hold) {
+        let (enter, entered) = oneshot::channel();
+        let (release, released) = channel();
+        (Self { entered, release }, Hold { enter: Some(enter), released })
+    }
+
+    /// Returns once the handler is at work.
+    pub(crate) async fn entered(&mut self) {
+        (&mut self.entered).await.unwrap();
+    }
+
+    pub(crate) fn release(self) {
+        self.release.send(()).unwrap();
+    }
+}
+
+impl Hold {
+    /// Stands still. Mocks answer without awaiting, so this takes the thread out of the runtime meanwhile.
+    pub(crate) fn wait(&mut self) {
+        self.enter.take().unwrap().send(()).unwrap();
+        // A test that ends lets go too.
+        let _ = tokio::task::block_in_place(|| self.released.recv());
+    }
+}
+
+/// An authenticator that knows everybody, but never says so.
+pub(crate) struct Thinking {
+    pub(crate) asked: tokio::sync::Notify,
+}
+
+#[tonic::async_trait]
+impl Authenticator for Thinking {
+    async fn authenticate(&self, _: &Credentials) -> Result<Actor, AuthenticationError> {
+        self.asked.notify_one();
+        std::future::pending().await
+    }
+}

@@ -1,0 +1,93 @@
+//! What never reaches a handler, and what stands in the headers of every answer.
+
+use domicile_domain::error::{Reason, Refusal};
+use domicile_domain::usecase::{MockDomicileApi, Page};
+use domicile_grpc::{Limits, ServerParts};
+use domicile_proto::v1::{GetWorkspaceRequest, ListRolesRequest};
+use tonic::Code;
+use tonic_types::StatusExt;
+
+use crate::support::{Headers, Served, assert_refused, framed, parts};
+
+const LIST_ROLES: &str = "/domicile.v1.RoleService/ListRoles";
+
+/// Where it is sent, with what, and the code, the reason and the words that come back.
+type Case<'a> = (&'a str, Headers<'a>, Vec<u8>, Code, &'a str, &'a str);
+
+#[tokio::test]
+async fn what_cannot_be_served_is_refused_with_a_reason() {
+    let limits = Limits { request_bytes: 1000, ..Limits::default() };
+    let raw = Served::of(ServerParts { limits, ..parts(MockDomicileApi::new()) }).await.raw().await;
+    let large = framed(&ListRolesRequest { workspace: "w".repeat(1000), ..ListRolesRequest::default() });
+    let small = framed(&ListRolesRequest::default());
+    // A number stands where the text should.
+    let wrong_type = framed(&ListRolesRequest { page_size: 1, ..ListRolesRequest::default() });
+    let wrong_type = wrong_type.into_iter().map(|byte| if byte == 0x10 { 0x08 } else { byte }).collect::<Vec<u8>>();
+    let compressed = [[1].as_slice(), &small[1..]].concat();
+    let gzip: Headers<'_> = &[("grpc-encoding", b"gzip")];
+    let cases: [Case<'_>; 8] = [
+        (LIST_ROLES, &[], large, Code::InvalidArgument, "INVALID_REQUEST", "too large"),
+        (LIST_ROLES, &[], wrong_type, Code::InvalidArgument, "INVALID_REQUEST", "cannot be read"),
+        (LIST_ROLES, &[], b"\x00\x00\x00\x00\x02\xff\xff".to_vec(), Code::InvalidArgument, "INVALID_REQUEST", "cannot"),
+        (LIST_ROLES, &[], b"\x07\x00\x00\x00\x00".to_vec(), Code::InvalidArgument, "INVALID_REQUEST", "cannot"),
+        (LIST_ROLES, gzip, compressed, Code::Unimplemented, "UNIMPLEMENTED", "gzip"),
+        ("/domicile.v1.RoleService/Other", &[], small.clone(), Code::Unimplemented, "UNIMPLEMENTED", "no such method"),
+        ("/domicile.v9.RoleService/ListRoles", &[], small.clone(), Code::Unimplemented, "UNIMPLEMENTED", "no such"),
+        ("/", &[], small, Code::Unimplemented, "UNIMPLEMENTED", "no such"),
+    ];
+    for (path, headers, body, code, word, told) in cases {
+        let answer = raw.signed(path, headers, body).await;
+        assert_refused(&answer.status, code, word);
+        let message = answer.status.message();
+        assert!(message.contains(told), "{path} {told}: {message}");
+        let details = answer.status.get_error_details();
+        assert_eq!(Some(details.request_info().unwrap().request_id.as_str()), answer.header("x-request-id"));
+    }
+}
+
+#[tokio::test]
+async fn a_usable_request_id_is_echoed_and_another_replaced() {
+    let mut api = MockDomicileApi::new();
+    // The use case hears the id that the caller gets back.
+    api.expect_get_workspace()
+        .returning(|call, _, _| Err(Refusal::new(Reason::NotFound).with("heard", &call.correlation_id)));
+    api.expect_list_roles().returning(|_, _, _, _| Ok(Page { items: Vec::new(), next_token: String::new() }));
+    let raw = Served::mock(api).await.raw().await;
+    let longest = "x".repeat(64);
+    let too_long = "x".repeat(65);
+    let cases: [(&[u8], bool); 6] = [
+        (b"order-17/step_2", true),
+        (longest.as_bytes(), true),
+        (too_long.as_bytes(), false),
+        (b"", false),
+        (b"two words", false),
+        (b"\xc3\xa9", false),
+    ];
+    for (sent, echoed) in cases {
+        let header = [("x-request-id", sent)];
+        let refused =
+            raw.signed("/domicile.v1.WorkspaceService/GetWorkspace", &header, framed(&GetWorkspaceRequest::default()));
+        let refused = refused.await;
+        let got = refused.header("x-request-id").unwrap();
+        assert_eq!(got.as_bytes() == sent, echoed, "{got}");
+        assert!(echoed || got.len() == 36, "{got}");
+        let details = refused.status.get_error_details();
+        assert_eq!(details.request_info().unwrap().request_id, got);
+        assert_eq!(details.error_info().unwrap().metadata["heard"], got);
+
+        let served = raw.signed(LIST_ROLES, &header, framed(&ListRolesRequest::default())).await;
+        assert_eq!(served.status.code(), Code::Ok);
+        assert_eq!(served.header("x-request-id").unwrap().as_bytes() == sent, echoed);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_above_the_limit_is_not_sent_in_part() {
+    let mut api = MockDomicileApi::new();
+    api.expect_list_roles().returning(|_, _, _, _| Ok(Page { items: Vec::new(), next_token: "x".repeat(1000) }));
+    let limits = Limits { answer_bytes: 1000, ..Limits::default() };
+    let raw = Served::of(ServerParts { limits, ..parts(api) }).await.raw().await;
+    let answer = raw.signed(LIST_ROLES, &[], framed(&ListRolesRequest::default())).await;
+    assert_refused(&answer.status, Code::ResourceExhausted, "ANSWER_TOO_LARGE");
+    assert_eq!(answer.bytes, 0);
+}
