@@ -12,15 +12,18 @@ use domicile_domain::model::actor::{Actor, ScopeReach, ServicePrincipal, Service
 use domicile_domain::model::answer::RequestFingerprint;
 use domicile_domain::model::contact::Contact;
 use domicile_domain::model::email::EmailAddress;
-use domicile_domain::model::id::{Id, RoleId, UserId, WorkspaceId};
+use domicile_domain::model::id::{Id, NoticeId, RoleId, UserId, WorkspaceId};
 use domicile_domain::model::language::LanguageTag;
 use domicile_domain::model::membership::{
     EndReason, ExternalMembership, ExternalState, Grants, InternalMembership, Membership, MembershipBase,
 };
 use domicile_domain::model::name::{Name, Username};
+use domicile_domain::model::permission::PermissionName;
 use domicile_domain::model::phone::PhoneNumber;
+use domicile_domain::model::role::{BuiltInRole, Role};
 use domicile_domain::model::time::{Timestamp, Version};
 use domicile_domain::model::user::{Person, User, UserState};
+use domicile_domain::model::workspace::{Workspace, WorkspaceState};
 use domicile_domain::port::authenticator::{AuthenticationError, Authenticator, Credentials};
 use domicile_domain::port::directory::Directory;
 use domicile_domain::port::runtime::Clock;
@@ -33,29 +36,36 @@ use domicile_grpc::{Limits, ServerParts};
 use domicile_testkit::clock::FixedClock;
 use domicile_testkit::ids::SequentialIds;
 use domicile_testkit::sealer::PlainSealer;
+use domicile_testkit::seed::Row;
 use uuid::Uuid;
 
 /// The instant at which every world begins.
 pub const BEGINNING: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 
-/// Any token is the one service of the test; the acting user is whom it names.
-struct Trusting;
+/// Any token is one service; the acting user is whom it names.
+struct Trusting(ServicePrincipal);
 
 #[async_trait]
 impl Authenticator for Trusting {
     async fn authenticate(&self, credentials: &Credentials) -> Result<Actor, AuthenticationError> {
         let user = credentials.acting_user.as_deref().map(str::parse).transpose();
-        Ok(Actor { service: service(), user: user.map_err(|_| AuthenticationError::ActingUser)? })
+        Ok(Actor { service: self.0.clone(), user: user.map_err(|_| AuthenticationError::ActingUser)? })
     }
 }
 
-fn service() -> ServicePrincipal {
-    let everywhere = |scope| (scope, ScopeReach::Everywhere);
+/// A service with scopes of the given reach; `None` is no scope at all.
+pub fn service(reach: Option<ScopeReach>) -> ServicePrincipal {
+    let scopes = [ServiceScope::AccessCheck, ServiceScope::WorkspacesCreate];
     ServicePrincipal {
         name: "tests".to_owned(),
         operator: false,
-        scopes: vec![everywhere(ServiceScope::AccessCheck), everywhere(ServiceScope::WorkspacesCreate)],
+        scopes: reach.into_iter().flat_map(|reach| scopes.map(|scope| (scope, reach.clone()))).collect(),
     }
+}
+
+/// The service of the tests that are not about services.
+fn usual_service() -> ServicePrincipal {
+    service(Some(ScopeReach::Everywhere))
 }
 
 /// A workspace with its first manager.
@@ -65,6 +75,8 @@ pub struct Place {
     pub workspace: WorkspaceId,
     /// Its AccessManager.
     pub manager: UserId,
+    /// Its role `access-manager`.
+    pub access_manager: RoleId,
     /// Its role `guest`.
     pub guest: RoleId,
 }
@@ -141,11 +153,16 @@ impl World {
 
     /// Serves over gRPC and answers the address. The server ends with the test.
     pub async fn serve(&self) -> String {
+        self.serve_to(usual_service()).await
+    }
+
+    /// Serves one calling service over gRPC and answers the address. The server ends with the test.
+    pub async fn serve_to(&self, service: ServicePrincipal) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address").to_string();
         let server = ServerParts {
             api: self.domicile.clone(),
-            authenticator: Arc::new(Trusting),
+            authenticator: Arc::new(Trusting(service)),
             development: true,
             clock: self.ports.clock.clone(),
             ids: self.ports.ids.clone(),
@@ -164,31 +181,70 @@ impl World {
         runner.run(&Directly(change), self.clock.now().after(Duration::from_secs(10))).await.expect("the change fits");
     }
 
-    /// Adds a person whose home is `home`, in a state.
+    /// Puts rows into the store.
+    pub async fn put(&self, rows: Vec<Row>) {
+        domicile_testkit::seed::seed(&*self.ports.store, &rows).await;
+    }
+
+    /// Adds a person without roles whose home is `home`, in a state.
     pub async fn person(&self, home: Place, name: &str, phone: Option<&str>, state: UserState) -> UserId {
         let user = person(self.ports.ids.uuid(), home.workspace, name, phone, state);
-        let membership = internal(&user, self.ports.ids.uuid());
+        self.enter(user, &[]).await
+    }
+
+    /// Adds a person with roles whose home is `home`, in a state.
+    pub async fn holder(&self, home: Place, name: &str, roles: &[RoleId], state: UserState) -> UserId {
+        let user = person(self.ports.ids.uuid(), home.workspace, name, None, state);
+        self.enter(user, roles).await
+    }
+
+    async fn enter(&self, user: User, roles: &[RoleId]) -> UserId {
+        let mut base = base(self.ports.ids.uuid(), user.id, user.home);
+        base.grants.roles.extend(roles);
+        let membership = InternalMembership { base, groups: BTreeSet::new(), units: BTreeSet::new() };
         let id = user.id;
-        self.directly(move |tx| {
-            let (user, membership) = (user.clone(), membership.clone());
-            Box::pin(async move {
-                tx.users().insert(&user).await?;
-                tx.memberships().insert(&membership).await?;
-                Ok(())
-            })
-        })
-        .await;
+        self.put(vec![user.into(), membership.into()]).await;
+        id
+    }
+
+    /// Adds a role to a workspace.
+    pub async fn role(&self, place: Place, handle: &str, permissions: &[PermissionName]) -> RoleId {
+        let permissions = permissions.iter().cloned().collect();
+        let role = Role { permissions, ..domicile_testkit::builders::role(place.workspace, handle) };
+        let id = role.id;
+        self.put(vec![role.into()]).await;
+        id
+    }
+
+    /// Adds a workspace in a state, with its AccessManager.
+    pub async fn place_in(&self, handle: &str, state: WorkspaceState) -> Place {
+        let workspace = Workspace { state, ..domicile_testkit::builders::workspace(handle) };
+        let built_in = |kind| domicile_testkit::builders::built_in(workspace.id, kind);
+        let (access_manager, guest) = (built_in(BuiltInRole::AccessManager), built_in(BuiltInRole::Guest));
+        let mut place = Place {
+            workspace: workspace.id,
+            manager: UserId::nil(),
+            access_manager: access_manager.id,
+            guest: guest.id,
+        };
+        self.put(vec![workspace.into(), access_manager.into(), guest.into()]).await;
+        place.manager =
+            self.holder(place, &format!("{handle}.manager"), &[place.access_manager], UserState::Active).await;
+        place
+    }
+
+    /// Queues a message of a place to somebody, which the place delivers too.
+    pub async fn notice(&self, place: Place, user: UserId) -> NoticeId {
+        let at_home = User { id: user, ..domicile_testkit::builders::user(place.workspace, "reader") };
+        let notice = domicile_testkit::builders::notice(&at_home);
+        let id = notice.id;
+        self.put(vec![notice.into()]).await;
         id
     }
 
     /// Makes a person External in `acme`, in a state.
     pub async fn external(&self, user: UserId, state: ExternalState, expires_at: Option<Timestamp>) {
-        let membership = Membership::External(self.external_membership(user, state, expires_at));
-        self.directly(move |tx| {
-            let membership = membership.clone();
-            Box::pin(async move { Ok(tx.memberships().insert(&membership).await?) })
-        })
-        .await;
+        self.put(vec![self.external_membership(user, state, expires_at).into()]).await;
     }
 
     fn external_membership(
@@ -225,7 +281,7 @@ impl World {
 
 fn call(ports: &Ports, user: Option<UserId>) -> Call {
     Call {
-        actor: Actor { service: service(), user },
+        actor: Actor { service: usual_service(), user },
         deadline: ports.clock.now().after(Duration::from_secs(10)),
         correlation_id: "test".to_owned(),
         surface: "embedded",
@@ -257,9 +313,9 @@ async fn place(domicile: &Domicile, ports: &Ports, handle: &str, region: &str, m
     let created = domicile.create_workspace(&call(ports, None), &new).await.expect("a free handle");
     let workspace = created.workspace.expect("it was created").id;
     let roles = ports.directory.roles(workspace).await.expect("roles");
-    let guest = roles.iter().find(|role| role.handle.as_str() == "guest").expect("every workspace has it").id;
+    let role = |handle| roles.iter().find(|role| role.handle.as_str() == handle).expect("every workspace has it").id;
     let manager = created.manager.expect("it was created").membership.base().user;
-    Place { workspace, manager, guest }
+    Place { workspace, manager, access_manager: role("access-manager"), guest: role("guest") }
 }
 
 fn person(id: Uuid, home: WorkspaceId, name: &str, phone: Option<&str>, state: UserState) -> User {
@@ -290,11 +346,6 @@ fn base(id: Uuid, user: UserId, workspace: WorkspaceId) -> MembershipBase {
     }
 }
 
-fn internal(user: &User, id: Uuid) -> Membership {
-    let base = base(id, user.id, user.home);
-    Membership::Internal(InternalMembership { base, groups: BTreeSet::new(), units: BTreeSet::new() })
-}
-
 /// The dump without the audit record, which grows with every call.
 pub fn without_audit(mut dump: BTreeMap<String, Vec<String>>) -> BTreeMap<String, Vec<String>> {
     assert!(dump.remove("audit_records").is_some() && dump.remove("personal_values").is_some(), "tables were renamed");
@@ -302,7 +353,7 @@ pub fn without_audit(mut dump: BTreeMap<String, Vec<String>>) -> BTreeMap<String
 }
 
 /// Reads the workspace as it is stored.
-pub async fn stored(world: &World, place: Place) -> domicile_domain::model::workspace::Workspace {
+pub async fn stored(world: &World, place: Place) -> Workspace {
     let found = world.ports.directory.workspace(&WorkspaceRef::Id(place.workspace)).await.expect("a read");
     found.expect("it was created")
 }

@@ -96,7 +96,8 @@ impl Domicile {
         self.audited(call, AuditAction::GetMembership, workspace, read).await
     }
 
-    /// One member, for a manager or for the person.
+    /// One member, for a manager or for the person as long as they can use the membership: whoever asks from outside learns
+    /// nothing, not even of themself.
     async fn member_row(
         &self,
         call: &Call,
@@ -106,7 +107,7 @@ impl Domicile {
     ) -> Result<(Seen, crate::port::directory::MemberRow), Refusal> {
         let seen = self.seen(call, workspace, fresh).await?;
         let id = user.parse::<UserId>();
-        let themself = id.as_ref().is_ok_and(|id| *id == seen.user);
+        let themself = seen.is_member && id.as_ref().is_ok_and(|id| *id == seen.user);
         if !seen.is_manager && !themself {
             return Err(Refusal::new(Reason::PermissionDenied));
         }
@@ -220,9 +221,10 @@ impl Domicile {
         notice: &str,
         fresh: &Consistency,
     ) -> Result<NoticeView, Refusal> {
-        let seen = self.seen(call, workspace, fresh).await?;
+        // Read first, so that a refusal costs the same whether or not the workspace exists.
         let id = notice.parse::<NoticeId>();
         let row = self.ports.directory.notice(id.clone().unwrap_or(NoticeId::nil())).await?;
+        let seen = self.seen(call, workspace, fresh).await?;
         let here = seen.facts.workspace.id;
         let row = row.filter(|row| row.notice.workspace == here || row.notice.home == here);
         let own = row.as_ref().is_some_and(|row| row.notice.user == seen.user) && seen.is_member;

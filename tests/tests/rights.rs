@@ -1,0 +1,434 @@
+//! Who may call what, driven by the enforcement table of the contract: whoever holds what a method names may, and without
+//! any one of it nobody may, nor learns whether the workspace exists: not by the answer, not by the work behind it.
+#![expect(clippy::panic, clippy::unwrap_used, reason = "what cannot be fails the test")]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domicile_client::v1;
+use domicile_domain::model::actor::{ScopeReach, ServicePrincipal};
+use domicile_domain::model::id::{NoticeId, RoleId, UserId, WorkspaceId};
+use domicile_domain::model::membership::ExternalState;
+use domicile_domain::model::permission::PermissionName;
+use domicile_domain::model::user::UserState;
+use domicile_domain::model::workspace::WorkspaceState;
+use domicile_grpc::method_policy::MethodPolicies;
+use domicile_store_seaorm::SeaOrmStore;
+use domicile_testkit::builders;
+use domicile_tests::world::{BEGINNING, Place, World, service, without_audit};
+use futures::future::BoxFuture;
+use tonic::metadata::MetadataMap;
+use tonic::transport::Channel;
+use tonic::{Code, Extensions, Request, Status};
+use tonic_types::StatusExt;
+use v1::access_service_client::AccessServiceClient;
+use v1::membership_service_client::MembershipServiceClient;
+use v1::notification_service_client::NotificationServiceClient;
+use v1::role_service_client::RoleServiceClient;
+use v1::user_service_client::UserServiceClient;
+use v1::workspace_service_client::WorkspaceServiceClient;
+use v1::{MethodPolicy, Right, ServiceScope};
+
+/// What a call is about.
+#[derive(Clone)]
+struct About {
+    workspace: String,
+    user: UserId,
+    notice: NoticeId,
+    /// Makes what a call creates unlike what another creates.
+    serial: u32,
+}
+
+type Act = fn(Channel, MetadataMap, About) -> BoxFuture<'static, Result<(), Status>>;
+
+macro_rules! rows {
+    ($($path:literal: $client:ident.$method:ident(|$about:ident| $request:expr);)*) => {
+        /// How to call a method. A new method needs a row here.
+        fn row(path: &str) -> Act {
+            match path {
+                $(concat!("/domicile.v1.", $path) => |channel, metadata, $about| {
+                    let request = Request::from_parts(metadata, Extensions::default(), $request);
+                    Box::pin(async move { $client::new(channel).$method(request).await.map(|_| ()) })
+                },)*
+                other => panic!("{other} has no row in this test; add one"),
+            }
+        }
+    };
+}
+
+rows! {
+    "AccessService/CheckAccess": AccessServiceClient.check_access(|about| v1::CheckAccessRequest {
+        workspace: about.workspace,
+        subject: Some(v1::check_access_request::Subject::User(about.user.to_string())),
+        permission: "domicile.update".to_owned(),
+        consistency: None,
+    });
+    "MembershipService/AssignUser": MembershipServiceClient.assign_user(|about| v1::AssignUserRequest {
+        workspace: about.workspace,
+        request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+        expectation: v1::Expectation::Create.into(),
+        email: format!("new{}@people.example", about.serial),
+        profile: Some(profile(about.serial)),
+        ..v1::AssignUserRequest::default()
+    });
+    "MembershipService/GetMembership": MembershipServiceClient.get_membership(|about| v1::GetMembershipRequest {
+        workspace: about.workspace,
+        user: about.user.to_string(),
+        consistency: None,
+    });
+    "MembershipService/ListMemberships": MembershipServiceClient.list_memberships(|about| v1::ListMembershipsRequest {
+        workspace: about.workspace,
+        ..v1::ListMembershipsRequest::default()
+    });
+    "NotificationService/GetNotification":
+        NotificationServiceClient.get_notification(|about| v1::GetNotificationRequest {
+            workspace: about.workspace,
+            notification: about.notice.to_string(),
+            consistency: None,
+        });
+    "NotificationService/ListNotifications":
+        NotificationServiceClient.list_notifications(|about| v1::ListNotificationsRequest {
+            workspace: about.workspace,
+            ..v1::ListNotificationsRequest::default()
+        });
+    "RoleService/ListRoles": RoleServiceClient.list_roles(|about| v1::ListRolesRequest {
+        workspace: about.workspace,
+        ..v1::ListRolesRequest::default()
+    });
+    "UserService/GetUser": UserServiceClient.get_user(|about| v1::GetUserRequest {
+        workspace: about.workspace,
+        user: about.user.to_string(),
+        consistency: None,
+    });
+    "UserService/LookupUser": UserServiceClient.lookup_user(|about| v1::LookupUserRequest {
+        workspace: about.workspace,
+        email: "somebody@people.example".to_owned(),
+        phone: String::new(),
+    });
+    // It names no workspace that is there: who may not make one must not learn which handles are taken.
+    "WorkspaceService/CreateWorkspace": WorkspaceServiceClient.create_workspace(|about| v1::CreateWorkspaceRequest {
+        request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+        handle: about.workspace,
+        display_name: "New".to_owned(),
+        default_region: "HU".to_owned(),
+        default_language: "en".to_owned(),
+        manager: Some(v1::FirstManager {
+            email: format!("new{}@people.example", about.serial),
+            phone: String::new(),
+            profile: Some(profile(about.serial)),
+        }),
+        validate_only: false,
+    });
+    "WorkspaceService/GetWorkspace": WorkspaceServiceClient.get_workspace(|about| v1::GetWorkspaceRequest {
+        workspace: about.workspace,
+        consistency: None,
+    });
+}
+
+fn profile(serial: u32) -> v1::Profile {
+    v1::Profile {
+        first_name: "New".to_owned(),
+        last_name: "Person".to_owned(),
+        username: format!("new{serial}"),
+        preferred_language: "en".to_owned(),
+    }
+}
+
+/// Who calls: a service over its connection, for a person or for none.
+#[derive(Clone)]
+struct Caller {
+    channel: Channel,
+    user: Option<UserId>,
+}
+
+/// Somebody with a message of their own in `acme`.
+#[derive(Clone, Copy)]
+struct Somebody {
+    user: UserId,
+    notice: NoticeId,
+}
+
+struct Stage {
+    store: Arc<SeaOrmStore>,
+    world: World,
+    /// A member of `acme` without rights.
+    plain: Somebody,
+    /// Roles of `acme` that hold one right each.
+    create: RoleId,
+    update: RoleId,
+    serial: std::cell::Cell<u32>,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let store = Arc::new(SeaOrmStore::open_memory().await.unwrap());
+        let world = World::new(store.clone()).await;
+        let create = world.role(world.acme, "creator", &[PermissionName::create()]).await;
+        let update = world.role(world.acme, "updater", &[PermissionName::update()]).await;
+        let plain = world.holder(world.acme, "plain", &[], UserState::Active).await;
+        let plain = Somebody { user: plain, notice: world.notice(world.acme, plain).await };
+        Self { store, world, plain, create, update, serial: std::cell::Cell::new(1) }
+    }
+
+    async fn channel(&self, service: ServicePrincipal) -> Channel {
+        Channel::from_shared(format!("http://{}", self.world.serve_to(service).await)).unwrap().connect().await.unwrap()
+    }
+
+    /// A service whose scopes reach so far; `None` has none.
+    async fn service(&self, reach: Option<ScopeReach>) -> Channel {
+        self.channel(service(reach)).await
+    }
+
+    async fn holder(&self, name: &str, roles: &[RoleId]) -> UserId {
+        self.world.holder(self.world.acme, name, roles, UserState::Active).await
+    }
+
+    /// A member of `acme` who holds these rights and no other.
+    async fn member_with(&self, name: &str, rights: &[Right]) -> UserId {
+        let role_of = |right: &Right| match right {
+            Right::Create => Some(self.create),
+            Right::Update => Some(self.update),
+            Right::Member | Right::Unspecified => None,
+        };
+        self.holder(name, &rights.iter().filter_map(role_of).collect::<Vec<_>>()).await
+    }
+
+    async fn call(&self, act: Act, caller: &Caller, workspace: &str, about: Somebody) -> Result<(), Status> {
+        let serial = self.serial.get();
+        let about = About { workspace: workspace.to_owned(), user: about.user, notice: about.notice, serial };
+        let mut metadata = MetadataMap::new();
+        metadata.insert("authorization", "Bearer t".parse().unwrap());
+        metadata.insert("x-request-id", "the-same-for-all".parse().unwrap());
+        if let Some(user) = caller.user {
+            metadata.insert("x-domicile-acting-user", user.to_string().parse().unwrap());
+        }
+        act(caller.channel.clone(), metadata, about).await
+    }
+
+    /// The call succeeds wherever it should: by id and by handle, or with a handle that is free where it makes a workspace.
+    async fn served(&self, path: &str, policy: &MethodPolicy, caller: &Caller, about: Somebody) {
+        let acme = self.world.acme.workspace.to_string();
+        let free = format!("new{}", self.serial.get());
+        let names = if policy.scope_field.is_empty() { vec![free] } else { vec![acme, "acme".to_owned()] };
+        for name in names {
+            let answer = self.call(row(path), caller, &name, about).await;
+            answer.unwrap_or_else(|status| panic!("{path} {name}: {status:?}"));
+            self.serial.set(self.serial.get() + 1);
+        }
+    }
+
+    /// The call is refused, for a workspace that is there and for one that is not, with the same bytes after the same work,
+    /// and changes nothing.
+    async fn refused(
+        &self,
+        (path, why): (&str, &str),
+        caller: &Caller,
+        (place, handle): (Place, &str),
+        about: Somebody,
+        reason: &str,
+    ) {
+        let missing = WorkspaceId::from_uuid(uuid::Uuid::from_u128(0x0199_0000_0000_7000_8000_0000_0000_0001));
+        let names = [place.workspace.to_string(), handle.to_owned(), missing.to_string(), "nowhere".into(), "%".into()];
+        let before = without_audit(self.store.dump().await.unwrap());
+        let mut answers = BTreeSet::new();
+        for name in &names {
+            let counted = self.store.statements();
+            let answer = self.call(row(path), caller, name, about).await;
+            let statements = self.store.statements() - counted;
+            let status = answer.err().unwrap_or_else(|| panic!("{path} {why} {name}: it was served"));
+            let details = status.get_error_details();
+            let told = details.error_info().unwrap_or_else(|| panic!("{path} {why} {name}: {status:?}"));
+            assert_eq!(
+                (status.code(), told.reason.as_str()),
+                (Code::PermissionDenied, reason),
+                "{path} {why} {name}: {status:?}"
+            );
+            answers.insert((status.message().to_owned(), status.details().to_vec(), statements));
+            assert_eq!(
+                without_audit(self.store.dump().await.unwrap()),
+                before,
+                "{path} {why} {name} changed something"
+            );
+        }
+        let work: Vec<u64> = answers.iter().map(|(_, _, statements)| *statements).collect();
+        assert_eq!(answers.len(), 1, "{path} {why}: the answers differ, after {work:?} statements");
+    }
+
+    /// Refused in `acme`, about the plain member.
+    async fn refused_in_acme(&self, of: (&str, &str), caller: &Caller, reason: &str) {
+        self.refused(of, caller, (self.world.acme, "acme"), self.plain, reason).await;
+    }
+}
+
+#[tokio::test]
+async fn every_requirement_of_a_method_counts_alone() {
+    let stage = Stage::new().await;
+    let bare = stage.service(None).await;
+    let everywhere = stage.service(Some(ScopeReach::Everywhere)).await;
+    let only = |place: Place| Some(ScopeReach::Workspaces(BTreeSet::from([place.workspace])));
+    let here = stage.service(only(stage.world.acme)).await;
+    let elsewhere = stage.service(only(stage.world.borealis)).await;
+    let foreign = stage.world.borealis.manager;
+    for (place, (path, policy)) in MethodPolicies::read().unwrap().iter().enumerate() {
+        let rights: Vec<Right> = policy.rights().collect();
+        // The control holds what the policy names and nothing else.
+        let exact = stage.member_with(&format!("exact{place}"), &rights).await;
+        let user = (!rights.is_empty()).then_some(exact);
+        let channel = match policy.scope() {
+            ServiceScope::Unspecified => bare.clone(),
+            ServiceScope::AccessCheck => here.clone(),
+            ServiceScope::WorkspacesCreate => everywhere.clone(),
+        };
+        let exact = Caller { channel, user };
+        stage.served(path, policy, &exact, stage.plain).await;
+
+        for right in &rights {
+            let rest = match right {
+                Right::Create => vec![Right::Update],
+                Right::Update => vec![Right::Create],
+                // Whoever is no member can hold no right here: a manager of elsewhere.
+                Right::Member | Right::Unspecified => Vec::new(),
+            };
+            let user = if rest.is_empty() {
+                foreign
+            } else {
+                stage.member_with(&format!("without.{}{place}", right.as_str_name().to_lowercase()), &rest).await
+            };
+            let without = Caller { user: Some(user), ..exact.clone() };
+            stage.refused_in_acme((path, right.as_str_name()), &without, "PERMISSION_DENIED").await;
+        }
+        let lesser = match policy.scope() {
+            ServiceScope::Unspecified => vec![],
+            ServiceScope::AccessCheck => vec![("no scope", &bare), ("scope elsewhere", &elsewhere)],
+            ServiceScope::WorkspacesCreate => vec![("no scope", &bare), ("scope in one workspace", &here)],
+        };
+        for (why, channel) in lesser {
+            let without = Caller { channel: channel.clone(), ..exact.clone() };
+            stage.refused_in_acme((path, why), &without, "PERMISSION_DENIED").await;
+        }
+        if !rights.is_empty() {
+            let without = Caller { user: None, ..exact };
+            stage.refused_in_acme((path, "nobody acts"), &without, "ACTING_USER_REQUIRED").await;
+        }
+        assert!(!policy.acting_user || !rights.is_empty(), "{path} asks for a person and nothing of them");
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_nothing_there_is_refused_about_others_and_about_themself() {
+    let stage = Stage::new().await;
+    let Stage { world, .. } = &stage;
+    let channel = stage.service(Some(ScopeReach::Everywhere)).await;
+    let manager = [world.acme.access_manager];
+    let past = BEGINNING.after(Duration::from_secs(1));
+    world.clock.advance(Duration::from_secs(2));
+
+    let mut callers = vec![("foreign", world.borealis.manager)];
+    for (name, state) in [("suspended", UserState::Suspended), ("deactivated", UserState::Deactivated)] {
+        callers.push((name, world.holder(world.acme, name, &manager, state).await));
+    }
+    let home_off = world.place_in("off", WorkspaceState::Suspended).await;
+    let of_home_off = world.holder(home_off, "of.home.off", &[], UserState::Active).await;
+    world.external(of_home_off, ExternalState::Active, None).await;
+    callers.push(("of a suspended home", of_home_off));
+    for (name, state, end) in [
+        ("pending", ExternalState::Pending, None),
+        ("suspended.external", ExternalState::Suspended, None),
+        ("review", ExternalState::Review, None),
+        ("expired", ExternalState::Active, Some(past)),
+    ] {
+        let user = world.person(world.borealis, name, None, UserState::Active).await;
+        world.external(user, state, end).await;
+        callers.push((name, user));
+    }
+    let mut people = Vec::new();
+    for (name, user) in callers {
+        people.push((name, Somebody { user, notice: world.notice(world.acme, user).await }));
+    }
+    let unknown = Somebody { user: builders::id(), notice: builders::id() };
+    people.push(("unknown", unknown));
+
+    // A manager and a member of a workspace that is not in use.
+    let dormant = world.place_in("dormant", WorkspaceState::Suspended).await;
+    let idle = world.holder(dormant, "idle", &[], UserState::Active).await;
+    let mut idle_people = Vec::new();
+    for (name, user) in [("manager of a suspended workspace", dormant.manager), ("member of one", idle)] {
+        idle_people.push((name, Somebody { user, notice: world.notice(dormant, user).await }));
+    }
+
+    for (path, policy) in MethodPolicies::read().unwrap().iter() {
+        let own = Caller { channel: channel.clone(), user: Some(world.acme.manager) };
+        stage.served(path, policy, &own, stage.plain).await;
+        for (name, somebody) in &people {
+            let caller = Caller { channel: channel.clone(), user: Some(somebody.user) };
+            if policy.rights.is_empty() {
+                // A service's own right; the person adds nothing and takes nothing.
+                stage.served(path, policy, &caller, stage.plain).await;
+                continue;
+            }
+            stage.refused_in_acme((path, name), &caller, "PERMISSION_DENIED").await;
+            if policy.self_allowed {
+                let acme = (world.acme, "acme");
+                stage.refused((path, name), &caller, acme, *somebody, "PERMISSION_DENIED").await;
+            }
+        }
+        for (name, somebody) in idle_people.iter().filter(|_| !policy.rights.is_empty()) {
+            let caller = Caller { channel: channel.clone(), user: Some(somebody.user) };
+            let dormant = (dormant, "dormant");
+            stage.refused((path, name), &caller, dormant, *somebody, "PERMISSION_DENIED").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn members_without_rights_see_themselves_where_the_policy_says_so_and_nobody_else() {
+    let stage = Stage::new().await;
+    let world = &stage.world;
+    let channel = stage.service(None).await;
+    let guest = world.person(world.borealis, "visitor", None, UserState::Active).await;
+    world.external(guest, ExternalState::Active, None).await;
+    let guest = Somebody { user: guest, notice: world.notice(world.acme, guest).await };
+    let mut own = 0;
+    for (path, policy) in MethodPolicies::read().unwrap().iter().filter(|(_, policy)| !policy.rights.is_empty()) {
+        for (somebody, another) in [(stage.plain, guest), (guest, stage.plain)] {
+            let caller = Caller { channel: channel.clone(), user: Some(somebody.user) };
+            let acme = (world.acme, "acme");
+            if policy.rights().all(|right| right == Right::Member) {
+                stage.served(path, policy, &caller, another).await;
+            } else if policy.self_allowed {
+                own += 1;
+                stage.served(path, policy, &caller, somebody).await;
+                stage.refused((path, "another"), &caller, acme, another, "PERMISSION_DENIED").await;
+                let nobody = Somebody { user: builders::id(), notice: builders::id() };
+                stage.refused((path, "nobody"), &caller, acme, nobody, "PERMISSION_DENIED").await;
+            } else {
+                stage.refused((path, "themself"), &caller, acme, somebody, "PERMISSION_DENIED").await;
+            }
+        }
+    }
+    assert!(own > 0, "the contract has methods for oneself");
+}
+
+#[tokio::test]
+async fn the_operator_makes_and_sees_workspaces_and_nothing_in_them() {
+    let stage = Stage::new().await;
+    let channel = stage.channel(ServicePrincipal { operator: true, ..service(None) }).await;
+    let operator = Caller { channel: channel.clone(), user: None };
+    let for_plain = Caller { channel, user: Some(stage.plain.user) };
+    for (path, policy) in MethodPolicies::read().unwrap().iter() {
+        let of_workspaces = path.ends_with("/CreateWorkspace") || path.ends_with("/GetWorkspace");
+        if of_workspaces {
+            stage.served(path, policy, &operator, stage.plain).await;
+        } else {
+            let reason = if policy.acting_user { "ACTING_USER_REQUIRED" } else { "PERMISSION_DENIED" };
+            stage.refused_in_acme((path, "operator"), &operator, reason).await;
+        }
+        if policy.rights().any(|right| right != Right::Member) && !policy.self_allowed {
+            stage.refused_in_acme((path, "operator for a member"), &for_plain, "PERMISSION_DENIED").await;
+        }
+    }
+    let missing =
+        stage.call(row("/domicile.v1.WorkspaceService/GetWorkspace"), &operator, "nowhere", stage.plain).await;
+    assert_eq!(missing.unwrap_err().code(), Code::NotFound);
+}
