@@ -9,7 +9,7 @@ use domicile_client::{Client, Credentials};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr};
 
-use crate::binary::command;
+use crate::binary::{ask_to_stop, command};
 
 /// The token of every server of the tests.
 pub const TOKEN: &str = "a token for tests alone";
@@ -78,9 +78,7 @@ impl Server {
 
     /// Asks it to stop and answers how it ended, with what it logged since it served.
     pub async fn stop(mut self) -> (ExitStatus, Vec<String>) {
-        let id = self.child.id().expect("it runs").to_string();
-        let asked = tokio::process::Command::new("kill").args(["-TERM", &id]).status().await.expect("kill runs");
-        assert!(asked.success());
+        ask_to_stop(&self.child).await;
         let mut log = Vec::new();
         while let Some(line) = self.log.next_line().await.expect("the log is text") {
             log.push(line);

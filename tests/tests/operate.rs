@@ -7,16 +7,9 @@ use std::path::Path;
 use domicile_client::v1;
 use domicile_store_seaorm::inspect::postgres_server;
 use domicile_store_seaorm::{Database, SeaOrmStore};
-use domicile_tests::binary::command;
+use domicile_tests::binary::run;
 use domicile_tests::server::{Server, TOKEN, settings};
 use tempfile::TempDir;
-
-/// Exit code, result and talk of a command, run in a folder.
-async fn run(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
-    let ran = command().current_dir(folder).args(arguments).envs(variables.iter().copied()).output().await.unwrap();
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (ran.status.code().unwrap(), text(&ran.stdout), text(&ran.stderr))
-}
 
 /// The command fails with that code and says all of this.
 async fn fails(folder: &Path, arguments: &[&str], variables: &[(&str, &str)], code: i32, says: &[&str]) {
