@@ -96,7 +96,7 @@ pub(crate) struct ShowConfigArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ClientArgs {
     /// Credentials that `domicile dev` wrote
-    #[arg(long, env = "DOMICILE_CREDENTIALS", default_value = "./domicile-dev/credentials.json")]
+    #[arg(long, env = "DOMICILE_CREDENTIALS", default_value = crate::credentials::USUAL_CREDENTIALS)]
     pub(crate) credentials: PathBuf,
     /// Act as this person: a short name of the credentials, or a user id
     #[arg(long = "as", value_name = "PERSON")]
@@ -231,7 +231,7 @@ pub(crate) struct ShowArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AccessCommand {
-    /// May this person do that there?
+    /// May this person do that there? DENIED is an answer too: the exit code is 0 then
     Check(CheckArgs),
 }
 

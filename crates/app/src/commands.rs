@@ -1,12 +1,15 @@
 //! The client commands. Each calls the service and prints what it answered.
 
+use std::path::Path;
+
 use anyhow::Result;
 use domicile_client::{Client, Credentials, v1};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::cli::{AssignArgs, CheckArgs, ClientArgs, Expect, ListArgs, LookupArgs, Notify, ShowArgs};
-use crate::credentials::CredentialsFile;
+use crate::credentials::{CredentialsFile, USUAL_CREDENTIALS};
+use crate::dev::own_name;
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -18,11 +21,18 @@ struct Session {
 }
 
 async fn session(args: &ClientArgs) -> Result<Session, Failure> {
-    let file = CredentialsFile::read(&args.credentials)?;
-    let acting = file.user_of(args.acting.as_deref().unwrap_or(&file.acting));
+    let file = CredentialsFile::read(&args.credentials).map_err(|error| Failure::new(2, error.to_string()))?;
+    let acting = file.user_of(args.acting.as_deref().unwrap_or(&file.acting))?;
     let credentials = Credentials { token: file.token.clone(), acting_user: Some(acting) };
     let client = Client::connect(&file.endpoint, &credentials).await?;
     Ok(Session { client, file, output: Output::new(args.json, args.quiet, args.no_input) })
+}
+
+/// A command to type next, as this program was called and with the same credentials.
+fn next(command: &str, client: &ClientArgs) -> String {
+    let usual = client.credentials == Path::new(USUAL_CREDENTIALS);
+    let flag = if usual { String::new() } else { format!(" --credentials {}", client.credentials.display()) };
+    format!("Next    {} {command}{flag}", own_name())
 }
 
 /// An enum's word without its type: `LOOKUP_OUTCOME_FOUND` -> `FOUND`.
@@ -61,15 +71,13 @@ pub(crate) async fn lookup(args: &LookupArgs) -> Result<(), Failure> {
 }
 
 fn next_after_lookup(found: &v1::LookupUserResponse, args: &LookupArgs) -> String {
+    let assign = |role, does| {
+        let command = format!("assign {} --workspace {} --role {role}", args.person, args.workspace);
+        format!("{}   ({does})", next(&command, &args.client))
+    };
     match found.outcome() {
-        v1::LookupOutcome::NotFound => format!(
-            "Next    domicile assign {} --workspace {} --role member   (creates an Internal)",
-            args.person, args.workspace
-        ),
-        v1::LookupOutcome::Found | v1::LookupOutcome::FormerMember => format!(
-            "Next    domicile assign {} --workspace {} --role guest   (links as External)",
-            args.person, args.workspace
-        ),
+        v1::LookupOutcome::NotFound => assign("member", "creates an Internal"),
+        v1::LookupOutcome::Found | v1::LookupOutcome::FormerMember => assign("guest", "links as External"),
         other => meaning(other).to_owned(),
     }
 }
@@ -86,7 +94,8 @@ const fn meaning(outcome: v1::LookupOutcome) -> &'static str {
         O::NotLinkable => "The person cannot be linked; the reason stays with their home.",
         O::RelationshipRequired => "This workspace takes no people of that home; propose a relationship first.",
         O::ContactReserved => "The contact is kept for its former holder for a while.",
-        O::Unspecified | O::NotFound | O::Found | O::FormerMember => "",
+        O::FormerMember => "The person was a member before; leave out --expect create to link them anew.",
+        O::Unspecified | O::NotFound | O::Found => "",
     }
 }
 
@@ -96,9 +105,10 @@ pub(crate) async fn assign(args: &AssignArgs) -> Result<(), Failure> {
     let search =
         v1::LookupUserRequest { workspace: args.workspace.clone(), email: email.clone(), phone: phone.clone() };
     let found = session.client.lookup_user(search).await?;
-    let expectation = expectation(args.expect, &found)?;
+    let expectation = expectation(args, &found)?;
     let creates = expectation == v1::Expectation::Create;
-    tell_plan(&session.output, args, &found, creates)?;
+    let display = display_name(&session.client, &args.workspace).await?;
+    tell_plan(&session.output, args, &display, &found, creates)?;
     let profile = if creates { Some(profile(&session.output, args)?) } else { typed_profile(args) };
     confirm(&session.output, args)?;
 
@@ -127,28 +137,60 @@ pub(crate) async fn assign(args: &AssignArgs) -> Result<(), Failure> {
     tell_saved(&session.output, args, &saved)
 }
 
-/// A plain `either` becomes what the lookup found, so that the person at the terminal decides on what they saw.
-fn expectation(expect: Expect, found: &v1::LookupUserResponse) -> Result<v1::Expectation, Failure> {
-    let outcome = found.outcome();
-    match (expect, outcome) {
-        (Expect::Create, _) | (Expect::Either, v1::LookupOutcome::NotFound) => Ok(v1::Expectation::Create),
-        (Expect::Link, _) | (Expect::Either, v1::LookupOutcome::Found | v1::LookupOutcome::FormerMember) => {
-            Ok(v1::Expectation::Link)
+/// A plain `either` becomes what the lookup found, so that the person at the terminal decides on what they saw. What cannot
+/// be is told before anything is asked.
+fn expectation(args: &AssignArgs, found: &v1::LookupUserResponse) -> Result<v1::Expectation, Failure> {
+    use v1::LookupOutcome as Outcome;
+    match (args.expect, found.outcome()) {
+        (Expect::Create | Expect::Either, Outcome::NotFound) => Ok(v1::Expectation::Create),
+        (Expect::Link | Expect::Either, Outcome::Found | Outcome::FormerMember) => Ok(v1::Expectation::Link),
+        // It may be this very save that made them a member: the service knows by the request id.
+        (expect, Outcome::AlreadyMember | Outcome::MemberPending) if args.request_id.is_some() => {
+            Ok(match (expect, found.member_kind()) {
+                (Expect::Create, _) | (Expect::Either, v1::MembershipKind::Internal) => v1::Expectation::Create,
+                _ => v1::Expectation::Link,
+            })
         }
-        (Expect::Either, other) => {
+        (Expect::Link, Outcome::NotFound) => {
+            let message = "nobody has this contact; leave out --expect link to create a person (NO_ACCOUNT)";
+            Err(Failure::new(3, message.to_owned()))
+        }
+        (Expect::Create, Outcome::Found) => {
+            let message = "somebody has this contact; leave out --expect create to link them (EXPECTATION_FAILED)";
+            Err(Failure::new(4, message.to_owned()))
+        }
+        (_, other) => {
             let reason = word(other.as_str_name(), "LOOKUP_OUTCOME_");
             Err(Failure::new(4, format!("{} ({reason})", meaning(other))))
         }
     }
 }
 
-fn tell_plan(output: &Output, args: &AssignArgs, found: &v1::LookupUserResponse, creates: bool) -> Result<()> {
-    let workspace = &args.workspace;
+/// The workspace as people call it.
+async fn display_name(client: &Client, workspace: &str) -> Result<String, Failure> {
+    let request = v1::GetWorkspaceRequest { workspace: workspace.to_owned(), consistency: None };
+    let found = client.get_workspace(request).await?.workspace;
+    Ok(found.map_or_else(|| workspace.to_owned(), |found| found.display_name))
+}
+
+fn tell_plan(
+    output: &Output,
+    args: &AssignArgs,
+    workspace: &str,
+    found: &v1::LookupUserResponse,
+    creates: bool,
+) -> Result<()> {
+    let whom = match found.outcome() {
+        v1::LookupOutcome::NotFound => "nobody with this contact".to_owned(),
+        v1::LookupOutcome::Found | v1::LookupOutcome::FormerMember => {
+            format!("an existing account ({})", found.display)
+        }
+        _ => format!("a member already ({}); the save of this request id is repeated", found.display),
+    };
+    output.talk(&format!("Found   {whom}"))?;
     if creates {
-        output.talk("Found   nobody with this contact")?;
         output.talk(&format!("Joins   {workspace} as Internal; a new account is created"))?;
     } else {
-        output.talk(&format!("Found   an existing account ({})", found.display))?;
         output.talk(&format!("Joins   {workspace} as External; no new account is created"))?;
     }
     let roles = if args.roles.is_empty() { "none".to_owned() } else { args.roles.join(", ") };
@@ -234,7 +276,7 @@ fn tell_saved(output: &Output, args: &AssignArgs, saved: &v1::AssignUserResponse
         ))?;
     }
     if !notice.is_empty() {
-        output.talk(&format!("Next    domicile notifications show {notice} --workspace {}", args.workspace))?;
+        output.talk(&next(&format!("notifications show {notice} --workspace {}", args.workspace), &args.client))?;
     }
     Ok(())
 }
@@ -251,7 +293,11 @@ fn notification_value(n: &v1::Notification) -> Value {
         "id": n.uid,
         "kind": word(n.kind().as_str_name(), "NOTIFICATION_KIND_"),
         "channel": word(n.channel().as_str_name(), "CHANNEL_"),
-        "state": state_words(n),
+        "state": word(n.state().as_str_name(), "NOTIFICATION_STATE_"),
+        "not_sent_reason": match n.not_sent_reason() {
+            v1::NotSentReason::Unspecified => Value::Null,
+            why => json!(word(why.as_str_name(), "NOT_SENT_REASON_")),
+        },
         "reason": n.reason,
         "user": n.user,
         "workspace": n.workspace,
@@ -324,7 +370,7 @@ pub(crate) async fn check(args: &CheckArgs) -> Result<(), Failure> {
     let session = session(&args.client).await?;
     let request = v1::CheckAccessRequest {
         workspace: args.workspace.clone(),
-        subject: Some(v1::check_access_request::Subject::User(session.file.user_of(&args.person))),
+        subject: Some(v1::check_access_request::Subject::User(session.file.user_of(&args.person)?)),
         permission: args.permission.clone(),
         consistency: None,
     };

@@ -1,10 +1,17 @@
 //! The sign-in material of a data folder: where the service is, its token, and the people of the example.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::failure::Failure;
+
+/// Where `domicile dev` leaves them unless told otherwise.
+pub(crate) const USUAL_CREDENTIALS: &str = "./domicile-dev/credentials.json";
 
 /// A person one can act as.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,14 +37,18 @@ pub(crate) struct CredentialsFile {
 
 impl CredentialsFile {
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| {
-            format!(
-                "there are no credentials at {}; start `domicile dev` in this folder, or name them with --credentials",
-                path.display()
-            )
+        let place = path.display();
+        let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => anyhow!(
+                "there are no credentials at {place}; start `domicile dev` in this folder, or name them with --credentials"
+            ),
+            _ => anyhow!("the credentials at {place} cannot be read ({error}); check the file's permissions"),
         })?;
-        serde_json::from_str(&text).with_context(|| {
-            format!("the credentials at {} cannot be read; start `domicile dev` to write them anew", path.display())
+        serde_json::from_str(&text).map_err(|error| {
+            anyhow!(
+                "the credentials at {place} are not what `domicile dev` writes ({error}); delete the file and start \
+                 `domicile dev` again"
+            )
         })
     }
 
@@ -45,8 +56,19 @@ impl CredentialsFile {
         crate::files::write_private(path, serde_json::to_string_pretty(self)?.as_bytes())
     }
 
-    /// The user id behind a short name; a name that is none is taken for an id.
-    pub(crate) fn user_of(&self, name: &str) -> String {
-        self.people.get(name).map_or_else(|| name.to_owned(), |person| person.user.clone())
+    /// The user id behind a short name, or the id itself.
+    ///
+    /// # Errors
+    /// Neither; the sentence names the short names that there are.
+    pub(crate) fn user_of(&self, name: &str) -> Result<String, Failure> {
+        match self.people.get(name) {
+            Some(person) => Ok(person.user.clone()),
+            None if Uuid::try_parse(name).is_ok() => Ok(name.to_owned()),
+            None => {
+                let known: Vec<&str> = self.people.keys().map(String::as_str).collect();
+                let known = known.join(", ");
+                Err(Failure::new(2, format!("nobody is called `{name}` here; give {known}, or a user id")))
+            }
+        }
     }
 }

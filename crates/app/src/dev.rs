@@ -92,7 +92,7 @@ fn write_credentials(folder: &Path, address: SocketAddr, people: &BTreeMap<Strin
 }
 
 /// How this program was called, so that what it prints can be typed as it is.
-fn own_name() -> String {
+pub(crate) fn own_name() -> String {
     std::env::args().next().unwrap_or_else(|| "domicile".to_owned())
 }
 

@@ -48,8 +48,27 @@ impl Output {
         let mut err = std::io::stderr().lock();
         write!(err, "{question} ")?;
         err.flush()?;
-        let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line)?;
-        Ok(line.trim().to_owned())
+        answer(&mut std::io::stdin().lock())
+    }
+}
+
+/// One line as typed. Whoever ends the input has not answered, which is not the same as an empty line.
+fn answer(input: &mut impl BufRead) -> Result<String> {
+    let mut line = String::new();
+    let read = input.read_line(&mut line)?;
+    anyhow::ensure!(read > 0, "the input ended before an answer; nothing was saved");
+    Ok(line.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_the_input_is_no_answer() {
+        assert!(answer(&mut b"".as_slice()).unwrap_err().to_string().contains("nothing was saved"));
+        for (typed, read) in [("\n", ""), (" y \nmore", "y"), ("n", "n")] {
+            assert_eq!(answer(&mut typed.as_bytes()).unwrap(), read);
+        }
     }
 }

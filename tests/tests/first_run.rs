@@ -1,0 +1,419 @@
+//! The program as a newcomer meets it: one command to start, the six steps from a second shell, and what it says when
+//! something is in the way.
+#![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "what cannot be fails the test")]
+#![cfg(unix)]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use domicile_store_seaorm::SeaOrmStore;
+use domicile_tests::binary;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Child;
+
+/// What a command said, and how it ended.
+struct Told {
+    exit: i32,
+    out: String,
+    err: String,
+}
+
+impl Told {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {} {}", self.out, self.err))
+    }
+
+    /// Ended with this code, saying nothing as a result and all of these in its talk, without a trace of the inside.
+    fn refused(&self, exit: i32, words: &[&str]) {
+        assert_eq!((self.exit, self.out.as_str()), (exit, ""), "{}", self.err);
+        for word in words {
+            assert!(self.err.contains(word), "`{word}` is not in: {}", self.err);
+        }
+        assert!(!self.err.contains("panicked") && !self.err.contains("Caused by"), "{}", self.err);
+    }
+
+    fn done(&self) -> &Self {
+        assert_eq!(self.exit, 0, "{}", self.err);
+        self
+    }
+}
+
+/// Runs the program in a folder to its end.
+async fn run(folder: &Path, arguments: &[&str]) -> Told {
+    let (exit, out, err) = binary::run(folder, arguments, &[]).await;
+    Told { exit, out, err }
+}
+
+/// A running `domicile dev`.
+struct Dev {
+    folder: TempDir,
+    child: Child,
+    banner: String,
+}
+
+impl Dev {
+    async fn new() -> Self {
+        Self::started(tempfile::tempdir().unwrap()).await
+    }
+
+    /// Starts it and reads what it prints, to the last line.
+    async fn started(folder: TempDir) -> Self {
+        let mut child = binary::command()
+            .args(["dev", "--listen", "127.0.0.1:0"])
+            .current_dir(folder.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut banner = String::new();
+        while !banner.contains("Messages") {
+            banner += &lines.next_line().await.unwrap().unwrap_or_else(|| panic!("it ended: {banner}"));
+            banner.push('\n');
+        }
+        Self { folder, child, banner }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("domicile-dev")
+    }
+
+    fn credentials(&self) -> Value {
+        serde_json::from_slice(&std::fs::read(self.data().join("credentials.json")).unwrap()).unwrap()
+    }
+
+    /// Runs a command in the same folder, as in a second shell.
+    async fn run(&self, arguments: &[&str]) -> Told {
+        run(self.folder.path(), arguments).await
+    }
+
+    /// Runs a command that succeeds, and reads its result.
+    async fn json(&self, arguments: &[&str]) -> Value {
+        self.run(&[arguments, &["--json"]].concat()).await.done().json()
+    }
+
+    /// Shows a message until it was dealt with.
+    async fn captured(&self, id: &str, workspace: &str, person: &str) -> Value {
+        let begun = Instant::now();
+        loop {
+            let shown = ["notifications", "show", id, "--workspace", workspace, "--as", person];
+            let shown = self.json(&shown).await;
+            if shown["state"] != "QUEUED" {
+                assert_eq!((&shown["state"], &shown["not_sent_reason"]), (&json!("NOT_SENT"), &json!("CAPTURED")));
+                return shown;
+            }
+            assert!(begun.elapsed() < Duration::from_mins(1), "it is still queued: {shown}");
+        }
+    }
+
+    /// Asks it to stop, and waits until it has.
+    async fn stopped(mut self) -> (TempDir, ExitStatus) {
+        binary::ask_to_stop(&self.child).await;
+        let ended = self.child.wait().await.unwrap();
+        (self.folder, ended)
+    }
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+const MBALI: [&str; 7] = ["assign", "m.okafor@borealis.example", "--workspace", "acme", "--role", "guest", "--yes"];
+const ANNA: [&str; 15] = [
+    "assign",
+    "anna@acme.example",
+    "--workspace",
+    "acme",
+    "--role",
+    "member",
+    "--first-name",
+    "Anna",
+    "--last-name",
+    "Kovacs",
+    "--username",
+    "anna.kovacs",
+    "--language",
+    "en",
+    "--yes",
+];
+
+#[tokio::test]
+async fn the_six_steps_link_one_person_and_create_another_who_are_told_in_their_languages() {
+    let dev = Dev::new().await;
+    for words in
+        ["DEVELOPMENT MODE", "captured, not sent", "acme and borealis", "Dana Reyes", "assign anna@acme.example"]
+    {
+        assert!(dev.banner.contains(words), "{words}: {}", dev.banner);
+    }
+
+    let found = dev.run(&["user", "lookup", "m.okafor@borealis.example", "--workspace", "acme"]).await;
+    assert_eq!(found.done().out, "FOUND  M. O.\n");
+    assert!(found.err.contains("Next ") && found.err.contains(" assign m.okafor@borealis.example"), "{}", found.err);
+    let linked = dev.run(&MBALI).await;
+    assert!(linked.done().out.starts_with("Saved   LINKED_EXTERNAL   membership workspaces/"), "{}", linked.out);
+    assert!(linked.out.contains(" QUEUED"), "{}", linked.out);
+    for line in [
+        "Found   an existing account (M. O.)\n",
+        "Joins   Acme as External; no new account is created\n",
+        "Roles   guest\n",
+        "Tells   by the workspace they belong to, in their language\n",
+        " notifications show ",
+    ] {
+        assert!(linked.err.contains(line), "{line}: {}", linked.err);
+    }
+    let created = dev.run(&[&ANNA[..], &["--json"]].concat()).await;
+    assert_eq!(created.done().err, "", "JSON goes without talk");
+    let created = created.json();
+    assert_eq!(created["outcome"], "CREATED_INTERNAL");
+
+    let listed = dev.json(&["notifications", "list", "--workspace", "acme"]).await;
+    let ids: Vec<&str> =
+        listed["notifications"].as_array().unwrap().iter().map(|n| n["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.first().copied(), created["notification"].as_str(), "the newest is first");
+
+    let english = dev.captured(ids[0], "acme", "dana").await;
+    assert_eq!((&english["kind"], &english["language_used"]), (&json!("ONBOARDING"), &json!("en")));
+    assert_eq!((&english["message"]["from"], &english["message"]["to"]), (&json!("Acme"), &json!("anna@acme.example")));
+    assert_eq!(english["message"]["subject"], "Your account at Acme");
+    let german = dev.captured(ids[1], "borealis", "lena").await;
+    assert_eq!((&german["kind"], &german["language_used"]), (&json!("ACCESS_GRANTED"), &json!("de")));
+    assert_eq!(german["message"]["from"], "Borealis");
+    let text = german["message"]["text"].as_str().unwrap();
+    for words in ["Guten Tag Mbali", "Dana Reyes", "Zugang zu Acme", "gehören weiterhin zu Borealis"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let host = dev.run(&["notifications", "show", ids[1], "--workspace", "acme"]).await;
+    assert!(host.done().out.contains("State     NOT_SENT (CAPTURED)"), "{}", host.out);
+    assert!(host.out.contains("seen by the person's home alone") && !host.out.contains("Guten Tag"), "{}", host.out);
+
+    for (id, begins, words) in [(ids[0], "From: Acme\n", "Hello Anna"), (ids[1], "From: Borealis\n", "Guten Tag Mbali")]
+    {
+        let file = dev.data().join("messages").join(format!("{id}.txt"));
+        let content = std::fs::read_to_string(&file).unwrap();
+        assert!(content.starts_with(begins) && content.contains(words), "{content}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_secret_or_personal_is_readable_by_its_owner_alone() {
+    let dev = Dev::new().await;
+    let created = dev.json(&ANNA).await;
+    let id = created["notification"].as_str().unwrap();
+    dev.captured(id, "acme", "dana").await;
+    for file in ["credentials.json", "sealing.key", &format!("messages/{id}.txt")] {
+        let mode = std::fs::metadata(dev.data().join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_answers_and_ends_well_whatever_the_answer() {
+    let dev = Dev::new().await;
+    let check =
+        |person: &'static str, permission: &'static str| ["access", "check", person, permission, "--workspace", "acme"];
+    let allowed = dev.run(&check("sam", "projects.read")).await;
+    assert_eq!(allowed.done().out, "ALLOWED\n");
+    let denied = dev.run(&check("jonas", "projects.read")).await;
+    assert_eq!(denied.done().out, "DENIED  NO_MEMBERSHIP\n");
+    let sam = dev.credentials()["people"]["sam"]["user"].as_str().unwrap().to_owned();
+    let by_id = dev.json(&["access", "check", &sam, "domicile.update", "--workspace", "acme"]).await;
+    assert_eq!(by_id, json!({ "decision": "DENIED", "reason": "NOT_GRANTED" }));
+    dev.run(&check("sam", "no.such")).await.refused(6, &["UNKNOWN_PERMISSION"]);
+}
+
+#[tokio::test]
+async fn results_in_json_have_the_documented_keys() {
+    let dev = Dev::new().await;
+    let found = dev.json(&["user", "lookup", "nobody@acme.example", "--workspace", "acme"]).await;
+    assert_eq!(keys(&found), ["display", "match_handle", "member_kind", "member_state", "outcome"]);
+    let saved = dev.json(&MBALI).await;
+    let of_saves = [
+        "consistency_token",
+        "discarded_fields",
+        "membership",
+        "notification",
+        "notification_state",
+        "outcome",
+        "user",
+        "validate_only",
+    ];
+    assert_eq!(keys(&saved), of_saves);
+    let listed = dev.json(&["notifications", "list", "--workspace", "acme", "--limit", "1"]).await;
+    assert_eq!((keys(&listed), &listed["more"]), (vec!["more", "notifications"], &json!(true)));
+    let of_messages = [
+        "attempts",
+        "channel",
+        "home",
+        "id",
+        "kind",
+        "language_asked",
+        "language_used",
+        "message",
+        "not_sent_reason",
+        "reason",
+        "state",
+        "user",
+        "workspace",
+    ];
+    assert_eq!(keys(&listed["notifications"][0]), of_messages);
+    let shown = dev.captured(saved["notification"].as_str().unwrap(), "borealis", "lena").await;
+    assert_eq!(keys(&shown), of_messages);
+    assert_eq!(keys(&shown["message"]), ["from", "html", "subject", "text", "to"]);
+    assert_eq!(keys(&shown["attempts"][0]), ["class", "number", "provider_words"]);
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/COMMANDS.md")).unwrap();
+    let all = [keys(&found), of_saves.to_vec(), of_messages.to_vec(), keys(&listed), vec!["decision", "reason"]];
+    for key in all.concat() {
+        assert!(page.contains(&format!("`{key}`")), "docs/COMMANDS.md does not tell of `{key}`");
+    }
+}
+
+#[tokio::test]
+async fn the_exit_code_tells_what_kind_of_no_it_was() {
+    let dev = Dev::new().await;
+    let lookup = |person: &'static str| ["user", "lookup", person, "--workspace", "acme"];
+    // 2: usage.
+    dev.run(&["assign"]).await.refused(2, &["Usage:"]);
+    dev.run(&MBALI[..6]).await.refused(2, &["--yes"]);
+    dev.run(&[&lookup("+36201234567")[..], &["--phone", "+361"]].concat()).await.refused(2, &["--phone"]);
+    let known = "give dana, jonas, lena, mbali, sam, or a user id";
+    dev.run(&[&lookup("a@b.example")[..], &["--as", "nobody"]].concat()).await.refused(2, &["`nobody`", known]);
+    dev.run(&["access", "check", "nobody", "projects.read", "--workspace", "acme"]).await.refused(2, &[known]);
+    // 3: not found.
+    let nothing = "01900000-0000-7000-8000-000000000000";
+    dev.run(&["notifications", "show", nothing, "--workspace", "acme"]).await.refused(3, &["NOT_FOUND"]);
+    // 4: conflict.
+    dev.run(&MBALI).await.done();
+    dev.run(&MBALI).await.refused(4, &["ALREADY_MEMBER", "a member already"]);
+    dev.run(&[&MBALI[..], &["--expect", "create"]].concat()).await.refused(4, &["ALREADY_MEMBER"]);
+    let mut other = MBALI;
+    other[1] = "j.keller@borealis.example";
+    dev.run(&[&other[..], &["--expect", "create"]].concat()).await.refused(4, &["EXPECTATION_FAILED", "--expect"]);
+    dev.run(&[&ANNA[..], &["--expect", "link"]].concat()).await.refused(3, &["NO_ACCOUNT", "--expect"]);
+    // 5: not allowed.
+    dev.run(&["notifications", "list", "--workspace", "acme", "--as", "sam"]).await.refused(5, &["PERMISSION_DENIED"]);
+    dev.run(&[&lookup("a@b.example")[..], &["--as", nothing]].concat()).await.refused(5, &["PERMISSION_DENIED"]);
+    // 6: invalid input.
+    dev.run(&lookup("a@")).await.refused(6, &["INVALID_REQUEST", "the email address: "]);
+    let missing = ["--first-name, --last-name, --username, --language"];
+    dev.run(&["assign", "new@acme.example", "--workspace", "acme", "--yes", "--no-input"]).await.refused(6, &missing);
+    let mut no_role = MBALI;
+    (no_role[1], no_role[5]) = ("j.keller@borealis.example", "no-such");
+    dev.run(&no_role).await.refused(6, &["--role: `no-such`", "guest"]);
+    // 7: unavailable. What was there is stopped.
+    let (folder, ended) = dev.stopped().await;
+    assert_eq!(ended.code(), Some(0), "SIGTERM ends it well");
+    run(folder.path(), &lookup("a@b.example")).await.refused(7, &["nothing answers at http://127.0.0.1:"]);
+}
+
+#[tokio::test]
+async fn quiet_leaves_the_result_and_a_rehearsal_saves_nothing() {
+    let dev = Dev::new().await;
+    let rehearsed = dev.run(&[&MBALI[..], &["--validate-only", "--quiet"]].concat()).await;
+    assert_eq!(
+        (rehearsed.done().out.as_str(), rehearsed.err.as_str()),
+        ("Would   LINKED_EXTERNAL; nothing was saved\n", "")
+    );
+    let saved = dev.run(&[&MBALI[..], &["-q"]].concat()).await;
+    assert_eq!((saved.done().out.lines().count(), saved.err.as_str()), (1, ""));
+}
+
+#[tokio::test]
+async fn a_save_is_repeated_by_its_request_id_and_told_alike() {
+    let dev = Dev::new().await;
+    for (save, id) in
+        [(&MBALI[..], "0199a000-0000-7000-8000-00000000000a"), (&ANNA, "0199a000-0000-7000-8000-00000000000b")]
+    {
+        let save = [save, &["--request-id", id]].concat();
+        let (first, second) = (dev.json(&save).await, dev.json(&save).await);
+        // The token is sealed anew, and no two seals are alike.
+        for key in keys(&first).iter().filter(|key| **key != "consistency_token") {
+            assert_eq!(first[key], second[key], "{key}");
+        }
+        let changed = [&save[..], &["--permission", "projects.read"]].concat();
+        dev.run(&changed).await.refused(4, &["REQUEST_ID_REUSED"]);
+    }
+}
+
+#[tokio::test]
+async fn a_second_start_keeps_people_and_token_and_adds_nothing() {
+    let dev = Dev::new().await;
+    dev.run(&MBALI).await.done();
+    dev.captured(newest(&dev).await.as_str(), "borealis", "lena").await;
+    let before = dev.credentials();
+    let (folder, ended) = dev.stopped().await;
+    assert_eq!(ended.code(), Some(0));
+    let dumped = dump(folder.path()).await;
+
+    let again = Dev::started(folder).await;
+    let after = again.credentials();
+    assert_eq!((&after["token"], &after["people"]), (&before["token"], &before["people"]));
+    assert_eq!(after["people"].as_object().unwrap().len(), 5);
+    let third = run(again.folder.path(), &["dev", "--listen", "127.0.0.1:0"]).await;
+    third.refused(1, &["another `domicile dev` uses ./domicile-dev", "--data"]);
+    // It serves: what it says is not only its banner.
+    newest(&again).await;
+    let (folder, _) = again.stopped().await;
+    assert_eq!(dump(folder.path()).await, dumped);
+}
+
+async fn newest(dev: &Dev) -> String {
+    let listed = dev.json(&["notifications", "list", "--workspace", "acme"]).await;
+    listed["notifications"][0]["id"].as_str().unwrap().to_owned()
+}
+
+async fn dump(folder: &Path) -> std::collections::BTreeMap<String, Vec<String>> {
+    let store = SeaOrmStore::open_file(&folder.join("domicile-dev/domicile.db")).await.unwrap();
+    store.dump().await.unwrap()
+}
+
+#[tokio::test]
+async fn what_cannot_start_says_why_and_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let refused = run(folder.path(), &["dev", "--listen", &taken]).await;
+    refused.refused(1, &[&taken, "--listen"]);
+    let refused = run(folder.path(), &["dev", "--listen", "0.0.0.0:1"]).await;
+    refused.refused(1, &["loopback only", "--listen 127.0.0.1:1"]);
+    let (exit, _, told) = binary::run(folder.path(), &["dev"], &[("DOMICILE_ENV", "Production")]).await;
+    assert_eq!(exit, 1);
+    assert!(told.contains("does not run where DOMICILE_ENV is production"), "{told}");
+    assert!(!folder.path().join("domicile-dev/domicile.db").exists(), "nothing was begun");
+}
+
+#[tokio::test]
+async fn credentials_that_are_missing_or_broken_are_told_in_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let lookup = ["user", "lookup", "a@b.example", "--workspace", "acme"];
+    let missing = run(folder.path(), &lookup).await;
+    missing.refused(2, &["no credentials at ./domicile-dev/credentials.json", "start `domicile dev`", "--credentials"]);
+    assert_eq!(missing.err.lines().count(), 1, "{}", missing.err);
+
+    let data = folder.path().join("domicile-dev");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("credentials.json"), "{").unwrap();
+    let broken = run(folder.path(), &lookup).await;
+    broken.refused(2, &["./domicile-dev/credentials.json", "delete the file and start `domicile dev` again"]);
+    assert_eq!(broken.err.lines().count(), 1, "{}", broken.err);
+    let start = run(folder.path(), &["dev", "--listen", "127.0.0.1:0"]).await;
+    start.refused(1, &["delete the file"]);
+    // What it says to do, does.
+    std::fs::remove_file(data.join("credentials.json")).unwrap();
+    let dev = Dev::started(folder).await;
+    dev.run(&lookup).await.done();
+}
+
+#[tokio::test]
+async fn next_commands_name_credentials_that_lie_elsewhere() {
+    let dev = Dev::new().await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let path = dev.data().join("credentials.json");
+    let flag = ["--credentials", path.to_str().unwrap()];
+    let lookup = [&["user", "lookup", "a@b.example", "--workspace", "acme"][..], &flag].concat();
+    let found = run(elsewhere.path(), &lookup).await;
+    assert_eq!(found.done().out, "NOT_FOUND\n");
+    assert!(found.err.contains(&flag.join(" ")), "{}", found.err);
+}
