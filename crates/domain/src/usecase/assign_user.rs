@@ -11,7 +11,7 @@ use super::input::{Profile, field, grants, profile, typed_profile_fields};
 use super::lookup_user::searched;
 use super::record::Deed;
 use super::replay::{Repeatable, replayed_row};
-use super::resolve::{Candidate, Contacts, Hit, Resolution, resolve};
+use super::resolve::{Candidate, Contacts, Resolution, resolve};
 use super::run_tx::{Command, Finish};
 use super::service::{Domicile, acting_user, workspace_ref};
 use super::token::{MatchHandle, TouchedRows};
@@ -50,10 +50,11 @@ struct Read {
 
 /// What the unit leaves for the reply.
 struct Saved {
-    answer: Option<AssignAnswer>,
+    answer: AssignAnswer,
     outcome: AssignOutcome,
     row: Option<MemberRow>,
     discarded: Vec<String>,
+    consistency_token: String,
     replayed: bool,
 }
 
@@ -72,6 +73,7 @@ struct Attempt<'a> {
     roles: &'a [Role],
     revision: Revision,
     read: &'a Read,
+    handle: Option<MatchHandle>,
     found: Resolution,
 }
 
@@ -113,9 +115,9 @@ impl Command for Assign<'_> {
         }
         let roles = tx.roles().of_workspace(actor.workspace.id).await?;
         let read = self.read(tx, &actor.workspace, &roles).await?;
+        let handle = self.match_handle(&actor.workspace)?;
         let found = resolve(tx, actor.workspace.id, &read.contacts, self.fixed.now).await?;
-        self.check_handle(&actor.workspace, &found)?;
-        let attempt = Attempt { actor: &actor, roles: &roles, revision, read: &read, found };
+        let attempt = Attempt { actor: &actor, roles: &roles, revision, read: &read, handle, found };
         let saved = self.save(tx, &attempt).await?;
         if self.request.validate_only {
             return Ok(Finish::Discard(saved));
@@ -143,9 +145,26 @@ impl Assign<'_> {
             outcome: answer.outcome,
             row,
             discarded: answer.discarded_fields.clone(),
-            answer: Some(answer),
+            consistency_token: self.consistency_token(&answer)?,
+            answer,
             replayed: true,
         }))
+    }
+
+    fn match_handle(&self, host: &Workspace) -> Result<Option<MatchHandle>, Refusal> {
+        let sealer = &*self.domicile.ports.sealer;
+        MatchHandle::of_save(sealer, &self.request.match_handle, host.id, self.call, self.fixed.now)
+    }
+
+    /// Sealed in the unit: a save whose answer cannot be given is not made.
+    fn consistency_token(&self, answer: &AssignAnswer) -> Result<String, Refusal> {
+        let rows = TouchedRows {
+            workspace: answer.workspace,
+            revision: answer.revision,
+            membership: answer.membership,
+            membership_version: answer.membership_version,
+        };
+        rows.seal(&*self.domicile.ports.sealer)
     }
 
     /// Reads the whole request; all violations at once.
@@ -210,27 +229,6 @@ impl Assign<'_> {
         }
     }
 
-    /// A handle must be of this workspace, this person and this moment, and name what is found now.
-    fn check_handle(&self, host: &Workspace, found: &Resolution) -> Result<(), Refusal> {
-        if self.request.match_handle.is_empty() {
-            return Ok(());
-        }
-        let handle = MatchHandle::open(&*self.domicile.ports.sealer, &self.request.match_handle)
-            .filter(|h| h.workspace == host.id && Some(h.actor) == self.call.actor.user)
-            .ok_or_else(|| {
-                let wrong = Violation::new("match_handle", "use the handle of your own lookup in this workspace");
-                Refusal { violations: vec![wrong], ..Refusal::new(Reason::MatchHandleInvalid) }
-            })?;
-        if self.fixed.now >= handle.expires_at {
-            return Err(Refusal::new(Reason::MatchHandleExpired));
-        }
-        let shown = found.candidate.as_ref().filter(|_| found.outcome.shows_match());
-        let same = shown.map_or(crate::model::id::UserId::nil(), |c| c.user.id) == handle.found
-            && version(shown.and(found.email)) == handle.email_version
-            && version(shown.and(found.phone)) == handle.phone_version;
-        if same { Ok(()) } else { Err(Refusal::new(Reason::MatchHandleStale)) }
-    }
-
     async fn save(&self, tx: &mut dyn UnitOfWork, at: &Attempt<'_>) -> Result<Saved, Refusal> {
         use LookupOutcome::{FormerMember, Found, NotFound};
         match (at.found.outcome, at.read.expectation) {
@@ -269,6 +267,10 @@ impl Assign<'_> {
     }
 
     async fn create(&self, tx: &mut dyn UnitOfWork, at: &Attempt<'_>) -> Result<Saved, Refusal> {
+        // A lookup of a miss stays good while nobody is there; one that showed somebody does not.
+        if at.handle.is_some_and(|handle| !handle.is_miss()) {
+            return Err(Refusal::new(Reason::MatchHandleStale));
+        }
         let profile = at.read.profile.clone().map_err(Refusal::invalid)?;
         let Some(email) = at.read.contacts.email.clone() else {
             return Err(Refusal::new(Reason::NoAccount));
@@ -300,8 +302,13 @@ impl Assign<'_> {
     async fn link(&self, tx: &mut dyn UnitOfWork, at: &Attempt<'_>, candidate: &Candidate) -> Result<Saved, Refusal> {
         // EITHER links on an email match only; a match by phone alone needs LINK with the handle of a lookup.
         let by_phone_alone = at.found.email.is_none();
-        if by_phone_alone && (at.read.expectation != Expectation::Link || self.request.match_handle.is_empty()) {
+        if by_phone_alone && (at.read.expectation != Expectation::Link || at.handle.is_none()) {
             return Err(Refusal::new(Reason::MatchHandleRequired));
+        }
+        // EITHER after a miss links whom the save itself finds by email. Every other handle must name who is linked.
+        let after_miss = |handle: &MatchHandle| at.read.expectation == Expectation::Either && handle.is_miss();
+        if at.handle.is_some_and(|handle| !after_miss(&handle) && !handle.still_holds(&at.found)) {
+            return Err(Refusal::new(Reason::MatchHandleStale));
         }
         if !self.request.notify {
             return Err(Refusal::new(Reason::NotifyRequired));
@@ -462,7 +469,8 @@ impl Assign<'_> {
         tx.records().audit(&row, &searched(&at.read.contacts, Some(base.user))).await?;
         self.repeatable().keep(tx, StoredAnswer::AssignUser(answer.clone()), self.fixed.now).await?;
         Ok(Saved {
-            answer: Some(answer),
+            consistency_token: self.consistency_token(&answer)?,
+            answer,
             outcome: done.outcome,
             row: Some(done.row),
             discarded: done.discarded,
@@ -477,10 +485,6 @@ struct Done {
     notice: Option<NoticeKind>,
     discarded: Vec<String>,
     row: MemberRow,
-}
-
-fn version(hit: Option<Hit>) -> Option<Version> {
-    hit.map(|h| h.version)
 }
 
 /// Off by default; the host, the home or their relationship may ask for it, and so does a person who once said no.
@@ -544,19 +548,10 @@ impl Domicile {
             return Ok(reply);
         }
         let now = self.now();
-        let token = saved.answer.as_ref().map(|answer| {
-            let rows = TouchedRows {
-                workspace: answer.workspace,
-                revision: answer.revision,
-                membership: answer.membership,
-                membership_version: answer.membership_version,
-            };
-            rows.seal(&*self.ports.sealer)
-        });
         Ok(AssignReply {
             member: saved.row.map(|row| member_view(&self.policies, row, Viewer::Manager, now)),
-            notice: saved.answer.and_then(|answer| answer.notice),
-            consistency_token: token.transpose()?,
+            notice: saved.answer.notice,
+            consistency_token: Some(saved.consistency_token),
             ..reply
         })
     }
