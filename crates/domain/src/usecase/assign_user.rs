@@ -22,13 +22,11 @@ use crate::model::audit::{AuditAction, AuditChange, AuditRecord};
 use crate::model::facts::AccessFacts;
 use crate::model::id::RequestId;
 use crate::model::language::LanguageTag;
-use crate::model::membership::{
-    EndedMembership, ExternalMembership, ExternalState, Grants, Membership, MembershipBase,
-};
+use crate::model::membership::{EndReason, ExternalMembership, ExternalState, Grants, Membership, MembershipBase};
 use crate::model::name::ExternalId;
 use crate::model::notice::NoticeKind;
 use crate::model::permission::{PermissionClass, PermissionName};
-use crate::model::relationship::WorkspaceRelationship;
+use crate::model::relationship::{RelationshipState, WorkspaceRelationship};
 use crate::model::role::Role;
 use crate::model::time::{Revision, Version};
 use crate::model::workspace::Workspace;
@@ -315,15 +313,19 @@ impl Assign<'_> {
         }
         let host = &at.actor.workspace;
         self.check_ceiling(at, candidate)?;
-        let relationship = candidate.facts.relationship.as_ref().filter(|r| r.is_in_force());
+        // Suspending a relationship takes access away. What its terms ask of a membership stays asked.
+        let agreed = |r: &&WorkspaceRelationship| r.state == RelationshipState::Active;
+        let relationship = candidate.facts.relationship.as_ref().filter(agreed);
         let expires_at = self.expiry(relationship)?;
 
         tx.users().hold(candidate.user.id, candidate.user.version).await?;
         let mut log = EventLog::new(host.id, at.revision, self.call.actor.user, &self.fixed);
-        if let Some(stale) = candidate.facts.membership.clone() {
-            self.domicile.end_stale(tx, stale, &self.fixed, &mut log).await?;
-        }
-        let pending = needs_acceptance(host, &candidate.home, relationship, candidate.last_ended.as_ref());
+        let swept = match candidate.facts.membership.clone() {
+            Some(stale) => self.domicile.end_stale(tx, stale, &self.fixed, &mut log).await?,
+            None => None,
+        };
+        let last_end = swept.or(candidate.last_ended.as_ref().map(|ended| ended.reason));
+        let pending = needs_acceptance(host, &candidate.home, relationship, last_end);
         let membership = Membership::External(ExternalMembership {
             base: MembershipBase {
                 id: self.fixed.membership,
@@ -487,17 +489,17 @@ struct Done {
     row: MemberRow,
 }
 
-/// Off by default; the host, the home or their relationship may ask for it, and so does a person who once said no.
+/// Off by default; the host, the home or their relationship may ask for it, and so does how the last membership ended.
 fn needs_acceptance(
     host: &Workspace,
     home: &Workspace,
     relationship: Option<&WorkspaceRelationship>,
-    last_ended: Option<&EndedMembership>,
+    last_end: Option<EndReason>,
 ) -> bool {
     host.policy.acceptance_as_host
         || home.policy.acceptance_as_home
         || relationship.is_some_and(|r| r.host_terms.acceptance || r.home_terms.acceptance)
-        || last_ended.is_some_and(|ended| ended.reason.is_persons_choice())
+        || last_end.is_some_and(EndReason::asks_next_time)
 }
 
 /// The contact by which the person was found, as the host typed it.
