@@ -1,6 +1,7 @@
 //! The domain against a store in memory: one file for each intent, one for what fails around it, and the golden table.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "what cannot be fails the test")]
 
+mod authority;
 mod linking;
 mod match_handles;
 mod support;

@@ -30,7 +30,7 @@ use crate::model::relationship::{RelationshipState, WorkspaceRelationship};
 use crate::model::role::Role;
 use crate::model::time::{Revision, Version};
 use crate::model::workspace::Workspace;
-use crate::policy::ceiling::role_counts_for_externals;
+use crate::policy::ceiling::{permission_counts_for_externals, role_counts_for_externals};
 use crate::policy::resolver::LookupOutcome;
 use crate::port::directory::MemberRow;
 use crate::port::store::{Constraint, StoreError, UnitOfWork};
@@ -391,12 +391,13 @@ impl Assign<'_> {
         let host = &at.actor.workspace;
         let ceiling = self.domicile.policies.ceiling.ceiling(&candidate.facts);
         let admitted = |role: &Role| ceiling.roles.contains(&role.id) && role_counts_for_externals(role, host);
+        let admits = |p: &PermissionName| ceiling.permissions.contains(p) && permission_counts_for_externals(p, host);
         let above: BTreeSet<&str> = at
             .roles
             .iter()
             .filter(|role| wanted.roles.contains(&role.id) && !admitted(role))
             .map(|role| role.handle.as_str())
-            .chain(wanted.permissions.difference(&ceiling.permissions).map(PermissionName::as_str))
+            .chain(wanted.permissions.iter().filter(|p| !admits(p)).map(PermissionName::as_str))
             .collect();
         if above.is_empty() {
             return Ok(());
@@ -513,9 +514,11 @@ fn changes(done: &Done, roles: &[Role]) -> Vec<AuditChange> {
     let granted: Vec<&str> =
         roles.iter().filter(|r| base.grants.roles.contains(&r.id)).map(|r| r.handle.as_str()).collect();
     let change = |path: &str, after: String| AuditChange { path: path.to_owned(), before: None, after: Some(after) };
+    let direct: Vec<&str> = base.grants.permissions.iter().map(PermissionName::as_str).collect();
     vec![
         change("membership.kind", format!("{:?}", done.row.membership.kind()).to_uppercase()),
         change("membership.roles", granted.join(",")),
+        change("membership.permissions", direct.join(",")),
     ]
 }
 
