@@ -5,6 +5,7 @@ mod authority;
 mod linking;
 mod match_handles;
 mod support;
+mod values;
 
 /// A file that is no module here would silently never be compiled.
 #[test]
