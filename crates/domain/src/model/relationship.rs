@@ -30,6 +30,11 @@ pub enum Disclosure {
     Full,
 }
 
+impl Disclosure {
+    /// Every degree, for tables that must not forget one.
+    pub const ALL: [Self; 4] = [Self::None, Self::Name, Self::MaskedContact, Self::Full];
+}
+
 /// The state of a relationship.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RelationshipState {

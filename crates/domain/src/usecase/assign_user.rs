@@ -219,7 +219,9 @@ impl Assign<'_> {
             Some(_) => {}
         }
         let typed = |g: &super::api::GrantsInput| !g.roles.is_empty() || !g.permissions.is_empty();
-        if request.expectation == Some(Expectation::Create) && typed(&request.external.grants) {
+        let external = &request.external;
+        let typed_external = typed(&external.grants) || !external.language.is_empty() || external.expires_at.is_some();
+        if request.expectation == Some(Expectation::Create) && typed_external {
             wrong.push(Violation::new("external", "these are for linking; with CREATE give `internal`"));
         }
         if request.expectation == Some(Expectation::Link) && typed(&request.internal) {
@@ -444,7 +446,6 @@ impl Assign<'_> {
                     home,
                     membership: &done.row.membership,
                     person,
-                    language: at.read.language.as_ref(),
                     actor: self.call.actor.user,
                 };
                 Some(self.domicile.queue_notice(tx, of, &self.fixed).await?)

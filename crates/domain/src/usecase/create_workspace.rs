@@ -211,7 +211,6 @@ impl Create<'_> {
                 home: &workspace,
                 membership: &membership,
                 person,
-                language: None,
                 actor: self.call.actor.user,
             };
             self.domicile.queue_notice(tx, of, &self.fixed).await?;

@@ -7,6 +7,7 @@ use super::resolve::Resolution;
 use crate::error::{Reason, Refusal, Violation};
 use crate::model::id::{Id, MembershipId, UserId, WorkspaceId};
 use crate::model::time::{Revision, Timestamp, Version};
+use crate::model::workspace::Workspace;
 use crate::port::sealer::{SealPurpose, Sealer};
 
 /// A token's fields, joined by `|`. No field has that character: ids, numbers, constants and contact keys' versions.
@@ -156,6 +157,16 @@ impl TouchedRows {
             })
         });
         rows.map(Some).ok_or_else(|| Refusal::new(Reason::InvalidConsistencyToken))
+    }
+}
+
+/// A read that must see a write sees it, or says that it cannot yet.
+pub(super) fn ensure_fresh(token: Option<TouchedRows>, read: &Workspace) -> Result<(), Refusal> {
+    match token {
+        Some(rows) if rows.workspace == read.id && read.revision < rows.revision => {
+            Err(Refusal::new(Reason::StoreUnavailable))
+        }
+        _ => Ok(()),
     }
 }
 
