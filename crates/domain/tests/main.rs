@@ -5,6 +5,7 @@ mod assign_user;
 mod authority;
 mod check_access;
 mod create_workspace;
+mod failures;
 mod linking;
 mod lookup_user;
 mod match_handles;
