@@ -10,6 +10,7 @@ mod linking;
 mod lookup_user;
 mod match_handles;
 mod reads;
+mod states;
 mod support;
 mod values;
 

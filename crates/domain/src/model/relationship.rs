@@ -154,7 +154,7 @@ impl WorkspaceRelationship {
         if self.state != RelationshipState::Proposed {
             return Err(RelationshipMoveError::NotProposed);
         }
-        if now > self.proposed_at.after(Self::PROPOSED_FOR) {
+        if now >= self.proposed_at.after(Self::PROPOSED_FOR) {
             return Err(RelationshipMoveError::Lapsed);
         }
         if by == self.proposed_by {

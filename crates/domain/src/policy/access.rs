@@ -32,6 +32,21 @@ pub enum Denial {
     NotGranted,
 }
 
+impl Denial {
+    /// Every reason, for tables that must not forget one.
+    pub const ALL: [Self; 9] = [
+        Self::NoMembership,
+        Self::WorkspaceUnavailable,
+        Self::AccountUnavailable,
+        Self::MembershipPending,
+        Self::MembershipSuspended,
+        Self::MembershipInReview,
+        Self::MembershipExpired,
+        Self::AboveCeiling,
+        Self::NotGranted,
+    ];
+}
+
 /// Decides access.
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait AccessPolicy: Send + Sync {
