@@ -1,7 +1,5 @@
 //! The dispatcher on the store in memory: every state of a notice, retries, crashes, cancellations, languages.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be fails the test")]
-
 use std::sync::Arc;
 use std::time::Duration;
 

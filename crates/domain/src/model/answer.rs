@@ -16,6 +16,11 @@ pub enum AssignOutcome {
     LinkPending,
 }
 
+impl AssignOutcome {
+    /// Every outcome, for tables that must not forget one.
+    pub const ALL: [Self; 3] = [Self::CreatedInternal, Self::LinkedExternal, Self::LinkPending];
+}
+
 /// The answer of a save.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

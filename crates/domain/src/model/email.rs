@@ -54,6 +54,10 @@ impl EmailAddress {
         if local.len() > 64 || !is_dot_atom(local) {
             return Err(ParseEmailError::Local(quotable(&display)));
         }
+        // UTS 46 drops some invisible characters and `MailDomain` trims; the form that is kept must have none.
+        if domain.chars().any(|c| c.is_whitespace() || is_unprintable(c)) {
+            return Err(ParseEmailError::Domain(quotable(&display)));
+        }
         let domain = MailDomain::parse(domain).map_err(|_| ParseEmailError::Domain(quotable(&display)))?;
         let key = format!("{}@{}", folded(local), domain.as_str());
         Ok(Self { display, key, domain })
@@ -176,6 +180,9 @@ mod tests {
             ("anna@acme..example", "Domain"),
             ("anna@127.0.0.1", "Domain"),
             ("anna@-acme.example", "Domain"),
+            ("anna@ acme.example", "Domain"),
+            ("anna@\nacme.example", "Domain"),
+            ("anna@ac\u{200b}me.example", "Domain"),
         ] {
             let refused = EmailAddress::parse(text).expect_err(text);
             assert!(format!("{refused:?}").starts_with(error), "{text}: {refused:?}");

@@ -106,7 +106,7 @@ pub enum EndReason {
     Left,
     /// By the person, before it began.
     Declined,
-    /// Nobody accepted within 30 days.
+    /// Nobody accepted in time.
     Lapsed,
     /// Its time was over.
     Expired,
@@ -119,9 +119,22 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    /// Whether the person said no: the next link waits for acceptance.
-    pub const fn is_persons_choice(self) -> bool {
-        matches!(self, Self::Left | Self::Declined)
+    /// Every reason, for tables that must not forget one.
+    pub const ALL: [Self; 8] = [
+        Self::Unlinked,
+        Self::Left,
+        Self::Declined,
+        Self::Lapsed,
+        Self::Expired,
+        Self::AccountEnded,
+        Self::WorkspaceClosed,
+        Self::Moved,
+    ];
+
+    /// Whether the next link waits for acceptance: the person said no, or was asked and never said yes. Otherwise a host
+    /// that was left would only have to wait.
+    pub const fn asks_next_time(self) -> bool {
+        matches!(self, Self::Left | Self::Declined | Self::Lapsed)
     }
 }
 
@@ -153,16 +166,18 @@ impl Membership {
 }
 
 impl ExternalMembership {
-    /// Whether its time is over, by a clock that was read once: expired, or pending for more than 30 days.
+    /// Whether its time is over, by a clock that was read once: expired, or pending for 30 days. What ends while it is
+    /// pending has lapsed: nobody accepted.
     ///
     /// The end is exclusive: at the very instant of `expires_at` it is over (C16).
     pub fn is_over(&self, now: Timestamp) -> Option<EndReason> {
-        if self.state == ExternalState::Pending && now >= self.base.assigned_at.after(Workspace::PENDING_FOR) {
-            Some(EndReason::Lapsed)
-        } else if self.expires_at.is_some_and(|end| now >= end) {
-            Some(EndReason::Expired)
-        } else {
-            None
+        let expired = self.expires_at.is_some_and(|end| now >= end);
+        let waited = now >= self.base.assigned_at.after(Workspace::PENDING_FOR);
+        match self.state {
+            ExternalState::Pending => (waited || expired).then_some(EndReason::Lapsed),
+            ExternalState::Active | ExternalState::Suspended | ExternalState::Review => {
+                expired.then_some(EndReason::Expired)
+            }
         }
     }
 

@@ -241,6 +241,7 @@ mod tests {
             "a＠b",
             "An\u{202e}na",
             "An\nna",
+            "www\u{ad}.evil",
         ] {
             assert!(Name::parse(text).is_err(), "{text}");
         }

@@ -30,6 +30,11 @@ pub enum Disclosure {
     Full,
 }
 
+impl Disclosure {
+    /// Every degree, for tables that must not forget one.
+    pub const ALL: [Self; 4] = [Self::None, Self::Name, Self::MaskedContact, Self::Full];
+}
+
 /// The state of a relationship.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RelationshipState {
@@ -149,7 +154,7 @@ impl WorkspaceRelationship {
         if self.state != RelationshipState::Proposed {
             return Err(RelationshipMoveError::NotProposed);
         }
-        if now > self.proposed_at.after(Self::PROPOSED_FOR) {
+        if now >= self.proposed_at.after(Self::PROPOSED_FOR) {
             return Err(RelationshipMoveError::Lapsed);
         }
         if by == self.proposed_by {

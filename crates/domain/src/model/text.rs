@@ -27,7 +27,8 @@ pub(crate) fn compatibility_folded(text: &str) -> String {
 pub(crate) fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{061C}' | '\u{200E}' | '\u{200F}' // marks of direction
+            '\u{00AD}' | '\u{034F}' | '\u{180E}' | '\u{2061}'..='\u{2064}' // shown as nothing
+            | '\u{061C}' | '\u{200E}' | '\u{200F}' // marks of direction
             | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' // embeddings, overrides, isolates
             | '\u{2028}' | '\u{2029}' | '\u{FEFF}' | '\u{200B}' | '\u{2060}'
             | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')

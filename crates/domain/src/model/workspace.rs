@@ -41,6 +41,11 @@ pub enum Openness {
     Closed,
 }
 
+impl Openness {
+    /// Every degree, for tables that must not forget one.
+    pub const ALL: [Self; 3] = [Self::Open, Self::RelatedOnly, Self::Closed];
+}
+
 /// What Internals see of Externals in the directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DirectoryVisibility {

@@ -1,9 +1,9 @@
 //! May this person do that there? Computed at read, gate by gate; nothing is rewritten row by row.
 
-use super::ceiling::role_counts_for_externals;
+use super::ceiling::{permission_counts_for_externals, role_counts_for_externals};
 use crate::model::facts::AccessFacts;
 use crate::model::membership::{EndReason, ExternalMembership, ExternalState, Membership, MembershipBase};
-use crate::model::permission::{PermissionClass, PermissionName};
+use crate::model::permission::PermissionName;
 use crate::model::relationship::Ceiling;
 use crate::model::time::Timestamp;
 use crate::model::user::UserState;
@@ -30,6 +30,21 @@ pub enum Denial {
     AboveCeiling,
     /// Not granted.
     NotGranted,
+}
+
+impl Denial {
+    /// Every reason, for tables that must not forget one.
+    pub const ALL: [Self; 9] = [
+        Self::NoMembership,
+        Self::WorkspaceUnavailable,
+        Self::AccountUnavailable,
+        Self::MembershipPending,
+        Self::MembershipSuspended,
+        Self::MembershipInReview,
+        Self::MembershipExpired,
+        Self::AboveCeiling,
+        Self::NotGranted,
+    ];
 }
 
 /// Decides access.
@@ -105,13 +120,13 @@ fn is_granted(facts: &AccessFacts, base: &MembershipBase, permission: &Permissio
 }
 
 fn is_within(facts: &AccessFacts, base: &MembershipBase, ceiling: &Ceiling, permission: &PermissionName) -> bool {
-    let governance_closed =
-        permission.class() == PermissionClass::Governance && !facts.workspace.policy.external_managers;
-    let direct = base.grants.permissions.contains(permission) && ceiling.permissions.contains(permission);
+    let direct = base.grants.permissions.contains(permission)
+        && ceiling.permissions.contains(permission)
+        && permission_counts_for_externals(permission, &facts.workspace);
     let by_role = facts.roles.iter().any(|role| {
         ceiling.roles.contains(&role.id)
             && role_counts_for_externals(role, &facts.workspace)
             && role.permissions.contains(permission)
     });
-    !governance_closed && (direct || by_role)
+    direct || by_role
 }

@@ -1,6 +1,7 @@
 //! The most that Externals of a home may have in a host (seed L12, T3).
 
 use crate::model::facts::AccessFacts;
+use crate::model::permission::{PermissionClass, PermissionName};
 use crate::model::relationship::{Ceiling, RelationshipState, WorkspaceRelationship};
 use crate::model::role::Role;
 use crate::model::workspace::{Openness, Workspace};
@@ -56,6 +57,12 @@ fn is_closed(openness: Openness, relationship: Option<&WorkspaceRelationship>) -
         Openness::RelatedOnly => !relationship.is_some_and(WorkspaceRelationship::is_in_force),
         Openness::Closed => true,
     }
+}
+
+/// Whether a direct permission of the ceiling really counts for an External: governance needs the host's policy
+/// `external_managers`.
+pub(crate) fn permission_counts_for_externals(permission: &PermissionName, host: &Workspace) -> bool {
+    permission.class() == PermissionClass::Product || host.policy.external_managers
 }
 
 /// Whether a role of the ceiling really counts for an External: it must still be marked so, and governance needs the

@@ -118,6 +118,11 @@ pub enum Expectation {
     Either,
 }
 
+impl Expectation {
+    /// Every expectation, for tables that must not forget one.
+    pub const ALL: [Self; 3] = [Self::Create, Self::Link, Self::Either];
+}
+
 /// A new person's details, as typed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProfileInput {

@@ -11,7 +11,7 @@ use super::input::{Profile, field, grants, profile, typed_profile_fields};
 use super::lookup_user::searched;
 use super::record::Deed;
 use super::replay::{Repeatable, replayed_row};
-use super::resolve::{Candidate, Contacts, Hit, Resolution, resolve};
+use super::resolve::{Candidate, Contacts, Resolution, resolve};
 use super::run_tx::{Command, Finish};
 use super::service::{Domicile, acting_user, workspace_ref};
 use super::token::{MatchHandle, TouchedRows};
@@ -22,17 +22,15 @@ use crate::model::audit::{AuditAction, AuditChange, AuditRecord};
 use crate::model::facts::AccessFacts;
 use crate::model::id::RequestId;
 use crate::model::language::LanguageTag;
-use crate::model::membership::{
-    EndedMembership, ExternalMembership, ExternalState, Grants, Membership, MembershipBase,
-};
+use crate::model::membership::{EndReason, ExternalMembership, ExternalState, Grants, Membership, MembershipBase};
 use crate::model::name::ExternalId;
 use crate::model::notice::NoticeKind;
 use crate::model::permission::{PermissionClass, PermissionName};
-use crate::model::relationship::WorkspaceRelationship;
+use crate::model::relationship::{RelationshipState, WorkspaceRelationship};
 use crate::model::role::Role;
 use crate::model::time::{Revision, Version};
 use crate::model::workspace::Workspace;
-use crate::policy::ceiling::role_counts_for_externals;
+use crate::policy::ceiling::{permission_counts_for_externals, role_counts_for_externals};
 use crate::policy::resolver::LookupOutcome;
 use crate::port::directory::MemberRow;
 use crate::port::store::{Constraint, StoreError, UnitOfWork};
@@ -50,10 +48,11 @@ struct Read {
 
 /// What the unit leaves for the reply.
 struct Saved {
-    answer: Option<AssignAnswer>,
+    answer: AssignAnswer,
     outcome: AssignOutcome,
     row: Option<MemberRow>,
     discarded: Vec<String>,
+    consistency_token: String,
     replayed: bool,
 }
 
@@ -72,6 +71,7 @@ struct Attempt<'a> {
     roles: &'a [Role],
     revision: Revision,
     read: &'a Read,
+    handle: Option<MatchHandle>,
     found: Resolution,
 }
 
@@ -117,9 +117,9 @@ impl Command for Assign<'_> {
         }
         let roles = tx.roles().of_workspace(actor.workspace.id).await?;
         let read = self.read(tx, &actor.workspace, &roles).await?;
+        let handle = self.match_handle(&actor.workspace)?;
         let found = resolve(tx, actor.workspace.id, &read.contacts, self.fixed.now).await?;
-        self.check_handle(&actor.workspace, &found)?;
-        let attempt = Attempt { actor: &actor, roles: &roles, revision, read: &read, found };
+        let attempt = Attempt { actor: &actor, roles: &roles, revision, read: &read, handle, found };
         let saved = self.save(tx, &attempt).await?;
         if self.request.validate_only {
             return Ok(Finish::Discard(saved));
@@ -147,9 +147,26 @@ impl Assign<'_> {
             outcome: answer.outcome,
             row,
             discarded: answer.discarded_fields.clone(),
-            answer: Some(answer),
+            consistency_token: self.consistency_token(&answer)?,
+            answer,
             replayed: true,
         }))
+    }
+
+    fn match_handle(&self, host: &Workspace) -> Result<Option<MatchHandle>, Refusal> {
+        let sealer = &*self.domicile.ports.sealer;
+        MatchHandle::of_save(sealer, &self.request.match_handle, host.id, self.call, self.fixed.now)
+    }
+
+    /// Sealed in the unit: a save whose answer cannot be given is not made.
+    fn consistency_token(&self, answer: &AssignAnswer) -> Result<String, Refusal> {
+        let rows = TouchedRows {
+            workspace: answer.workspace,
+            revision: answer.revision,
+            membership: answer.membership,
+            membership_version: answer.membership_version,
+        };
+        rows.seal(&*self.domicile.ports.sealer)
     }
 
     /// Reads the whole request; all violations at once.
@@ -206,33 +223,14 @@ impl Assign<'_> {
             Some(_) => {}
         }
         let typed = |g: &super::api::GrantsInput| !g.roles.is_empty() || !g.permissions.is_empty();
-        if request.expectation == Some(Expectation::Create) && typed(&request.external.grants) {
+        let external = &request.external;
+        let typed_external = typed(&external.grants) || !external.language.is_empty() || external.expires_at.is_some();
+        if request.expectation == Some(Expectation::Create) && typed_external {
             wrong.push(Violation::new("external", "these are for linking; with CREATE give `internal`"));
         }
         if request.expectation == Some(Expectation::Link) && typed(&request.internal) {
             wrong.push(Violation::new("internal", "these are for creating; with LINK give `external`"));
         }
-    }
-
-    /// A handle must be of this workspace, this person and this moment, and name what is found now.
-    fn check_handle(&self, host: &Workspace, found: &Resolution) -> Result<(), Refusal> {
-        if self.request.match_handle.is_empty() {
-            return Ok(());
-        }
-        let handle = MatchHandle::open(&*self.domicile.ports.sealer, &self.request.match_handle)
-            .filter(|h| h.workspace == host.id && Some(h.actor) == self.call.actor.user)
-            .ok_or_else(|| {
-                let wrong = Violation::new("match_handle", "use the handle of your own lookup in this workspace");
-                Refusal { violations: vec![wrong], ..Refusal::new(Reason::MatchHandleInvalid) }
-            })?;
-        if self.fixed.now >= handle.expires_at {
-            return Err(Refusal::new(Reason::MatchHandleExpired));
-        }
-        let shown = found.candidate.as_ref().filter(|_| found.outcome.shows_match());
-        let same = shown.map_or(crate::model::id::UserId::nil(), |c| c.user.id) == handle.found
-            && version(shown.and(found.email)) == handle.email_version
-            && version(shown.and(found.phone)) == handle.phone_version;
-        if same { Ok(()) } else { Err(Refusal::new(Reason::MatchHandleStale)) }
     }
 
     async fn save(&self, tx: &mut dyn UnitOfWork, at: &Attempt<'_>) -> Result<Saved, Refusal> {
@@ -273,6 +271,10 @@ impl Assign<'_> {
     }
 
     async fn create(&self, tx: &mut dyn UnitOfWork, at: &Attempt<'_>) -> Result<Saved, Refusal> {
+        // A lookup of a miss stays good while nobody is there; one that showed somebody does not.
+        if at.handle.is_some_and(|handle| !handle.is_miss()) {
+            return Err(Refusal::new(Reason::MatchHandleStale));
+        }
         let profile = at.read.profile.clone().map_err(Refusal::invalid)?;
         let Some(email) = at.read.contacts.email.clone() else {
             return Err(Refusal::new(Reason::NoAccount));
@@ -304,23 +306,32 @@ impl Assign<'_> {
     async fn link(&self, tx: &mut dyn UnitOfWork, at: &Attempt<'_>, candidate: &Candidate) -> Result<Saved, Refusal> {
         // EITHER links on an email match only; a match by phone alone needs LINK with the handle of a lookup.
         let by_phone_alone = at.found.email.is_none();
-        if by_phone_alone && (at.read.expectation != Expectation::Link || self.request.match_handle.is_empty()) {
+        if by_phone_alone && (at.read.expectation != Expectation::Link || at.handle.is_none()) {
             return Err(Refusal::new(Reason::MatchHandleRequired));
+        }
+        // EITHER after a miss links whom the save itself finds by email. Every other handle must name who is linked.
+        let after_miss = |handle: &MatchHandle| at.read.expectation == Expectation::Either && handle.is_miss();
+        if at.handle.is_some_and(|handle| !after_miss(&handle) && !handle.still_holds(&at.found)) {
+            return Err(Refusal::new(Reason::MatchHandleStale));
         }
         if !self.request.notify {
             return Err(Refusal::new(Reason::NotifyRequired));
         }
         let host = &at.actor.workspace;
         self.check_ceiling(at, candidate)?;
-        let relationship = candidate.facts.relationship.as_ref().filter(|r| r.is_in_force());
+        // Suspending a relationship takes access away. What its terms ask of a membership stays asked.
+        let agreed = |r: &&WorkspaceRelationship| r.state == RelationshipState::Active;
+        let relationship = candidate.facts.relationship.as_ref().filter(agreed);
         let expires_at = self.expiry(relationship)?;
 
         tx.users().hold(candidate.user.id, candidate.user.version).await?;
         let mut log = EventLog::new(host.id, at.revision, self.call.actor.user, &self.fixed);
-        if let Some(stale) = candidate.facts.membership.clone() {
-            self.domicile.end_stale(tx, stale, &self.fixed, &mut log).await?;
-        }
-        let pending = needs_acceptance(host, &candidate.home, relationship, candidate.last_ended.as_ref());
+        let swept = match candidate.facts.membership.clone() {
+            Some(stale) => self.domicile.end_stale(tx, stale, &self.fixed, &mut log).await?,
+            None => None,
+        };
+        let last_end = swept.or(candidate.last_ended.as_ref().map(|ended| ended.reason));
+        let pending = needs_acceptance(host, &candidate.home, relationship, last_end);
         let membership = Membership::External(ExternalMembership {
             base: MembershipBase {
                 id: self.fixed.membership,
@@ -386,12 +397,13 @@ impl Assign<'_> {
         let host = &at.actor.workspace;
         let ceiling = self.domicile.policies.ceiling.ceiling(&candidate.facts);
         let admitted = |role: &Role| ceiling.roles.contains(&role.id) && role_counts_for_externals(role, host);
+        let admits = |p: &PermissionName| ceiling.permissions.contains(p) && permission_counts_for_externals(p, host);
         let above: BTreeSet<&str> = at
             .roles
             .iter()
             .filter(|role| wanted.roles.contains(&role.id) && !admitted(role))
             .map(|role| role.handle.as_str())
-            .chain(wanted.permissions.difference(&ceiling.permissions).map(PermissionName::as_str))
+            .chain(wanted.permissions.iter().filter(|p| !admits(p)).map(PermissionName::as_str))
             .collect();
         if above.is_empty() {
             return Ok(());
@@ -438,7 +450,6 @@ impl Assign<'_> {
                     home,
                     membership: &done.row.membership,
                     person,
-                    language: at.read.language.as_ref(),
                     actor: self.call.actor.user,
                 };
                 Some(self.domicile.queue_notice(tx, of, &self.fixed).await?)
@@ -466,7 +477,8 @@ impl Assign<'_> {
         tx.records().audit(&row, &searched(&at.read.contacts, Some(base.user))).await?;
         self.repeatable().keep(tx, StoredAnswer::AssignUser(answer.clone()), self.fixed.now).await?;
         Ok(Saved {
-            answer: Some(answer),
+            consistency_token: self.consistency_token(&answer)?,
+            answer,
             outcome: done.outcome,
             row: Some(done.row),
             discarded: done.discarded,
@@ -483,21 +495,17 @@ struct Done {
     row: MemberRow,
 }
 
-fn version(hit: Option<Hit>) -> Option<Version> {
-    hit.map(|h| h.version)
-}
-
-/// Off by default; the host, the home or their relationship may ask for it, and so does a person who once said no.
+/// Off by default; the host, the home or their relationship may ask for it, and so does how the last membership ended.
 fn needs_acceptance(
     host: &Workspace,
     home: &Workspace,
     relationship: Option<&WorkspaceRelationship>,
-    last_ended: Option<&EndedMembership>,
+    last_end: Option<EndReason>,
 ) -> bool {
     host.policy.acceptance_as_host
         || home.policy.acceptance_as_home
         || relationship.is_some_and(|r| r.host_terms.acceptance || r.home_terms.acceptance)
-        || last_ended.is_some_and(|ended| ended.reason.is_persons_choice())
+        || last_end.is_some_and(EndReason::asks_next_time)
 }
 
 /// The contact by which the person was found, as the host typed it.
@@ -511,9 +519,11 @@ fn changes(done: &Done, roles: &[Role]) -> Vec<AuditChange> {
     let granted: Vec<&str> =
         roles.iter().filter(|r| base.grants.roles.contains(&r.id)).map(|r| r.handle.as_str()).collect();
     let change = |path: &str, after: String| AuditChange { path: path.to_owned(), before: None, after: Some(after) };
+    let direct: Vec<&str> = base.grants.permissions.iter().map(PermissionName::as_str).collect();
     vec![
         change("membership.kind", format!("{:?}", done.row.membership.kind()).to_uppercase()),
         change("membership.roles", granted.join(",")),
+        change("membership.permissions", direct.join(",")),
     ]
 }
 
@@ -548,19 +558,10 @@ impl Domicile {
             return Ok(reply);
         }
         let now = self.now();
-        let token = saved.answer.as_ref().map(|answer| {
-            let rows = TouchedRows {
-                workspace: answer.workspace,
-                revision: answer.revision,
-                membership: answer.membership,
-                membership_version: answer.membership_version,
-            };
-            rows.seal(&*self.ports.sealer)
-        });
         Ok(AssignReply {
             member: saved.row.map(|row| member_view(&self.policies, row, Viewer::Manager, now)),
-            notice: saved.answer.and_then(|answer| answer.notice),
-            consistency_token: token.transpose()?,
+            notice: saved.answer.notice,
+            consistency_token: Some(saved.consistency_token),
             ..reply
         })
     }

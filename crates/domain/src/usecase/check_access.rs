@@ -5,11 +5,10 @@ use std::time::Duration;
 use super::api::{AccessAnswer, Call, CheckAccess, CheckSubject};
 use super::record::Deed;
 use super::service::{Domicile, workspace_ref};
-use super::token::TouchedRows;
+use super::token::{TouchedRows, ensure_fresh};
 use crate::error::{Reason, Refusal, Violation};
 use crate::model::actor::ServiceScope;
 use crate::model::audit::AuditAction;
-use crate::model::facts::AccessFacts;
 use crate::model::id::{UserId, WorkspaceId};
 use crate::model::membership::Membership;
 use crate::model::permission::PermissionName;
@@ -53,7 +52,7 @@ impl Domicile {
         let Some(facts) = facts else {
             return Ok(answer(Err(Denial::NoMembership), None, now));
         };
-        ensure_fresh(fresh, &facts)?;
+        ensure_fresh(fresh, &facts.workspace)?;
         let ceiling = self.policies.ceiling.ceiling(&facts);
         let mut decision = self.policies.access.decide(&facts, &ceiling, &permission, now);
         if decision.is_ok() && entry.retired_at.is_some() {
@@ -85,16 +84,6 @@ fn read(request: &CheckAccess) -> Result<(PermissionName, Named), Refusal> {
     match (permission, named) {
         (Some(permission), Some(named)) => Ok((permission, named)),
         _ => Err(Refusal::invalid(wrong)),
-    }
-}
-
-/// A read that must see a write sees it, or says that it cannot yet.
-fn ensure_fresh(token: Option<TouchedRows>, facts: &AccessFacts) -> Result<(), Refusal> {
-    match token {
-        Some(rows) if rows.workspace == facts.workspace.id && facts.workspace.revision < rows.revision => {
-            Err(Refusal::new(Reason::StoreUnavailable))
-        }
-        _ => Ok(()),
     }
 }
 

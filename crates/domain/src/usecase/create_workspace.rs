@@ -46,9 +46,10 @@ struct Create<'a> {
 }
 
 struct Created {
-    answer: Option<CreateWorkspaceAnswer>,
+    answer: CreateWorkspaceAnswer,
     workspace: Option<Workspace>,
     manager: Option<MemberRow>,
+    consistency_token: String,
     replayed: bool,
 }
 
@@ -82,7 +83,7 @@ impl Command for Create<'_> {
             return Err(Refusal::new(Reason::PermissionDenied));
         }
         if let Some(answer) = self.repeatable().replay(tx).await? {
-            return replayed(tx, answer).await;
+            return self.replayed(tx, answer).await;
         }
         let read = self.read()?;
         if tx.workspaces().find(&WorkspaceRef::Handle(read.new.handle.clone())).await?.is_some() {
@@ -102,15 +103,6 @@ impl Command for Create<'_> {
     }
 }
 
-async fn replayed(tx: &mut dyn UnitOfWork, answer: StoredAnswer) -> Result<Finish<Created>, Refusal> {
-    let StoredAnswer::CreateWorkspace(answer) = answer else {
-        return Err(Refusal::new(Reason::RequestIdReused));
-    };
-    let workspace = tx.workspaces().find(&WorkspaceRef::Id(answer.workspace)).await?;
-    let manager = replayed_row(tx, answer.workspace, answer.manager, answer.membership).await?;
-    Ok(Finish::Discard(Created { answer: Some(answer), workspace, manager, replayed: true }))
-}
-
 impl Create<'_> {
     fn repeatable(&self) -> Repeatable<'_> {
         Repeatable {
@@ -119,6 +111,27 @@ impl Create<'_> {
             request_id: self.request_id,
             fingerprint: self.request.request.fingerprint,
         }
+    }
+
+    async fn replayed(&self, tx: &mut dyn UnitOfWork, answer: StoredAnswer) -> Result<Finish<Created>, Refusal> {
+        let StoredAnswer::CreateWorkspace(answer) = answer else {
+            return Err(Refusal::new(Reason::RequestIdReused));
+        };
+        let workspace = tx.workspaces().find(&WorkspaceRef::Id(answer.workspace)).await?;
+        let manager = replayed_row(tx, answer.workspace, answer.manager, answer.membership).await?;
+        let consistency_token = self.consistency_token(&answer)?;
+        Ok(Finish::Discard(Created { answer, workspace, manager, consistency_token, replayed: true }))
+    }
+
+    /// Sealed in the unit: a workspace whose answer cannot be given is not made.
+    fn consistency_token(&self, answer: &CreateWorkspaceAnswer) -> Result<String, Refusal> {
+        let rows = TouchedRows {
+            workspace: answer.workspace,
+            revision: answer.revision,
+            membership: answer.membership,
+            membership_version: Version::FIRST,
+        };
+        rows.seal(&*self.domicile.ports.sealer)
     }
 
     fn read(&self) -> Result<Read, Refusal> {
@@ -202,7 +215,6 @@ impl Create<'_> {
                 home: &workspace,
                 membership: &membership,
                 person,
-                language: None,
                 actor: self.call.actor.user,
             };
             self.domicile.queue_notice(tx, of, &self.fixed).await?;
@@ -223,7 +235,8 @@ impl Create<'_> {
         tx.records().audit(&row, &[]).await?;
         self.repeatable().keep(tx, StoredAnswer::CreateWorkspace(answer.clone()), now).await?;
         Ok(Created {
-            answer: Some(answer),
+            consistency_token: self.consistency_token(&answer)?,
+            answer,
             workspace: Some(workspace),
             manager: Some(MemberRow { membership, user, home: None, relationship: None }),
             replayed: false,
@@ -261,21 +274,12 @@ impl Domicile {
                 replayed: false,
             });
         }
-        let token = created.answer.as_ref().map(|answer| {
-            let rows = TouchedRows {
-                workspace: answer.workspace,
-                revision: answer.revision,
-                membership: answer.membership,
-                membership_version: Version::FIRST,
-            };
-            rows.seal(&*self.ports.sealer)
-        });
         let now = self.now();
         Ok(CreateWorkspaceReply {
             workspace: created.workspace,
             manager: created.manager.map(|row| member_view(&self.policies, row, Viewer::Manager, now)),
-            notice: created.answer.map(|answer| answer.notice),
-            consistency_token: token.transpose()?,
+            notice: Some(created.answer.notice),
+            consistency_token: Some(created.consistency_token),
             replayed: created.replayed,
         })
     }

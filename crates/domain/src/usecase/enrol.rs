@@ -6,7 +6,6 @@ use crate::event::{Event, EventBody};
 use crate::model::contact::{Contact, ContactStanding};
 use crate::model::email::EmailAddress;
 use crate::model::id::{EventId, MembershipId, NoticeId, UserId, WorkspaceId};
-use crate::model::language::LanguageTag;
 use crate::model::membership::{
     EndReason, EndedMembership, Grants, InternalMembership, Membership, MembershipBase, MembershipKind,
 };
@@ -117,7 +116,6 @@ pub(super) struct NoticeOf<'a> {
     pub(super) home: &'a Workspace,
     pub(super) membership: &'a Membership,
     pub(super) person: &'a Person,
-    pub(super) language: Option<&'a LanguageTag>,
     pub(super) actor: Option<UserId>,
 }
 
@@ -175,6 +173,10 @@ impl Domicile {
     ) -> Result<NoticeId, StoreError> {
         let channel = self.policies.notice.channel(of.home, of.person);
         let base = of.membership.base();
+        let of_membership = match of.membership {
+            Membership::External(external) => external.language.as_ref(),
+            Membership::Internal(_) => None,
+        };
         let notice = Notice {
             id: fixed.notice,
             kind: of.kind,
@@ -187,7 +189,7 @@ impl Domicile {
             channel,
             state: NoticeState::Queued,
             reason: String::new(),
-            language_asked: of.language.unwrap_or(&of.person.preferred_language).clone(),
+            language_asked: of_membership.unwrap_or(&of.person.preferred_language).clone(),
             language_used: None,
             created_at: fixed.now,
             due_at: Some(fixed.now),

@@ -33,7 +33,7 @@ struct Lookup<'a> {
 
 #[async_trait]
 impl Command for Lookup<'_> {
-    type Output = (WorkspaceId, Resolution);
+    type Output = LookupReply;
 
     async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Self::Output>, Refusal> {
         let workspace = tx.workspaces().find(&workspace_ref(&self.request.workspace)).await?;
@@ -51,7 +51,8 @@ impl Command for Lookup<'_> {
             ..self.row.clone()
         };
         tx.records().audit(&row, &searched(&contacts, subject)).await?;
-        Ok(Finish::Commit((host.id, resolution)))
+        let reply = self.domicile.lookup_reply(self.call, host.id, &resolution, self.now)?;
+        Ok(Finish::Commit(reply))
     }
 }
 
@@ -86,7 +87,7 @@ impl Domicile {
         let row = deed.row(self, "", now);
         let command = Lookup { domicile: self, call, request, row, now };
         match self.runner.run(&command, call.deadline).await {
-            Ok((host, resolution)) => self.lookup_reply(call, host, &resolution, now),
+            Ok(reply) => Ok(reply),
             Err(refusal) => self.refuse(&deed, refusal).await,
         }
     }
@@ -99,15 +100,8 @@ impl Domicile {
         now: Timestamp,
     ) -> Result<LookupReply, Refusal> {
         let expires_at = now.after(HANDLE_SERVES);
-        let shown = found.candidate.as_ref().filter(|_| found.outcome.shows_match());
-        let handle = MatchHandle {
-            workspace: host,
-            actor: acting_user(call)?,
-            found: shown.map_or(UserId::nil(), |c| c.user.id),
-            email_version: shown.and(found.email).map(|hit| hit.version),
-            phone_version: shown.and(found.phone).map(|hit| hit.version),
-            expires_at,
-        };
+        let shown = found.shown();
+        let handle = MatchHandle::of(host, acting_user(call)?, found, expires_at);
         let member = shown.and_then(|_| found.member_state(now));
         Ok(LookupReply {
             outcome: found.outcome,

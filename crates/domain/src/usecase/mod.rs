@@ -2,7 +2,8 @@
 //! value or a [`Refusal`](crate::error::Refusal).
 //!
 //! The order inside a use case: permission, replay of a stored answer, validation (all violations at once), existence,
-//! preconditions, commit. Without permission the answer is the same whether or not the thing exists.
+//! preconditions, commit. Without permission the answer is the same whether or not the thing exists. Tokens of an answer
+//! are sealed before the commit: what cannot be answered is not done.
 
 mod api;
 mod assign_user;

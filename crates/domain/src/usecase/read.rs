@@ -4,7 +4,7 @@ use super::api::{Call, Consistency, MemberView, NoticeView, Page, PageRequest, U
 use super::authority::{Right, holds};
 use super::record::Deed;
 use super::service::{Domicile, acting_user, workspace_ref};
-use super::token::{PageToken, TouchedRows};
+use super::token::{PageToken, TouchedRows, ensure_fresh};
 use super::view::{Viewer, member_view};
 use crate::error::{Reason, Refusal, Violation};
 use crate::model::audit::AuditAction;
@@ -34,9 +34,7 @@ impl Domicile {
         let id = found.map_or(WorkspaceId::nil(), |w| w.id);
         let facts = self.ports.directory.access_facts(id, user).await?;
         let facts = facts.ok_or_else(|| Refusal::new(Reason::PermissionDenied))?;
-        if token.is_some_and(|t| t.workspace == facts.workspace.id && facts.workspace.revision < t.revision) {
-            return Err(Refusal::new(Reason::StoreUnavailable));
-        }
+        ensure_fresh(token, &facts.workspace)?;
         let now = self.now();
         let is_manager = holds(&self.policies, &facts, Right::Update, now);
         let is_member = is_usable_member(&facts, now);
@@ -128,9 +126,11 @@ impl Domicile {
 
     async fn workspace_for(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Workspace, Refusal> {
         if call.actor.service.operator {
-            TouchedRows::of(&*self.ports.sealer, fresh)?;
+            let token = TouchedRows::of(&*self.ports.sealer, fresh)?;
             let found = self.ports.directory.workspace(&workspace_ref(workspace)).await?;
-            return found.ok_or_else(|| Refusal::new(Reason::NotFound));
+            let found = found.ok_or_else(|| Refusal::new(Reason::NotFound))?;
+            ensure_fresh(token, &found)?;
+            return Ok(found);
         }
         let seen = self.seen(call, workspace, fresh).await?;
         if seen.is_member { Ok(seen.facts.workspace) } else { Err(Refusal::new(Reason::PermissionDenied)) }

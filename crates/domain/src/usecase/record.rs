@@ -53,8 +53,10 @@ impl Command for RecordAlone<'_> {
     type Output = ();
 
     async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<()>, Refusal> {
-        let workspace = tx.workspaces().find(&workspace_ref(self.workspace)).await?;
-        let row = AuditRecord { workspace: workspace.map(|w| w.id), ..self.row.clone() };
+        let named = tx.workspaces().find(&workspace_ref(self.workspace)).await?;
+        // What was not created has no view. The handle may be that of another workspace, which has no part in this.
+        let viewed = named.filter(|_| self.row.action != AuditAction::CreateWorkspace);
+        let row = AuditRecord { workspace: viewed.map(|w| w.id), ..self.row.clone() };
         tx.records().audit(&row, &self.personal).await?;
         Ok(Finish::Commit(()))
     }

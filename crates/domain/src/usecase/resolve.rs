@@ -76,6 +76,11 @@ pub(super) struct Resolution {
 }
 
 impl Resolution {
+    /// The one person that was found, if they may be known about here.
+    pub(super) fn shown(&self) -> Option<&Candidate> {
+        self.candidate.as_ref().filter(|_| self.outcome.shows_match())
+    }
+
     /// By which contacts somebody was found.
     pub(super) fn matched_by(&self) -> Vec<MatchedBy> {
         let by = |hit: Option<Hit>, kind| hit.map(|h| MatchedBy { kind, standing: h.standing });

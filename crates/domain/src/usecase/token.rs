@@ -3,9 +3,11 @@
 use std::str::FromStr;
 
 use super::api::{Call, Consistency};
-use crate::error::{Reason, Refusal};
+use super::resolve::Resolution;
+use crate::error::{Reason, Refusal, Violation};
 use crate::model::id::{Id, MembershipId, UserId, WorkspaceId};
 use crate::model::time::{Revision, Timestamp, Version};
+use crate::model::workspace::Workspace;
 use crate::port::sealer::{SealPurpose, Sealer};
 
 /// A token's fields, joined by `|`. No field has that character: ids, numbers, constants and contact keys' versions.
@@ -52,6 +54,51 @@ fn version_of(text: &str) -> Result<Option<Version>, std::num::ParseIntError> {
 }
 
 impl MatchHandle {
+    /// The handle of what is found now.
+    pub(super) fn of(workspace: WorkspaceId, actor: UserId, found: &Resolution, expires_at: Timestamp) -> Self {
+        let shown = found.shown();
+        Self {
+            workspace,
+            actor,
+            found: shown.map_or(UserId::nil(), |candidate| candidate.user.id),
+            email_version: shown.and(found.email).map(|hit| hit.version),
+            phone_version: shown.and(found.phone).map(|hit| hit.version),
+            expires_at,
+        }
+    }
+
+    /// Whether the lookup showed nobody.
+    pub(super) fn is_miss(&self) -> bool {
+        self.found == UserId::nil()
+    }
+
+    /// Whether what is found now is what the lookup found: the same person, by the same versions of the contacts.
+    pub(super) fn still_holds(&self, found: &Resolution) -> bool {
+        *self == Self::of(self.workspace, self.actor, found, self.expires_at)
+    }
+
+    /// The handle of a save, if it carries one: of the person's own lookup in this workspace, and not too old.
+    pub(super) fn of_save(
+        sealer: &dyn Sealer,
+        token: &str,
+        workspace: WorkspaceId,
+        call: &Call,
+        now: Timestamp,
+    ) -> Result<Option<Self>, Refusal> {
+        if token.is_empty() {
+            return Ok(None);
+        }
+        let own = |handle: &Self| handle.workspace == workspace && Some(handle.actor) == call.actor.user;
+        match Self::open(sealer, token).filter(own) {
+            None => {
+                let wrong = Violation::new("match_handle", "use the handle of your own lookup in this workspace");
+                Err(Refusal { violations: vec![wrong], ..Refusal::new(Reason::MatchHandleInvalid) })
+            }
+            Some(handle) if now >= handle.expires_at => Err(Refusal::new(Reason::MatchHandleExpired)),
+            handle => Ok(handle),
+        }
+    }
+
     pub(super) fn seal(&self, sealer: &dyn Sealer) -> Result<String, Refusal> {
         let content = format!(
             "{}|{}|{}|{}|{}|{}",
@@ -66,7 +113,7 @@ impl MatchHandle {
     }
 
     /// Opens a handle; `None` if it was not made here.
-    pub(super) fn open(sealer: &dyn Sealer, token: &str) -> Option<Self> {
+    fn open(sealer: &dyn Sealer, token: &str) -> Option<Self> {
         let content = open(sealer, SealPurpose::MatchHandle, token)?;
         let [workspace, actor, found, email, phone, expires] = split(&content)?;
         Some(Self {
@@ -110,6 +157,16 @@ impl TouchedRows {
             })
         });
         rows.map(Some).ok_or_else(|| Refusal::new(Reason::InvalidConsistencyToken))
+    }
+}
+
+/// A read that must see a write sees it, or says that it cannot yet.
+pub(super) fn ensure_fresh(token: Option<TouchedRows>, read: &Workspace) -> Result<(), Refusal> {
+    match token {
+        Some(rows) if rows.workspace == read.id && read.revision < rows.revision => {
+            Err(Refusal::new(Reason::StoreUnavailable))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -35,6 +35,8 @@ pub enum Moment {
     Commit,
     /// By `commit` after all was written: the answer was lost on its way.
     Committed,
+    /// By `rollback`; nothing was written all the same.
+    Rollback,
     /// By a read of the directory.
     Read,
 }
@@ -288,6 +290,6 @@ impl UnitOfWork for MemoryUnit {
     }
 
     async fn rollback(self: Box<Self>) -> Result<(), StoreError> {
-        Ok(())
+        self.store.lock().injected(Moment::Rollback)
     }
 }
