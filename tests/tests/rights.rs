@@ -316,7 +316,7 @@ async fn every_requirement_of_a_method_counts_alone() {
 }
 
 #[tokio::test]
-async fn whoever_is_nothing_there_is_refused_about_others_and_about_themself() {
+async fn whoever_is_nothing_there_is_refused_and_whoever_waits_there_sees_themself_alone() {
     let stage = Stage::new().await;
     let Stage { world, .. } = &stage;
     let channel = stage.service(Some(ScopeReach::Everywhere)).await;
@@ -342,6 +342,8 @@ async fn whoever_is_nothing_there_is_refused_about_others_and_about_themself() {
         world.external(user, state, end).await;
         callers.push((name, user));
     }
+    // Who was asked, suspended, or is in review or over has a membership all the same, and may see it.
+    let waiting = ["pending", "suspended.external", "review", "expired"];
     let mut people = Vec::new();
     for (name, user) in callers {
         people.push((name, Somebody { user, notice: world.notice(world.acme, user).await }));
@@ -368,7 +370,9 @@ async fn whoever_is_nothing_there_is_refused_about_others_and_about_themself() {
                 continue;
             }
             stage.refused_in_acme((path, name), &caller, "PERMISSION_DENIED").await;
-            if policy.self_allowed {
+            if policy.self_allowed && waiting.contains(name) {
+                stage.served(path, policy, &caller, *somebody).await;
+            } else if policy.self_allowed {
                 let acme = (world.acme, "acme");
                 stage.refused((path, name), &caller, acme, *somebody, "PERMISSION_DENIED").await;
             }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use domicile_domain::error::{Reason, Refusal};
 use domicile_domain::model::membership::ExternalState;
 use domicile_domain::port::directory::MockDirectory;
+use domicile_domain::port::runtime::Clock;
 use domicile_domain::port::sealer::{MockSealer, SealError};
 use domicile_domain::port::store::{Constraint, MockStore, StoreError};
 use domicile_domain::usecase::{AssignUser, Call, Consistency, Domicile, DomicileApi, PageRequest};
@@ -184,15 +185,22 @@ async fn a_race_that_is_always_lost_ends_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_unit_that_cannot_begin_is_asked_for_once_with_the_patience_that_is_left() {
+async fn a_unit_that_cannot_begin_is_asked_for_with_the_patience_that_is_left() {
     let world = World::new().await;
-    let patience = Duration::from_secs(3);
-    for (error, why) in [(gone(), Reason::StoreUnavailable), (StoreError::Contention, Reason::Contention)] {
+    let patience = Duration::from_millis(300);
+    for (error, why, again) in [
+        (gone(), Reason::StoreUnavailable, false),
+        (StoreError::Contention, Reason::Contention, true),
+        (StoreError::ConnectionLost, Reason::StoreUnavailable, true),
+    ] {
+        let clock = Arc::new(FixedClock::passing(NOW));
         let mut store = MockStore::new();
-        let answered = error.clone();
-        store.expect_begin().once().withf(move |asked| *asked == patience).returning(move |_| Err(answered.clone()));
-        // Once: there is no second attempt, and no row of a refusal that was none.
-        let domicile = world.rewired(|ports| ports.store = Arc::new(store));
+        let (answered, now) = (error.clone(), clock.clone());
+        let left = move |asked: &Duration| *asked == NOW.after(patience).since(now.now());
+        let expected = if again { 2..1000 } else { 1..2 };
+        // No row is written of a refusal that was none: another unit would fail the test in its patience.
+        store.expect_begin().times(expected).withf(left).returning(move |_| Err(answered.clone()));
+        let domicile = world.rewired(|ports| (ports.store, ports.clock) = (Arc::new(store), clock.clone()));
         let refusal = domicile.assign_user(&brief(&world, patience), &save("nora")).await.unwrap_err();
         assert_eq!((refusal.reason, refusal.cause), (why, Some(error)));
     }
@@ -328,7 +336,9 @@ async fn every_read_tells_of_a_directory_that_fails_and_asks_nothing_more() {
         let mut directory = MockDirectory::new();
         let answered = error.clone();
         // Any other question would fail the test.
-        directory.expect_workspace().times(8).returning(move |_| Err(answered.clone()));
+        directory.expect_workspace().times(7).returning(move |_| Err(answered.clone()));
+        let answered = error.clone();
+        directory.expect_notice().once().returning(move |_| Err(answered.clone()));
         let domicile = world.rewired(|ports| ports.directory = Arc::new(directory));
         let (dana, any, page) = (call(&world.dana), Consistency::default(), PageRequest::default());
         let id = world.dana.id.to_string();

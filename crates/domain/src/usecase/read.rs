@@ -12,6 +12,7 @@ use crate::model::facts::AccessFacts;
 use crate::model::id::{Id, NoticeId, RoleId, UserId, WorkspaceId};
 use crate::model::membership::{ExternalState, Membership};
 use crate::model::role::Role;
+use crate::model::time::Timestamp;
 use crate::model::user::UserState;
 use crate::model::workspace::{Workspace, WorkspaceState};
 use crate::port::directory::NoticeRow;
@@ -22,7 +23,10 @@ struct Seen {
     facts: AccessFacts,
     user: UserId,
     is_manager: bool,
+    /// Whether the membership is in use.
     is_member: bool,
+    /// Whether there is a membership, in whatever state: who was asked must be able to see for what.
+    may_see_themself: bool,
 }
 
 impl Domicile {
@@ -37,8 +41,9 @@ impl Domicile {
         ensure_fresh(token, &facts.workspace)?;
         let now = self.now();
         let is_manager = holds(&self.policies, &facts, Right::Update, now);
-        let is_member = is_usable_member(&facts, now);
-        Ok(Seen { facts, user, is_manager, is_member })
+        let may_see_themself = is_usable_here(&facts) && facts.membership.is_some();
+        let is_member = may_see_themself && is_in_use(facts.membership.as_ref(), now);
+        Ok(Seen { facts, user, is_manager, is_member, may_see_themself })
     }
 
     async fn audited<T>(
@@ -94,8 +99,7 @@ impl Domicile {
         self.audited(call, AuditAction::GetMembership, workspace, read).await
     }
 
-    /// One member, for a manager or for the person as long as they can use the membership: whoever asks from outside learns
-    /// nothing, not even of themself.
+    /// One member, for a manager or for the person: whoever asks from outside learns nothing, not even of themself.
     async fn member_row(
         &self,
         call: &Call,
@@ -105,7 +109,7 @@ impl Domicile {
     ) -> Result<(Seen, crate::port::directory::MemberRow), Refusal> {
         let seen = self.seen(call, workspace, fresh).await?;
         let id = user.parse::<UserId>();
-        let themself = seen.is_member && id.as_ref().is_ok_and(|id| *id == seen.user);
+        let themself = seen.may_see_themself && id.as_ref().is_ok_and(|id| *id == seen.user);
         if !seen.is_manager && !themself {
             return Err(Refusal::new(Reason::PermissionDenied));
         }
@@ -227,7 +231,7 @@ impl Domicile {
         let seen = self.seen(call, workspace, fresh).await?;
         let here = seen.facts.workspace.id;
         let row = row.filter(|row| row.notice.workspace == here || row.notice.home == here);
-        let own = row.as_ref().is_some_and(|row| row.notice.user == seen.user) && seen.is_member;
+        let own = row.as_ref().is_some_and(|row| row.notice.user == seen.user) && seen.may_see_themself;
         if !seen.is_manager && !own {
             return Err(Refusal::new(Reason::PermissionDenied));
         }
@@ -276,16 +280,20 @@ impl Domicile {
     }
 }
 
-/// A member whose account and membership are in use; a person who has not accepted yet is none.
-fn is_usable_member(facts: &AccessFacts, now: crate::model::time::Timestamp) -> bool {
+/// Whether account, home and workspace are in use, so that the person can be somebody here.
+fn is_usable_here(facts: &AccessFacts) -> bool {
     let account =
         facts.account.as_ref().is_some_and(|a| a.state == UserState::Active && a.home_state == WorkspaceState::Active);
-    let member = match &facts.membership {
+    account && facts.workspace.state == WorkspaceState::Active
+}
+
+/// Whether a membership is in use; a person who has not accepted yet is no member.
+fn is_in_use(membership: Option<&Membership>, now: Timestamp) -> bool {
+    match membership {
         Some(Membership::Internal(_)) => true,
         Some(Membership::External(e)) => e.state == ExternalState::Active && e.is_over(now).is_none(),
         None => false,
-    };
-    account && member && facts.workspace.state == WorkspaceState::Active
+    }
 }
 
 /// The home and the person see the text; the home sees the attempts; a host sees state and time (T6).
