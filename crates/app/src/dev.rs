@@ -19,7 +19,7 @@ use crate::cli::DevArgs;
 use crate::credentials::{CredentialsFile, Person};
 use crate::sealer::{AeadSealer, random};
 use crate::seed::Seeder;
-use crate::service::{Outside, Service};
+use crate::service::{Outside, Service, asked_to_stop};
 
 pub(crate) async fn run(args: &DevArgs) -> Result<()> {
     refuse_production()?;
@@ -47,8 +47,9 @@ pub(crate) async fn run(args: &DevArgs) -> Result<()> {
     let token = write_credentials(&args.data, address, &people)?;
 
     let gateway = Arc::new(CaptureGateway::new(args.data.join("messages")));
+    let stop = asked_to_stop()?;
     write!(std::io::stdout().lock(), "{}", banner(args, address, &people)?)?;
-    service.run(Outside { listener, token, gateway, language: LanguageTag::parse("en")? }).await
+    service.run(Outside { listener, token, gateway, language: LanguageTag::parse("en")? }, stop).await
 }
 
 fn refuse_production() -> Result<()> {

@@ -13,7 +13,7 @@ use crate::cli::ConfigArgs;
 use crate::config::ServeConfig;
 use crate::failure::Failure;
 use crate::sealer::AeadSealer;
-use crate::service::{Outside, Service};
+use crate::service::{Outside, Service, asked_to_stop};
 use crate::settings::read;
 use crate::telemetry;
 
@@ -37,8 +37,9 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<(), Failure> {
     })?;
     let gateway = gateway(&config).map_err(|error| Failure::new(6, error.to_string()))?;
     let address = listener.local_addr()?;
+    let stop = asked_to_stop()?;
     tracing::info!(listen = %address, database = %config.database.database, "domicile serves");
-    Ok(service.run(Outside { listener, token: config.token.0, gateway, language: config.language }).await?)
+    Ok(service.run(Outside { listener, token: config.token.0, gateway, language: config.language }, stop).await?)
 }
 
 fn gateway(config: &ServeConfig) -> Result<Arc<dyn NotificationGateway>, SmtpSettingsError> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use domicile_contact::{CldrLanguageMatcher, LibPhoneParser};
 use domicile_domain::model::language::LanguageTag;
 use domicile_domain::port::notifier::NotificationGateway;
@@ -47,8 +47,8 @@ impl Service {
         Self { ports, api }
     }
 
-    /// Serves and sends until the process is asked to stop.
-    pub(crate) async fn run(self, outside: Outside) -> Result<()> {
+    /// Serves and sends until `stop` ends.
+    pub(crate) async fn run(self, outside: Outside, stop: impl Future<Output = ()>) -> Result<()> {
         let writer = Arc::new(FluentWriter::new()?);
         let dispatcher = Dispatcher::new(self.ports.clone(), writer, outside.gateway, outside.language);
         let dispatching = Dispatching::start(dispatcher);
@@ -60,29 +60,32 @@ impl Service {
             ids: self.ports.ids,
             limits: Limits::default(),
         };
-        let outcome = domicile_grpc::serve(server, outside.listener, asked_to_stop()).await;
+        let outcome = domicile_grpc::serve(server, outside.listener, stop).await;
         dispatching.stop().await;
         Ok(outcome?)
     }
 }
 
-async fn asked_to_stop() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                tokio::select! {
-                    _ = interrupt => {}
-                    _ = terminate.recv() => {}
-                }
-                return;
-            }
-            Err(error) => tracing::warn!(error = %error, "SIGTERM cannot be awaited; stop with Ctrl-C"),
+/// Ends when the process is asked to stop. Signals count from this call on, not only once it is awaited.
+#[cfg(unix)]
+pub(crate) fn asked_to_stop() -> Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt()).context("Ctrl-C cannot be awaited")?;
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be awaited")?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-    }
-    if let Err(error) = interrupt.await {
-        tracing::error!(error = %error, "Ctrl-C cannot be awaited; stopping");
-    }
+    })
+}
+
+/// Ends when the process is asked to stop.
+#[cfg(not(unix))]
+pub(crate) fn asked_to_stop() -> Result<impl Future<Output = ()>> {
+    Ok(async {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            tracing::error!(error = %error, "Ctrl-C cannot be awaited; stopping");
+        }
+    })
 }
