@@ -53,31 +53,34 @@ fn tally(answers: &[Saved]) -> BTreeMap<String, usize> {
     tally
 }
 
-/// The save with the handle of a fresh lookup, which finds nobody yet.
-async fn after_a_miss(world: &World, place: Place, save: AssignUser) -> AssignUser {
-    let search = LookupUser { workspace: save.workspace.clone(), email: save.email.clone(), phone: String::new() };
+/// The handle of a lookup that finds nobody yet.
+async fn handle_of_a_miss(world: &World, place: Place, email: &str) -> String {
+    let search = LookupUser { workspace: place.workspace.to_string(), email: email.to_owned(), phone: String::new() };
     let found = world.domicile.lookup_user(&world.call(place.manager), &search).await.unwrap();
     assert_eq!(found.outcome, LookupOutcome::NotFound);
-    AssignUser { match_handle: found.match_handle, ..save }
+    found.match_handle
 }
 
-/// Sixteen managers' saves of one new email from two workspaces, each after a lookup of its own that found nobody: half say
-/// CREATE, half EITHER. None hears that its handle is stale.
+/// Sixteen saves of one new email from two workspaces, after a lookup in each that found nobody: half say CREATE, half
+/// EITHER. None hears that its handle is stale.
 async fn one_new_email_from_two_workspaces<S: Store + Directory + 'static>(
     world: &Arc<World>,
     store: &S,
     round: usize,
 ) {
     let email = format!("round{round}@people.example");
-    let mut saves = Vec::new();
-    for place in 0..16 {
-        let at = if place % 2 == 0 { world.acme } else { world.borealis };
-        let mut save = save_of(world, at, &email, &format!("user{round}-{place}"));
-        if place % 4 < 2 {
+    let places = [world.acme, world.borealis];
+    let handles = [handle_of_a_miss(world, places[0], &email).await, handle_of_a_miss(world, places[1], &email).await];
+    let saves = (0..16).map(|number| {
+        let at = places[number % 2];
+        let mut save = save_of(world, at, &email, &format!("user{round}-{number}"));
+        if number % 4 < 2 {
             save.expectation = Some(Expectation::Create);
         }
-        saves.push((at, after_a_miss(world, at, save).await));
-    }
+        save.match_handle.clone_from(&handles[number % 2]);
+        (at, save)
+    });
+    let saves = saves.collect();
     let answers = at_once(world, saves).await;
     let tally = tally(&answers);
     let allowed = ["CreatedInternal", "LinkedExternal", "ALREADY_MEMBER", "EXPECTATION_FAILED"];
