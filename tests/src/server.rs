@@ -8,6 +8,7 @@ use std::time::Duration;
 use domicile_client::{Client, Credentials};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr};
+use tokio::task::JoinHandle;
 
 use crate::binary::{ask_to_stop, command};
 
@@ -30,7 +31,7 @@ pub fn settings(database_url: &str) -> BTreeMap<&'static str, String> {
 /// A server that serves. Ends with the test.
 pub struct Server {
     child: Child,
-    log: Lines<BufReader<ChildStderr>>,
+    log: JoinHandle<Vec<String>>,
     address: SocketAddr,
     said: String,
 }
@@ -52,6 +53,8 @@ impl Server {
             panic!("the server ended before it served: {told}");
         };
         let address = tokio::time::timeout(READY_WITHIN, ready).await.expect("the server serves in time");
+        // Read on, or the server would wait for somebody to take its words.
+        let log = tokio::spawn(rest_of(log));
         Self { child, log, address, said: told }
     }
 
@@ -79,12 +82,16 @@ impl Server {
     /// Asks it to stop and answers how it ended, with what it logged since it served.
     pub async fn stop(mut self) -> (ExitStatus, Vec<String>) {
         ask_to_stop(&self.child).await;
-        let mut log = Vec::new();
-        while let Some(line) = self.log.next_line().await.expect("the log is text") {
-            log.push(line);
-        }
-        (self.child.wait().await.expect("it ends"), log)
+        (self.child.wait().await.expect("it ends"), self.log.await.expect("the log is read"))
     }
+}
+
+async fn rest_of(mut log: Lines<BufReader<ChildStderr>>) -> Vec<String> {
+    let mut lines = Vec::new();
+    while let Some(line) = log.next_line().await.expect("the log is text") {
+        lines.push(line);
+    }
+    lines
 }
 
 /// The address in the line that says that it serves.
