@@ -5,6 +5,8 @@
 //! Conversion lives in `convert`, errors in `status`, and what every call passes before its handler in `gate`.
 
 mod convert;
+#[cfg(feature = "bench-echo")]
+pub mod echo;
 mod gate;
 pub mod method_policy;
 mod service;
@@ -139,6 +141,8 @@ pub async fn serve(
         return Err(ServeError::NotLoopback(address));
     }
     let policies = MethodPolicies::read()?;
+    #[cfg(feature = "bench-echo")]
+    let policies = policies.with(echo::ECHO_PATH, echo::policy());
     let (at_work, mut idle) = mpsc::channel(1);
     let keeper = Keeper {
         policies,
@@ -181,6 +185,11 @@ pub async fn serve(
         .add_service(limited!(RoleServiceServer))
         .add_service(limited!(AccessServiceServer))
         .add_service(limited!(NotificationServiceServer));
+    #[cfg(feature = "bench-echo")]
+    let router = {
+        tracing::warn!("this build serves the control of the benchmark: it is not for use");
+        router.add_service(echo::EchoServer { request_bytes, answer_bytes })
+    };
     health.set_service_status("", ServingStatus::Serving).await;
     let (stopping, stopped) = oneshot::channel();
     let stop = async move {

@@ -62,6 +62,14 @@ impl MethodPolicies {
         Ok(Self(table))
     }
 
+    /// The table with a method that is not of the contract.
+    #[cfg(feature = "bench-echo")]
+    #[must_use]
+    pub(crate) fn with(mut self, path: &str, policy: MethodPolicy) -> Self {
+        self.0.insert(path.to_owned(), policy);
+        self
+    }
+
     /// The policy of a method; `None` for methods that are not of this contract.
     pub fn get(&self, path: &str) -> Option<&MethodPolicy> {
         self.0.get(path)
