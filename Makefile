@@ -24,6 +24,14 @@ test: tools ## Run all tests; starts what they need and names what it used
 soak: tools ## Kill the server a hundred times under load, on both engines
 	DOMICILE_TEST_CRASHES=100 ./scripts/test.sh --package domicile-tests --test crashes
 
+.PHONY: bench
+bench: tools ## Measure against controls and print the table (under 15 minutes; ARGS=--write-docs)
+	./scripts/bench.sh $(ARGS)
+
+.PHONY: bench-full
+bench-full: tools ## The same with 10,000,000 users and an hour of mixed load
+	./scripts/bench.sh --full $(ARGS)
+
 .PHONY: lint
 lint: tools ## Check format and lints
 	$(CARGO) fmt --all --check

@@ -1,0 +1,316 @@
+//! The controls on PostgreSQL: pgbench with hand-written statements, prepared, over TCP.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use sea_orm::sqlx::postgres::{PgConnection, PgRow};
+use sea_orm::sqlx::{self, AssertSqlSafe, Connection, Row};
+use tokio::process::Command;
+use uuid::Uuid;
+
+use super::save::CHANGES;
+use crate::data::postgres::open;
+use crate::load::Fault;
+use crate::target::workspace_of_save;
+use crate::world::{Answer, Check, Role, Spread, World};
+
+/// A PostgreSQL server with its tools.
+#[derive(Debug, Clone)]
+pub struct Postgres {
+    /// The URL of a user who may create databases.
+    pub url: String,
+    /// The program.
+    pub pgbench: PathBuf,
+}
+
+/// What a run of pgbench did.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Told {
+    /// Transactions, all of them.
+    pub transactions: u64,
+    /// Transactions a second, without the first second, in which statements are prepared.
+    pub per_second: f64,
+}
+
+/// What is asked in one statement: everything that decides a check. `{w}`, `{u}` and `{p}` stand for the three parameters.
+const CHECK: &str = "
+    SELECT w.state, u.state, h.state, h.outbound, w.inbound, w.ceiling_roles, w.ceiling_permissions, w.external_managers,
+        m.kind, m.state, m.expires_at, m.assigned_at,
+        r.state, r.suspended_by_host, r.suspended_by_home, r.allows_host, r.ceiling_roles, r.ceiling_permissions,
+        EXISTS (SELECT 1 FROM membership_permissions d
+            WHERE d.workspace_id = m.workspace_id AND d.user_id = m.user_id AND d.permission = {p}),
+        ARRAY(SELECT a.role_id FROM membership_roles a
+            JOIN role_permissions g ON g.role_id = a.role_id AND g.permission = {p}
+            WHERE a.workspace_id = m.workspace_id AND a.user_id = m.user_id),
+        (SELECT retired_at FROM permissions c WHERE c.name = {p})
+    FROM workspaces w
+    CROSS JOIN users u
+    JOIN workspaces h ON h.id = u.home_id
+    LEFT JOIN memberships m ON m.workspace_id = w.id AND m.user_id = u.id
+    LEFT JOIN relationships r ON r.host_id = w.id AND r.home_id = u.home_id AND r.state IN ('PROPOSED', 'ACTIVE')
+    WHERE w.id = {w} AND u.id = {u}";
+
+/// Checks that one row of keys holds, so that fetching keys costs a seventeenth of the statements.
+const KEYS_IN_A_ROW: u64 = 16;
+
+fn check_sql(workspace: &str, user: &str, permission: &str) -> String {
+    let sql = CHECK.replace("{w}", workspace).replace("{u}", user).replace("{p}", permission);
+    sql.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Decides on the row of the one statement, as a hand-written service would.
+fn decide(row: &PgRow) -> Result<Answer> {
+    let text = |place: usize| row.try_get::<Option<String>, _>(place);
+    let flag = |place: usize| row.try_get::<Option<bool>, _>(place).map(|flag| flag == Some(true));
+    let Some(kind) = text(8)? else { return Ok(Answer::Denied("NO_MEMBERSHIP")) };
+    let active = |place: usize| text(place).map(|state| state.as_deref() == Some("ACTIVE"));
+    if !active(0)? {
+        return Ok(Answer::Denied("WORKSPACE_UNAVAILABLE"));
+    }
+    if !active(1)? || !active(2)? {
+        return Ok(Answer::Denied("ACCOUNT_UNAVAILABLE"));
+    }
+    let external = kind == "EXTERNAL";
+    let over = row.try_get::<Option<i64>, _>(10)?.is_some_and(|end| end <= super::save::now_us());
+    match text(9)?.as_deref() {
+        Some("PENDING") if external => return Ok(Answer::Denied("MEMBERSHIP_PENDING")),
+        _ if external && over => return Ok(Answer::Denied("MEMBERSHIP_EXPIRED")),
+        Some("SUSPENDED") if external => return Ok(Answer::Denied("MEMBERSHIP_SUSPENDED")),
+        Some("REVIEW") if external => return Ok(Answer::Denied("MEMBERSHIP_IN_REVIEW")),
+        _ => {}
+    }
+    let (directly, roles) = (flag(18)?, row.try_get::<Vec<Uuid>, _>(19)?);
+    let retired = row.try_get::<Option<i64>, _>(20)?.is_some();
+    if retired || !directly && roles.is_empty() {
+        return Ok(Answer::Denied("NOT_GRANTED"));
+    }
+    let related = text(12)?.as_deref() == Some("ACTIVE");
+    let ceiling = if !related {
+        text(5)?
+    } else if flag(13)? || flag(14)? {
+        None
+    } else {
+        text(16)?
+    };
+    let ceiling = ceiling.unwrap_or_default();
+    if external && !roles.iter().any(|role| ceiling.contains(&role.to_string())) {
+        return Ok(Answer::Denied("ABOVE_CEILING"));
+    }
+    Ok(Answer::Allowed)
+}
+
+/// Asks the one statement, and proves that what it answers is enough to decide each check rightly.
+///
+/// # Errors
+/// A wrong decision: the control would do too little.
+pub async fn prove_checks(url: &str, checks: &[Check]) -> Result<()> {
+    let mut connection = open(url).await?;
+    let sql = check_sql("$1", "$2", "$3");
+    for check in checks {
+        let query =
+            sqlx::query(AssertSqlSafe(sql.clone())).bind(check.workspace).bind(check.user).bind(check.permission);
+        let row = query.fetch_one(&mut connection).await?;
+        let decided = decide(&row)?;
+        if decided != check.answer {
+            let wrong = format!("the control decides {decided:?}, and it must be {:?}", check.answer);
+            bail!("an answer was wrong: {:?}", Fault::Wrong(wrong));
+        }
+    }
+    connection.close().await?;
+    Ok(())
+}
+
+async fn copy_rows(connection: &mut PgConnection, table: &str, lines: &str) -> Result<()> {
+    let mut copy = connection.copy_in_raw(&format!("COPY {table} FROM STDIN")).await?;
+    copy.send(lines.as_bytes()).await?;
+    copy.finish().await?;
+    Ok(())
+}
+
+/// Puts the keys of the checks into the database, and writes the script. Answers how many keys rows there are.
+///
+/// # Errors
+/// The server's.
+pub async fn check_script(url: &str, world: &World, spread: Spread, rows: u64, to: &Path) -> Result<()> {
+    let columns: Vec<String> = (1..=KEYS_IN_A_ROW).map(|k| format!("w{k} uuid, u{k} uuid, p{k} text")).collect();
+    let mut connection = open(url).await?;
+    let create = format!("CREATE TABLE bench_checks (n int PRIMARY KEY, {})", columns.join(", "));
+    sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut connection).await?;
+    let lines: Vec<String> = (1..=rows)
+        .map(|row| {
+            let keys = (0..KEYS_IN_A_ROW).map(|k| world.check(spread, (row - 1) * KEYS_IN_A_ROW + k));
+            let keys: Vec<String> = keys.map(|c| format!("{}\t{}\t{}", c.workspace, c.user, c.permission)).collect();
+            format!("{row}\t{}\n", keys.join("\t"))
+        })
+        .collect();
+    copy_rows(&mut connection, "bench_checks", &lines.concat()).await?;
+    sqlx::raw_sql("VACUUM ANALYZE bench_checks").execute(&mut connection).await?;
+    connection.close().await?;
+    let asks: Vec<String> = (1..=KEYS_IN_A_ROW)
+        .map(|k| format!("{};\n", check_sql(&format!(":w{k}"), &format!(":u{k}"), &format!(":p{k}"))))
+        .collect();
+    let script =
+        format!("\\set n random(1, {rows})\nSELECT * FROM bench_checks WHERE n = :n \\gset\n{}", asks.concat());
+    std::fs::write(to, script)?;
+    Ok(())
+}
+
+/// Statements of a transaction of the checks, the fetch of the keys included.
+pub const CHECK_STATEMENTS: u64 = KEYS_IN_A_ROW + 1;
+
+/// The save as a script: the read that no save can do without (the caller's rights, the role), and every row. Client and
+/// place in the client name the row of keys, whose ids are used once.
+const SAVE: &str = r#"\set n :client_id * :rows + :s
+\set s :s + 1
+BEGIN;
+SELECT k.w, k.a, k.u, k.m, k.au, k.e1, k.e2, k.rq, r.id AS role, (extract(epoch from clock_timestamp()) * 1000000)::bigint AS t FROM bench_saves k JOIN memberships m ON m.workspace_id = k.w AND m.user_id = k.a JOIN roles r ON r.workspace_id = k.w AND r.handle = 'member' WHERE k.n = :n AND EXISTS (SELECT 1 FROM membership_roles g JOIN role_permissions p ON p.role_id = g.role_id AND p.permission = 'domicile.update' WHERE g.workspace_id = k.w AND g.user_id = k.a) \gset
+UPDATE workspaces SET revision = revision + 1 WHERE id = :w RETURNING revision \gset
+INSERT INTO users (id, home_id, created_in, state, created_at, updated_at, version) VALUES (:u, :w, :w, 'ACTIVE', :t, :t, 1);
+INSERT INTO user_profiles (user_id, home_id, first_name, last_name, username, username_key, preferred_language) VALUES (:u, :w, 'New', 'Person', 'new.person.' || lpad(:n::text, 10, '0'), 'new.person.' || lpad(:n::text, 10, '0'), 'en');
+INSERT INTO contacts (kind, match_key, user_id, display, standing, since, version) VALUES ('EMAIL', 'new.person.' || lpad(:n::text, 10, '0') || '@bench.example', :u, 'new.person.' || lpad(:n::text, 10, '0') || '@bench.example', 'ASSERTED', :t, 1);
+INSERT INTO memberships (workspace_id, user_id, id, kind, home_id, assigned_by, assigned_at, version) VALUES (:w, :u, :m, 'INTERNAL', :w, :a, :t, 1);
+INSERT INTO membership_roles (workspace_id, user_id, role_id) VALUES (:w, :u, :role);
+INSERT INTO events (workspace_id, revision, place, id, actor, at, body) VALUES (:w, :revision, 0, :e1, :a, :t, '{"kind":"user_created","user":"' || :u || '"}');
+INSERT INTO events (workspace_id, revision, place, id, actor, at, body) VALUES (:w, :revision, 1, :e2, :a, :t, '{"kind":"membership_created","membership":"' || :m || '","user":"' || :u || '","membership_kind":"internal","state":null,"roles":["' || :role || '"]}');
+INSERT INTO audit_records (id, workspace_id, workspace_text, service, actor, action, outcome, subject, request_id, correlation_id, surface, changes, at) VALUES (:au, :w, :w, 'development', :a, 'assign_user', 'done', :u, :rq, :rq, 'grpc', '{CHANGES}', :t);
+INSERT INTO personal_values (audit_id, place, user_id, path, value) VALUES (:au, 0, :u, 'email', 'new.person.' || lpad(:n::text, 10, '0') || '@bench.example');
+INSERT INTO answered_requests (service, user_id, method, request_id, fingerprint, answer, at) VALUES ('development', :a, 'assign_user', :rq, '\x0707070707070707070707070707070707070707070707070707070707070707', '{"of":"assign_user","outcome":"created_internal","workspace":"' || :w || '","user":"' || :u || '","membership":"' || :m || '","kind":"internal","membership_version":1,"notice":null,"discarded_fields":[],"revision":' || :revision || '}', :t);
+COMMIT;
+"#;
+
+/// Ids of version 7 that grow with `n`, made on the server once, before anything is measured.
+const SAVE_KEYS: &str = "
+    CREATE TABLE bench_targets (place bigint PRIMARY KEY, w uuid NOT NULL, a uuid NOT NULL);
+    CREATE TABLE bench_saves (n bigint PRIMARY KEY, w uuid NOT NULL, a uuid NOT NULL, u uuid NOT NULL, m uuid NOT NULL,
+        au uuid NOT NULL, e1 uuid NOT NULL, e2 uuid NOT NULL, rq uuid NOT NULL);";
+
+/// Puts the keys of the saves into the database, `rows` for each client, and writes the script.
+///
+/// # Errors
+/// The server's.
+pub async fn save_script(url: &str, world: &World, clients: u64, rows: u64, to: &Path) -> Result<()> {
+    let mut connection = open(url).await?;
+    sqlx::raw_sql(SAVE_KEYS).execute(&mut connection).await?;
+    let lines: Vec<String> = (0..world.workspaces)
+        .map(|place| {
+            let workspace = workspace_of_save(world, place);
+            format!("{place}\t{}\t{}\n", world.workspace_id(workspace), world.user_id(workspace))
+        })
+        .collect();
+    copy_rows(&mut connection, "bench_targets", &lines.concat()).await?;
+    let id = "overlay(gen_random_uuid()::text placing p.t from 1 for 15)::uuid";
+    let fill = format!(
+        "INSERT INTO bench_saves SELECT n, b.w, b.a, {id}, {id}, {id}, {id}, {id}, {id}
+         FROM generate_series(0, {}) n
+         CROSS JOIN LATERAL (SELECT lpad(to_hex(1800000000000 + n % {rows}), 12, '0') AS h) x
+         CROSS JOIN LATERAL (SELECT substr(x.h, 1, 8) || '-' || substr(x.h, 9, 4) || '-7' AS t) p
+         JOIN bench_targets b ON b.place = n % {}",
+        clients * rows - 1,
+        world.workspaces
+    );
+    sqlx::raw_sql(AssertSqlSafe(fill)).execute(&mut connection).await?;
+    sqlx::raw_sql("VACUUM ANALYZE bench_saves").execute(&mut connection).await?;
+    sqlx::raw_sql("CHECKPOINT").execute(&mut connection).await?;
+    connection.close().await?;
+    // pgbench takes a colon before a word for a variable, in texts too.
+    let script = SAVE.replace("{CHANGES}", CHANGES).replace("\":null", "\":' || 'null").replace("\":1,", "\":' || '1,");
+    std::fs::write(to, script)?;
+    Ok(())
+}
+
+/// The role that a save of the script gives; so that the two sides give the same.
+pub const SAVED_ROLE: Role = Role::Member;
+
+impl Postgres {
+    /// Runs a script with so many clients for so many seconds, and one more to warm up.
+    ///
+    /// # Errors
+    /// A failed transaction, or a client that was cut.
+    pub async fn run(
+        &self,
+        url: &str,
+        script: &Path,
+        clients: usize,
+        seconds: u64,
+        variables: &BTreeMap<&str, u64>,
+    ) -> Result<Told> {
+        let (credentials, place) =
+            url.strip_prefix("postgres://").and_then(|rest| rest.rsplit_once('@')).context("no user")?;
+        let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+        let mut command = Command::new(&self.pgbench);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PG")) {
+            command.env_remove(name);
+        }
+        command
+            .args(["--no-vacuum", "--protocol=prepared", "--progress=1", "--jobs=2"])
+            .arg(format!("--client={clients}"))
+            .arg(format!("--time={}", seconds + 1))
+            .arg(format!("--file={}", script.display()));
+        for (name, value) in variables {
+            command.arg(format!("--define={name}={value}"));
+        }
+        let ran = command
+            .arg(format!("postgres://{user}@{place}"))
+            .env("PGPASSWORD", password)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await
+            .with_context(|| format!("{} cannot be run", self.pgbench.display()))?;
+        let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        if !ran.status.success() {
+            bail!("pgbench failed: {}", err.lines().rev().take(3).collect::<Vec<_>>().join(" | "));
+        }
+        read(&out, &err)
+    }
+}
+
+/// Reads what pgbench prints.
+fn read(out: &str, progress: &str) -> Result<Told> {
+    let number = |label: &str| -> Result<u64> {
+        let line = out
+            .lines()
+            .find_map(|line| line.strip_prefix(label))
+            .with_context(|| format!("pgbench told no `{label}`"))?;
+        let digits: String = line.trim().chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().with_context(|| format!("pgbench told `{line}`"))
+    };
+    let failed = number("number of failed transactions:")?;
+    if failed > 0 {
+        bail!("a call failed: {failed} transactions of pgbench");
+    }
+    let rates = progress.lines().filter(|line| line.starts_with("progress:")).filter_map(|line| {
+        line.split(',')
+            .nth(1)
+            .and_then(|rate| rate.trim().strip_suffix(" tps"))
+            .and_then(|rate| rate.parse::<f64>().ok())
+    });
+    let rates: Vec<f64> = rates.skip(1).collect();
+    if rates.is_empty() {
+        bail!("pgbench told no progress: {}", progress.lines().next().unwrap_or_default());
+    }
+    let count = f64::from(u32::try_from(rates.len())?);
+    Ok(Told {
+        transactions: number("number of transactions actually processed:")?,
+        per_second: rates.iter().sum::<f64>() / count,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_pgbench_prints_is_read() {
+        let out = "number of transactions actually processed: 1234\nnumber of failed transactions: 0 (0.000%)\n";
+        let progress = "pgbench (15.6)\nprogress: 1.0 s, 100.0 tps, lat 1.5 ms stddev 0.3, 0 failed\n\
+                        progress: 2.0 s, 300.0 tps, lat 1.5 ms stddev 0.3, 0 failed\n\
+                        progress: 3.0 s, 500.0 tps, lat 1.5 ms stddev 0.3, 0 failed\n";
+        assert_eq!(read(out, progress).unwrap(), Told { transactions: 1234, per_second: 400.0 });
+        let failed = out.replace("transactions: 0 ", "transactions: 3 ");
+        assert!(read(&failed, progress).unwrap_err().to_string().contains("3 transactions"));
+        assert!(read(out, "").is_err());
+    }
+}

@@ -1,0 +1,184 @@
+//! The figures, their bars and goals, and what a run found.
+
+use serde::{Deserialize, Serialize};
+
+use crate::stats::{Better, Interval, Verdict};
+
+/// In what a figure is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unit {
+    /// Subject divided by control.
+    Ratio,
+    /// Milliseconds.
+    Milliseconds,
+    /// Megabytes of 1,000,000 bytes.
+    Megabytes,
+    /// Percent.
+    Percent,
+}
+
+impl Unit {
+    /// A value with its unit.
+    #[must_use]
+    pub fn show(self, value: f64) -> String {
+        match self {
+            Self::Ratio if value < 0.1 => format!("{value:.3}x"),
+            Self::Ratio => format!("{value:.2}x"),
+            Self::Milliseconds => format!("{value:.1} ms"),
+            Self::Megabytes => format!("{value:.1} MB"),
+            Self::Percent => format!("{value:.1} %"),
+        }
+    }
+}
+
+/// A figure of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Figure {
+    /// `P5a`.
+    pub id: &'static str,
+    /// What is measured.
+    pub name: &'static str,
+    /// Against what, in the same run.
+    pub control: &'static str,
+    /// Whether more or less is better.
+    pub better: Better,
+    /// What must be reached.
+    pub bar: f64,
+    /// What should be reached.
+    pub goal: f64,
+    /// In what it is counted.
+    pub unit: Unit,
+    /// Why it cannot be measured yet; empty if it can.
+    pub not_yet: &'static str,
+}
+
+const fn more(id: &'static str, name: &'static str, control: &'static str, bar: f64, goal: f64) -> Figure {
+    Figure { id, name, control, better: Better::More, bar, goal, unit: Unit::Ratio, not_yet: "" }
+}
+
+const fn less(id: &'static str, name: &'static str, control: &'static str, bar: f64, goal: f64) -> Figure {
+    Figure { better: Better::Less, ..more(id, name, control, bar, goal) }
+}
+
+const fn unit(unit: Unit, figure: Figure) -> Figure {
+    Figure { unit, ..figure }
+}
+
+const fn not_yet(why: &'static str, figure: Figure) -> Figure {
+    Figure { not_yet: why, ..figure }
+}
+
+/// Every figure, in the order of the table.
+pub const FIGURES: [Figure; 23] = [
+    more("P1", "CheckAccess over gRPC, warm: calls/s", "empty echo behind the same layers", 0.75, 0.9),
+    more("P2", "CheckAccess, no cache, SQLite: calls/s", "the same echo", 0.35, 0.6),
+    more("P3", "CheckAccess, no cache, PostgreSQL: calls/s", "pgbench -M prepared, one select", 0.30, 0.5),
+    not_yet(
+        "needs BatchCheckAccess",
+        more("P4", "BatchCheckAccess of 100: checks/s", "single CheckAccess", 12.0, 30.0),
+    ),
+    less("P5a", "AssignUser, one client, SQLite FULL: p50", "hand-written SQL, same rows", 1.25, 1.1),
+    more("P5b", "AssignUser, 64 in flight, SQLite FULL: saves/s", "the same SQL, one commit a save", 10.0, 25.0),
+    more("P6", "AssignUser, 32 in flight, PostgreSQL: saves/s", "pgbench, same rows, 32 clients", 0.55, 0.8),
+    less("P7r", "point read through SeaORM: CPU", "hand-written sqlx, same SQL", 1.6, 1.2),
+    less("P7w", "save through SeaORM: CPU", "hand-written sqlx, same SQL", 1.3, 1.15),
+    less("P8", "lookup by email, large data: p50", "ourselves at 10,000 users", 1.3, 1.15),
+    less("P9", "directory, page 10,000: p50", "page 1", 1.2, 1.05),
+    less("P10", "bytes a membership, reverse index included", "hand-made schema, 16-byte ids", 1.15, 1.05),
+    unit(Unit::Megabytes, less("P11a", "resident memory, idle", "-", 30.0, 20.0)),
+    not_yet("needs a cache", unit(Unit::Megabytes, less("P11b", "cache per million memberships", "-", 64.0, 40.0))),
+    unit(Unit::Milliseconds, less("P12", "exec to first correct CheckAccess", "-", 150.0, 60.0)),
+    not_yet("needs ExplainAccess", less("P13", "mixed load: p99", "echo p99", 4.0, 2.0)),
+    not_yet("needs WatchEvents", unit(Unit::Milliseconds, less("P14a", "commit to subscriber: mean", "-", 10.0, 5.0))),
+    not_yet("needs WatchEvents", unit(Unit::Milliseconds, less("P14b", "commit to subscriber: p99", "-", 50.0, 25.0))),
+    not_yet("needs refusals under overload", more("P15", "goodput at twice saturation", "peak goodput", 0.9, 0.95)),
+    more("P16", "90 % of checks on one workspace: calls/s", "checks spread over all", 0.9, 1.0),
+    not_yet("needs an import", more("P17", "import: rows/s", "P5b", 1.0, 3.0)),
+    unit(Unit::Percent, less("P18a", "an hour of mixed load: drift of throughput", "first five minutes", 5.0, 1.0)),
+    unit(Unit::Percent, less("P18b", "an hour of mixed load: drift of memory", "first five minutes", 2.0, 1.0)),
+];
+
+/// The figure with an id.
+#[must_use]
+pub fn figure(id: &str) -> Option<&'static Figure> {
+    FIGURES.iter().find(|figure| figure.id == id)
+}
+
+/// What one side of a round did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Side {
+    /// Calls that were answered, each one checked.
+    pub calls: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// CPU of the serving process for a call, in microseconds.
+    pub cpu_us: Option<f64>,
+    /// CPU of the database server for a call, in microseconds, where there is one.
+    pub database_cpu_us: Option<f64>,
+    /// Median latency in microseconds.
+    pub p50_us: Option<f64>,
+    /// 99th percentile of the latency in microseconds.
+    pub p99_us: Option<f64>,
+    /// Anything that is neither a rate nor a latency.
+    pub value: Option<f64>,
+}
+
+impl Side {
+    /// Calls a second.
+    #[must_use]
+    pub fn per_second(&self) -> f64 {
+        crate::stats::float(self.calls) / self.seconds.max(f64::MIN_POSITIVE)
+    }
+}
+
+/// One round: the control, then the subject.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// What we compare with; absent for figures without a control.
+    pub control: Option<Side>,
+    /// What is measured.
+    pub subject: Side,
+}
+
+/// A comparison that stands beside a figure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Beside {
+    /// What it is.
+    pub name: String,
+    /// Subject.
+    pub subject: String,
+    /// Control.
+    pub control: String,
+}
+
+/// A figure that was measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// The value or ratio over the rounds.
+    pub interval: Interval,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The ratio of CPU per call over the rounds, where both sides are served by a process of ours.
+    pub cpu: Option<Interval>,
+    /// Sizes and settings, in one line.
+    pub setting: String,
+    /// What `fsync` of 4 KiB took when the figure was measured, in microseconds.
+    pub fsync_us: Option<f64>,
+    /// More numbers.
+    pub beside: Vec<Beside>,
+    /// Every round.
+    pub rounds: Vec<Round>,
+}
+
+/// What became of a figure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It was measured, and nothing went wrong.
+    Measured(Measured),
+    /// The product cannot do it yet.
+    NotYet(String),
+    /// This run did not ask for it, or could not have what it needs.
+    NotMeasured(String),
+    /// Something went wrong, so the figure says nothing.
+    Void(String),
+}

@@ -1,0 +1,240 @@
+//! Checks of access: P1, P2, P3, P16.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::{Bench, Size, each_us, measured, side};
+use crate::control::pgbench::{CHECK_STATEMENTS, check_script, prove_checks};
+use crate::data::postgres;
+use crate::figure::{Beside, Measured, Side};
+use crate::load::{Behind, Run, Target, Width, closed, open};
+use crate::process::{Server, cpu_of_family, parent_of};
+use crate::stats::{float, median};
+use crate::target::{CheckTarget, EchoTarget, Wire};
+use crate::work::{Durability, same_durability};
+use crate::world::{Spread, World};
+
+/// Eight connections with eight calls in flight on each.
+const WIDTH: Width = Width { connections: 8, in_flight: 8 };
+/// Of the rate that a side reached, for its latency.
+const SHARE_OF_CAPACITY: f64 = 0.5;
+/// Different checks of a warm load: they fit into any cache.
+const WARM: u64 = 1_000;
+/// Different checks otherwise.
+const DIFFERENT: u64 = 50_000;
+/// Sizes of messages may differ by so many bytes.
+const MOST_BYTES_APART: f64 = 2.0;
+
+/// Calls as fast as answers come, and counts the server's CPU.
+pub(super) async fn served<T: Target>(
+    server: &Server,
+    target: &T,
+    width: Width,
+    time: Duration,
+    first: u64,
+) -> Result<(Side, Run)> {
+    let before = server.cpu()?;
+    let run = closed(target, width, time, first).await?;
+    let cpu = server.cpu()?.saturating_sub(before);
+    Ok((side(&run, Some(cpu)), run))
+}
+
+/// Latencies of both sides at the same share of what each can do, three times in turns.
+async fn latencies<C: Target, S: Target>(
+    control: (&C, f64),
+    subject: (&S, f64),
+    time: Duration,
+) -> Result<Vec<Beside>> {
+    let mut quantiles: [[Vec<f64>; 3]; 2] = Default::default();
+    for round in 0..3 {
+        let first = round * 1_000_000;
+        let sides = [
+            open(control.0, WIDTH.connections, control.1 * SHARE_OF_CAPACITY, time, first).await?,
+            open(subject.0, WIDTH.connections, subject.1 * SHARE_OF_CAPACITY, time, first).await?,
+        ];
+        for (side, run) in quantiles.iter_mut().zip(&sides) {
+            for (values, quantile) in side.iter_mut().zip([0.5, 0.99, 0.999]) {
+                values.push(run.quantile_us(quantile));
+            }
+        }
+    }
+    let [control, subject] = quantiles;
+    let rows = ["p50", "p99", "p99.9"].into_iter().zip(control.iter().zip(&subject));
+    Ok(rows
+        .map(|(name, (control, subject))| Beside {
+            name: format!("{name} from the intended time, at 50 % of capacity, us"),
+            subject: format!("{:.0}", median(subject)),
+            control: format!("{:.0}", median(control)),
+        })
+        .collect())
+}
+
+/// Proves that both sides carry as many bytes.
+fn same_sizes(name: &str, control: f64, subject: f64) -> Result<()> {
+    ensure!(
+        (control - subject).abs() <= MOST_BYTES_APART,
+        "unequal work: {name} of the control have {control:.1} bytes, those of the subject {subject:.1}"
+    );
+    Ok(())
+}
+
+async fn against_echo(
+    bench: &Bench,
+    id: &str,
+    size: Size,
+    spread: Spread,
+    different: u64,
+    what: &str,
+) -> Result<Measured> {
+    let folder = bench.work_folder(id)?;
+    let path = match size {
+        Size::Large => bench.large().await?.to_owned(),
+        Size::Small | Size::Middle => bench.copy(size, &folder, "data.db").await?,
+    };
+    let server = bench.sqlite_server(&path, &folder).await?;
+    let world: &World = bench.world(size);
+    let wire = Wire::connect(&server, WIDTH.connections).await?;
+    let check = CheckTarget::new(wire.clone(), world, spread, different);
+    // A first load warms both and tells how large answers are.
+    let warm_up = closed(&check, WIDTH, bench.time() / 2, 0).await?;
+    let answer_bytes = float(warm_up.answer_bytes) / float(warm_up.calls);
+    let rounded = usize::try_from(warm_up.answer_bytes / warm_up.calls)?;
+    let echo = EchoTarget::new(wire, check.request_bytes(), rounded);
+    let echoed = closed(&echo, WIDTH, bench.time() / 2, 0).await?;
+    same_sizes("answers", float(echoed.answer_bytes) / float(echoed.calls), answer_bytes)?;
+    let bytes = |bytes: usize| float(u64::try_from(bytes).unwrap_or(0));
+    same_sizes("requests", bytes(echo.request_bytes()), bytes(check.request_bytes()))?;
+
+    let rounds = bench
+        .rounds(
+            id,
+            async |_| Ok(served(&server, &echo, WIDTH, bench.time(), 0).await?.0),
+            async |round| {
+                let first = u64::try_from(round)? * 1_000_003;
+                Ok(served(&server, &check, WIDTH, bench.time(), first).await?.0)
+            },
+        )
+        .await?;
+    let rate =
+        |of: &dyn Fn(&crate::figure::Round) -> Option<f64>| median(&rounds.iter().filter_map(of).collect::<Vec<_>>());
+    let control = rate(&|round| round.control.map(|side| side.per_second()));
+    let subject = rate(&|round| Some(round.subject.per_second()));
+    let open = match latencies((&echo, control), (&check, subject), bench.time()).await {
+        Err(error) if error.is::<Behind>() => {
+            let told = Beside {
+                name: "latency at 50 % of capacity".to_owned(),
+                subject: format!("{error}"),
+                control: "-".to_owned(),
+            };
+            vec![told]
+        }
+        told => told?,
+    };
+    server.stop().await?;
+    let setting = format!("{} users, {what}, 8 x 8 in flight", world.users);
+    let mut figure = measured(id, setting, rounds, |side| Some(side.per_second()))?;
+    figure.beside.extend(open);
+    Ok(figure)
+}
+
+pub(super) async fn warm(bench: &Bench) -> Result<Measured> {
+    let what = "1,000 checks again and again; the service has no cache yet";
+    against_echo(bench, "P1", Size::Small, Spread::Warm(WARM), WARM, what).await
+}
+
+pub(super) async fn uncached(bench: &Bench) -> Result<Measured> {
+    against_echo(bench, "P2", Size::Large, Spread::Everywhere, DIFFERENT, "50,000 checks over all of them").await
+}
+
+pub(super) async fn one_workspace(bench: &Bench) -> Result<Measured> {
+    let folder = bench.work_folder("P16")?;
+    let path = bench.copy(Size::Middle, &folder, "data.db").await?;
+    let server = bench.sqlite_server(&path, &folder).await?;
+    let wire = Wire::connect(&server, WIDTH.connections).await?;
+    let target = |spread| CheckTarget::new(wire.clone(), bench.world(Size::Middle), spread, DIFFERENT);
+    let (spread, hot) = (target(Spread::Everywhere), target(Spread::OneWorkspace));
+    closed(&spread, WIDTH, bench.time() / 2, 0).await?;
+    closed(&hot, WIDTH, bench.time() / 2, 0).await?;
+    let first = |round: usize| u64::try_from(round).unwrap_or(0) * 1_000_003;
+    let rounds = bench
+        .rounds(
+            "P16",
+            async |round| Ok(served(&server, &spread, WIDTH, bench.time(), first(round)).await?.0),
+            async |round| Ok(served(&server, &hot, WIDTH, bench.time(), first(round)).await?.0),
+        )
+        .await?;
+    server.stop().await?;
+    let setting = format!("{} users, no cache, SQLite, 8 x 8 in flight", bench.world(Size::Middle).users);
+    measured("P16", setting, rounds, |side| Some(side.per_second()))
+}
+
+/// Connections of the service to PostgreSQL for reading, and clients of pgbench.
+const POOL: u32 = 8;
+/// Rows of keys for pgbench; each has the keys of several checks.
+const KEY_ROWS: u64 = 2_000;
+
+pub(super) async fn postgres(bench: &Bench) -> Result<Measured> {
+    let server_of = bench.options.postgres.as_ref().ok_or_else(|| anyhow::anyhow!("there is no PostgreSQL"))?;
+    let folder = bench.work_folder("P3")?;
+    let world: &World = bench.world(Size::Middle);
+    let base = postgres::base(&server_of.url, world).await?;
+    let url = postgres::create(&server_of.url, "bench_checks", Some(postgres::name_of(&base))).await?;
+    let script = folder.join("check.pgbench");
+    check_script(&url, world, Spread::Everywhere, KEY_ROWS, &script).await?;
+    let checks: Vec<_> = (0..500).map(|number| world.check(Spread::Everywhere, number)).collect();
+    prove_checks(&url, &checks).await?;
+    let mut connection = postgres::open(&url).await?;
+    same_durability(&Durability::of_postgres(&mut connection).await?, &Durability::of_postgres_store(&url).await?)?;
+    let parent = postmaster(&mut connection).await?;
+
+    let server = Server::start(&bench.setup(url.clone(), &folder.join("server"), POOL)).await?;
+    let wire = Wire::connect(&server, WIDTH.connections).await?;
+    let check = CheckTarget::new(wire, world, Spread::Everywhere, KEY_ROWS * (CHECK_STATEMENTS - 1));
+    closed(&check, WIDTH, bench.time(), 0).await?;
+    let seconds = whole_seconds(bench.time());
+    let clients = usize::try_from(POOL)?;
+    let rounds = bench
+        .rounds(
+            "P3",
+            async |_| {
+                let before = cpu_of_family(parent)?;
+                let told = server_of.run(&url, &script, clients, seconds, &BTreeMap::new()).await?;
+                let cpu = cpu_of_family(parent)?.saturating_sub(before);
+                let statements = told.transactions * CHECK_STATEMENTS;
+                Ok(Side {
+                    calls: statements,
+                    seconds: float(statements) / (told.per_second * float(CHECK_STATEMENTS)),
+                    database_cpu_us: Some(each_us(cpu, statements)),
+                    ..Side::default()
+                })
+            },
+            async |round| {
+                let before = cpu_of_family(parent)?;
+                let first = u64::try_from(round)? * 1_000_003;
+                let (side, run) = served(&server, &check, WIDTH, bench.time(), first).await?;
+                let cpu = cpu_of_family(parent)?.saturating_sub(before);
+                Ok(Side { database_cpu_us: Some(each_us(cpu, run.calls)), ..side })
+            },
+        )
+        .await?;
+    server.stop().await?;
+    let setting = format!(
+        "{} users, 8 x 8 in flight over {POOL} connections to the database; pgbench has {POOL} clients",
+        world.users
+    );
+    measured("P3", setting, rounds, |side| Some(side.per_second()))
+}
+
+/// pgbench counts whole seconds.
+pub(super) fn whole_seconds(time: Duration) -> u64 {
+    (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1)
+}
+
+/// The process that started all others of the database server.
+pub(super) async fn postmaster(connection: &mut sea_orm::sqlx::PgConnection) -> Result<u32> {
+    use sea_orm::sqlx::{self, Row};
+    let pid: i32 = sqlx::query("SELECT pg_backend_pid()").fetch_one(connection).await?.get(0);
+    parent_of(u32::try_from(pid)?)
+}

@@ -1,0 +1,214 @@
+//! The server under test as a child process, and the accounting of processes. Linux only: it reads `/proc`.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+/// The kernel counts the time of processes in hundredths of a second for every reader, whatever its own tick is.
+const TICKS_PER_SECOND: u64 = 100;
+/// The token of the service that calls.
+pub const TOKEN: &str = "the-token-of-the-benchmark";
+
+/// How a server is started.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The program.
+    pub program: PathBuf,
+    /// `sqlite:PATH` or `postgres://...`
+    pub database: String,
+    /// Connections for writing, and as many for reading, on PostgreSQL.
+    pub pool_size: u32,
+    /// An empty folder of its own.
+    pub folder: PathBuf,
+}
+
+/// A running server. Dropping it kills it.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    pid: u32,
+    address: SocketAddr,
+}
+
+fn free_port() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+impl Server {
+    /// Starts a server and waits until it takes connections.
+    ///
+    /// # Errors
+    /// It ended, with the end of what it logged; or took longer than half a minute.
+    pub async fn start(setup: &Setup) -> Result<Self> {
+        let mut server = Self::spawn(setup)?;
+        let until = Instant::now() + Duration::from_secs(30);
+        while TcpStream::connect(server.address).await.is_err() {
+            if let Some(status) = server.child.try_wait()? {
+                bail!("the server ended with {status}: {}", log_of(&setup.folder));
+            }
+            if Instant::now() > until {
+                bail!("the server took no connection for half a minute: {}", log_of(&setup.folder));
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        Ok(server)
+    }
+
+    /// Starts a server and does not wait.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn spawn(setup: &Setup) -> Result<Self> {
+        std::fs::create_dir_all(&setup.folder)?;
+        let address = free_port()?;
+        let log = std::fs::File::create(setup.folder.join("log"))?;
+        let mut command = Command::new(std::path::absolute(&setup.program)?);
+        // Nothing of the environment may set what the run does not say.
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DOMICILE_") || name.starts_with("PG")) {
+            command.env_remove(name);
+        }
+        let child = command
+            .arg("serve")
+            .env("DOMICILE_LISTEN", address.to_string())
+            .env("DOMICILE_DATABASE_URL", &setup.database)
+            .env("DOMICILE_DATABASE_POOL_SIZE", setup.pool_size.to_string())
+            .env("DOMICILE_AUTH_DEVELOPMENT_TOKEN", TOKEN)
+            .env("DOMICILE_SEALING_KEYS", "07".repeat(32))
+            .env("DOMICILE_MESSAGES_FOLDER", setup.folder.join("messages"))
+            .env("DOMICILE_LOG", "warn")
+            .current_dir(&setup.folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("{} cannot be started; build it with `make bench`", setup.program.display()))?;
+        let pid = child.id().ok_or_else(|| anyhow!("the server ended at once: {}", log_of(&setup.folder)))?;
+        Ok(Self { child, pid, address })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// User and system time that it took so far.
+    ///
+    /// # Errors
+    /// It ended.
+    pub fn cpu(&self) -> Result<Duration> {
+        cpu_of(self.pid)
+    }
+
+    /// The memory that it holds, in bytes.
+    ///
+    /// # Errors
+    /// It ended.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|rest| rest.split_whitespace().next()).and_then(|kib| kib.parse::<u64>().ok());
+        Ok(kib.context("the kernel tells no VmRSS")? * 1024)
+    }
+
+    /// Asks it to stop and waits.
+    ///
+    /// # Errors
+    /// It cannot be killed.
+    pub async fn stop(mut self) -> Result<()> {
+        self.child.kill().await.context("the server cannot be stopped")
+    }
+}
+
+fn log_of(folder: &Path) -> String {
+    let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
+    log.lines().rev().take(3).collect::<Vec<_>>().join(" | ")
+}
+
+/// Fields of `/proc/PID/stat` after the name, which may hold anything.
+fn stat_of(pid: u32) -> Result<Vec<u64>> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid} ended"))?;
+    let (_, fields) = stat.rsplit_once(')').context("/proc/PID/stat has no name")?;
+    Ok(fields.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect())
+}
+
+fn ticks(fields: &[u64], places: std::ops::Range<usize>) -> Duration {
+    let sum: u64 = fields.get(places).unwrap_or_default().iter().sum();
+    Duration::from_millis(sum * 1000 / TICKS_PER_SECOND)
+}
+
+/// User and system time of a process: `utime + stime`.
+///
+/// # Errors
+/// It ended.
+pub fn cpu_of(pid: u32) -> Result<Duration> {
+    Ok(ticks(&stat_of(pid)?, 11..13))
+}
+
+/// The time of this process by the scheduler's own count, to the nanosecond, as long as no thread ends; by the hundredth of a
+/// second where the kernel does not tell it.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn own_cpu() -> Result<Duration> {
+    let mut sum = 0;
+    for entry in std::fs::read_dir("/proc/self/task")? {
+        let Ok(schedstat) = std::fs::read_to_string(entry?.path().join("schedstat")) else {
+            return cpu_of(std::process::id());
+        };
+        let ran = schedstat.split_whitespace().next().and_then(|ran| ran.parse::<u64>().ok());
+        sum += ran.context("/proc/self/task/*/schedstat tells no time")?;
+    }
+    Ok(Duration::from_nanos(sum))
+}
+
+/// User and system time of a process and all its children, those that ended included: a database server with its backends.
+///
+/// # Errors
+/// It ended.
+pub fn cpu_of_family(parent: u32) -> Result<Duration> {
+    let mut sum = ticks(&stat_of(parent)?, 11..15);
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        // A child may end between the listing and the reading; the parent counts it then.
+        let Ok(fields) = stat_of(pid) else { continue };
+        if fields.get(1) == Some(&u64::from(parent)) {
+            sum += ticks(&fields, 11..15);
+        }
+    }
+    Ok(sum)
+}
+
+/// The parent of a process.
+///
+/// # Errors
+/// It ended.
+pub fn parent_of(pid: u32) -> Result<u32> {
+    let parent = stat_of(pid)?.get(1).copied().unwrap_or(0);
+    Ok(u32::try_from(parent)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_costs_time_and_is_counted() {
+        let own = std::process::id();
+        let before = cpu_of(own).unwrap();
+        let until = Instant::now() + Duration::from_millis(300);
+        let mut number = 1;
+        while Instant::now() < until {
+            number = crate::world::mix(number);
+        }
+        assert!(cpu_of(own).unwrap() >= before + Duration::from_millis(100), "{number}");
+        assert!(cpu_of_family(parent_of(own).unwrap()).unwrap() > before);
+    }
+}

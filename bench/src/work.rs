@@ -1,0 +1,257 @@
+//! Whether two sides did the same work under the same promise: the rows that each wrote, table by table, and the settings of
+//! durability, read back from the connections that write.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use domicile_store_seaorm::{Database, SeaOrmStore};
+use sea_orm::sqlx::{self, AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
+
+use crate::data::{postgres, sqlite};
+use crate::stats::float;
+
+/// How far the bytes of a table's rows may differ between the sides.
+const MOST_BYTES_APART: f64 = 0.05;
+/// Tables that the controls need for themselves.
+const OWN: &str = "bench_";
+
+/// How much a table holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Holds {
+    rows: i64,
+    bytes: i64,
+}
+
+/// How much every table of a database holds, and how many revisions its workspaces took.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tables(BTreeMap<String, Holds>);
+
+const REVISIONS: (&str, &str) =
+    ("workspaces.revision", "SELECT CAST(sum(revision) AS BIGINT), CAST(0 AS BIGINT) FROM workspaces");
+
+impl Tables {
+    /// Counts a SQLite file.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn of_sqlite(path: &Path) -> Result<Self> {
+        const TABLES: &str = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+        let mut connection = sqlite::open(path).await?;
+        let mut tables = Self::default();
+        for row in sqlx::query(TABLES).fetch_all(&mut connection).await? {
+            let name: String = row.get(0);
+            let columns = format!(
+                "SELECT 'coalesce(length(CAST(\"' || name || '\" AS BLOB)), 0)' FROM pragma_table_info('{name}')"
+            );
+            let terms = sqlx::query(AssertSqlSafe(columns)).fetch_all(&mut connection).await?;
+            let terms: Vec<String> = terms.iter().map(|row| row.get(0)).collect();
+            let sql = format!("SELECT count(*), coalesce(sum({}), 0) FROM \"{name}\"", terms.join(" + "));
+            let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut connection).await?;
+            tables.0.insert(name, Holds { rows: row.get(0), bytes: row.get(1) });
+        }
+        let row = sqlx::query(REVISIONS.1).fetch_one(&mut connection).await?;
+        tables.0.insert(REVISIONS.0.to_owned(), Holds { rows: row.get(0), bytes: row.get(1) });
+        connection.close().await?;
+        Ok(tables)
+    }
+
+    /// Counts a PostgreSQL database.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn of_postgres(url: &str) -> Result<Self> {
+        const TABLES: &str = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'";
+        let mut connection = postgres::open(url).await?;
+        let mut tables = Self::default();
+        for row in sqlx::query(TABLES).fetch_all(&mut connection).await? {
+            let name: String = row.get(0);
+            let sql = format!("SELECT count(*), coalesce(sum(pg_column_size(t.*)), 0)::bigint FROM \"{name}\" t");
+            let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut connection).await?;
+            tables.0.insert(name, Holds { rows: row.get(0), bytes: row.get(1) });
+        }
+        let row = sqlx::query(REVISIONS.1).fetch_one(&mut connection).await?;
+        tables.0.insert(REVISIONS.0.to_owned(), Holds { rows: row.get(0), bytes: row.get(1) });
+        connection.close().await?;
+        Ok(tables)
+    }
+}
+
+/// What one side wrote with so many operations.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// How many operations.
+    pub operations: u64,
+    /// Before the first.
+    pub before: Tables,
+    /// After the last.
+    pub after: Tables,
+}
+
+impl Work {
+    fn written(&self, table: &str) -> Holds {
+        let of = |tables: &Tables| tables.0.get(table).copied().unwrap_or_default();
+        let (before, after) = (of(&self.before), of(&self.after));
+        Holds { rows: after.rows - before.rows, bytes: after.bytes - before.bytes }
+    }
+}
+
+/// Proves that both sides wrote the same rows for each operation, in number exactly and in bytes nearly.
+///
+/// # Errors
+/// They did not; the sentence names the first table.
+pub fn same_work(control: &Work, subject: &Work) -> Result<()> {
+    if control.operations == 0 || subject.operations == 0 {
+        bail!("unequal work: the control did {} operations, the subject {}", control.operations, subject.operations);
+    }
+    let tables = control.after.0.keys().chain(subject.after.0.keys()).filter(|name| !name.starts_with(OWN));
+    for table in tables {
+        let (ours, theirs) = (subject.written(table), control.written(table));
+        let per = |written: i64, operations: u64| float(u64::try_from(written).unwrap_or(0)) / float(operations);
+        let cross = |written: i64, operations: u64| i128::from(written) * i128::from(operations);
+        if cross(ours.rows, control.operations) != cross(theirs.rows, subject.operations) {
+            bail!(
+                "unequal work: for each operation the control adds {:.2} rows to `{table}`, the subject {:.2}",
+                per(theirs.rows, control.operations),
+                per(ours.rows, subject.operations)
+            );
+        }
+        let (our_bytes, their_bytes) = (per(ours.bytes, subject.operations), per(theirs.bytes, control.operations));
+        if (our_bytes - their_bytes).abs() > MOST_BYTES_APART * our_bytes.max(their_bytes) && ours.rows != 0 {
+            bail!(
+                "unequal work: for each operation the control writes {their_bytes:.0} bytes to `{table}`, the subject \
+                 {our_bytes:.0}"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Settings of a connection that decide what a commit promises and costs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Durability(pub BTreeMap<String, String>);
+
+/// What is compared on SQLite.
+const PRAGMAS: [&str; 6] = ["journal_mode", "synchronous", "foreign_keys", "secure_delete", "page_size", "cache_size"];
+/// What is compared on PostgreSQL.
+const SETTINGS: &str = "name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'wal_sync_method', 'commit_delay')";
+
+impl Durability {
+    /// Of a connection of SQLite.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn of_sqlite(connection: &mut SqliteConnection) -> Result<Self> {
+        let mut settings = BTreeMap::new();
+        for pragma in PRAGMAS {
+            let sql = format!("SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}");
+            let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut *connection).await?;
+            settings.insert(pragma.to_owned(), row.get(0));
+        }
+        Ok(Self(settings))
+    }
+
+    /// Of the connection by which the product writes a SQLite file, told by itself. Writes nothing that stays.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn of_sqlite_store(path: &Path) -> Result<Self> {
+        let store = SeaOrmStore::open(&Database::SqliteFile(path.to_owned()), 1).await?;
+        for pragma in PRAGMAS {
+            let sql = format!("INSERT INTO meta SELECT '{OWN}{pragma}', CAST({pragma} AS TEXT) FROM pragma_{pragma}");
+            store.run_sql(&sql).await?;
+        }
+        drop(store);
+        let mut connection = sqlite::open(path).await?;
+        let rows =
+            sqlx::query("DELETE FROM meta WHERE key LIKE 'bench\\_%' ESCAPE '\\' RETURNING substr(key, 7), value");
+        let rows = rows.fetch_all(&mut connection).await?;
+        connection.close().await?;
+        Ok(Self(rows.iter().map(|row| (row.get(0), row.get(1))).collect()))
+    }
+
+    /// Of a session of PostgreSQL.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn of_postgres(connection: &mut PgConnection) -> Result<Self> {
+        let sql = format!("SELECT name, setting FROM pg_settings WHERE {SETTINGS}");
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await?;
+        Ok(Self(rows.iter().map(|row| (row.get(0), row.get(1))).collect()))
+    }
+
+    /// Of the session by which the product writes a PostgreSQL database, told by itself. Writes nothing that stays.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn of_postgres_store(url: &str) -> Result<Self> {
+        let store = SeaOrmStore::open(&url.parse::<Database>()?, 1).await?;
+        store
+            .run_sql(&format!("INSERT INTO meta SELECT '{OWN}' || name, setting FROM pg_settings WHERE {SETTINGS}"))
+            .await?;
+        drop(store);
+        let mut connection = postgres::open(url).await?;
+        let rows = sqlx::query("DELETE FROM meta WHERE key LIKE 'bench\\_%' RETURNING substr(key, 7), value");
+        let rows = rows.fetch_all(&mut connection).await?;
+        connection.close().await?;
+        Ok(Self(rows.iter().map(|row| (row.get(0), row.get(1))).collect()))
+    }
+
+    /// In one line.
+    #[must_use]
+    pub fn words(&self) -> String {
+        self.0.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Proves that both sides promise the same of a commit.
+///
+/// # Errors
+/// They do not; the sentence names the setting.
+pub fn same_durability(control: &Durability, subject: &Durability) -> Result<()> {
+    for name in control.0.keys().chain(subject.0.keys()) {
+        let of = |side: &Durability| side.0.get(name).cloned().unwrap_or_else(|| "unset".to_owned());
+        let (theirs, ours) = (of(control), of(subject));
+        if theirs != ours {
+            bail!("durability differs: `{name}` is {theirs} for the control and {ours} for the subject");
+        }
+    }
+    Ok(())
+}
+
+/// The median of what writing and syncing 4 KiB takes in a folder, in microseconds: no commit that waits for the disk can be
+/// much faster.
+///
+/// # Errors
+/// The disk's.
+pub fn fsync_floor_us(folder: &Path) -> Result<f64> {
+    use std::io::{Seek, Write};
+    let path = folder.join("fsync-floor");
+    let mut file = std::fs::File::create(&path)?;
+    file.write_all(&[0; 4096])?;
+    file.sync_all()?;
+    let mut times = Vec::new();
+    for byte in 0..60_u8 {
+        file.rewind()?;
+        let started = std::time::Instant::now();
+        file.write_all(&[byte; 4096])?;
+        file.sync_data()?;
+        times.push(started.elapsed().as_secs_f64() * 1e6);
+    }
+    std::fs::remove_file(&path).context("the file of the fsync floor cannot be removed")?;
+    Ok(crate::stats::median(&times))
+}
+
+/// Proves that a side that promises to wait for the disk did: half the floor is given to chance.
+///
+/// # Errors
+/// It was faster than the disk.
+pub fn waited_for_disk(side: &str, p50_us: f64, floor_us: f64) -> Result<()> {
+    if p50_us < floor_us / 2.0 {
+        bail!(
+            "durability differs: the {side} commits in {p50_us:.0} us, and the disk alone takes {floor_us:.0} us: it does not \
+             wait for it"
+        );
+    }
+    Ok(())
+}
