@@ -223,9 +223,15 @@ async fn a_control_that_waits_less_for_the_disk_is_told() {
 async fn the_same_seed_makes_the_same_file_and_it_is_made_once() {
     let (one, other) = (Data::new().await, Data::new().await);
     assert_eq!(std::fs::read(&one.base).unwrap(), std::fs::read(&other.base).unwrap());
+    // What an earlier schema left is removed when a file is made, and stays as long as none is.
+    let earlier = one.base.with_file_name(format!("users-{USERS}-seed-7-0000000000000000.db"));
+    std::fs::write(&earlier, "").unwrap();
     let written = std::fs::metadata(&one.base).unwrap().modified().unwrap();
     assert_eq!(sqlite::base(one.folder.path(), &one.world).await.unwrap(), one.base);
     assert_eq!(std::fs::metadata(&one.base).unwrap().modified().unwrap(), written);
+    std::fs::remove_file(&one.base).unwrap();
+    sqlite::base(one.folder.path(), &one.world).await.unwrap();
+    assert!(!earlier.exists());
 }
 
 #[tokio::test]

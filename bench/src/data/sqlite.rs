@@ -100,10 +100,18 @@ pub async fn base(folder: &Path, world: &World) -> Result<PathBuf> {
     remove(&partial)?;
     SeaOrmStore::migrate(&Database::SqliteFile(partial.clone())).await?;
     let schema = schema_of(&partial).await?;
-    let path = folder.join(format!("users-{}-seed-{}-{schema:016x}.db", world.users, world.seed));
+    let prefix = format!("users-{}-seed-{}-", world.users, world.seed);
+    let path = folder.join(format!("{prefix}{schema:016x}.db"));
     if path.exists() {
         remove(&partial)?;
         return Ok(path);
+    }
+    // Files of an earlier schema are of no use any more, and large.
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(&prefix)) {
+            std::fs::remove_file(entry.path())?;
+        }
     }
     let progress = Progress::of(&format!("SQLite data of {} users", world.users));
     let filled = fill(&partial, world, &progress).await;
