@@ -222,7 +222,14 @@ async fn a_control_that_waits_less_for_the_disk_is_told() {
 #[tokio::test]
 async fn the_same_seed_makes_the_same_file_and_it_is_made_once() {
     let (one, other) = (Data::new().await, Data::new().await);
-    assert_eq!(std::fs::read(&one.base).unwrap(), std::fs::read(&other.base).unwrap());
+    let rows = async |path: &Path| {
+        let store = SeaOrmStore::open(&Database::SqliteFile(path.to_owned()), 1).await.unwrap();
+        let mut rows = store.dump().await.unwrap();
+        // When a step of the schema was taken is nothing of ours.
+        rows.remove("seaql_migrations").unwrap();
+        rows
+    };
+    assert!(rows(&one.copy("one.db")).await == rows(&other.copy("other.db")).await, "the rows differ");
     // What an earlier schema left is removed when a file is made, and stays as long as none is.
     let earlier = one.base.with_file_name(format!("users-{USERS}-seed-7-0000000000000000.db"));
     std::fs::write(&earlier, "").unwrap();

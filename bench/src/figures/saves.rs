@@ -98,9 +98,11 @@ async fn on_sqlite(bench: &Bench, id: &str, width: Width, of: impl Fn(&Side) -> 
     let after = Tables::of_sqlite(&subject_path).await?;
     same_work(&control.work().await?, &Work { operations: saved, before, after })?;
     let floor = median(&floors);
+    // Other writers of the machine make the disk slower at times, never faster than it is.
+    let quickest = floors.iter().copied().fold(f64::INFINITY, f64::min);
     let p50 = |of: &dyn Fn(&Round) -> Option<f64>| median(&rounds.iter().filter_map(of).collect::<Vec<_>>());
-    waited_for_disk("control", p50(&|round| round.control.and_then(|side| side.p50_us)), floor)?;
-    waited_for_disk("subject", p50(&|round| round.subject.p50_us), floor)?;
+    waited_for_disk("control", p50(&|round| round.control.and_then(|side| side.p50_us)), quickest)?;
+    waited_for_disk("subject", p50(&|round| round.subject.p50_us), quickest)?;
     let setting = format!(
         "{} users, new Internals without a message, {} x {} in flight, {}",
         bench.world(Size::Small).users,
