@@ -17,12 +17,12 @@ use domicile_domain::model::permission::PermissionName;
 use domicile_domain::model::phone::Region;
 use domicile_domain::model::time::Timestamp;
 use domicile_domain::model::user::UserState;
-use domicile_domain::model::workspace::{Openness, WorkspaceState};
+use domicile_domain::model::workspace::{Openness, WorkspaceRef, WorkspaceState};
 use domicile_domain::policy::access::{AccessPolicy, ShippedAccessPolicy};
 use domicile_domain::policy::ceiling::{CeilingPolicy, ShippedCeilingPolicy};
 use domicile_domain::port::contact::PhoneParser;
 use domicile_domain::port::directory::Directory;
-use domicile_domain::port::store::{Store, WorkspaceRef};
+use domicile_domain::port::store::Store;
 use domicile_store_seaorm::SeaOrmStore;
 use domicile_testkit::builders::{external, internal, permission_name, relationship, role, user, with_role, workspace};
 

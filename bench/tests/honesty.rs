@@ -70,13 +70,12 @@ async fn product(path: &Path) -> Domicile {
 }
 
 fn call(user: Option<Uuid>) -> Call {
-    let service = ServicePrincipal {
-        name: "development".to_owned(),
-        operator: false,
-        scopes: vec![(ServiceScope::AccessCheck, ScopeReach::Everywhere)],
-    };
+    let service = ServicePrincipal::new("development").with_scope(ServiceScope::AccessCheck, ScopeReach::Everywhere);
     Call {
-        actor: Actor { service, user: user.map(Id::from_uuid) },
+        actor: user.map_or_else(
+            || Actor::service(service.clone()),
+            |user| Actor::person(service.clone(), Id::from_uuid(user)),
+        ),
         deadline: Timestamp::from_micros(now_us()).after(Duration::from_mins(1)),
         correlation_id: Uuid::nil().to_string(),
         surface: "grpc",

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use domicile_client::{Client, Credentials as ClientCredentials};
 use domicile_contact::{CldrLanguageMatcher, LibPhoneParser};
 use domicile_domain::error::Refusal;
-use domicile_domain::model::actor::{Actor, ScopeReach, ServicePrincipal, ServiceScope};
+use domicile_domain::model::actor::{ActingUser, Actor, Means, ScopeReach, ServicePrincipal, ServiceScope};
 use domicile_domain::model::answer::RequestFingerprint;
 use domicile_domain::model::contact::Contact;
 use domicile_domain::model::email::EmailAddress;
@@ -23,16 +23,16 @@ use domicile_domain::model::phone::PhoneNumber;
 use domicile_domain::model::role::{BuiltInRole, Role};
 use domicile_domain::model::time::{Timestamp, Version};
 use domicile_domain::model::user::{Person, User, UserState};
-use domicile_domain::model::workspace::{Workspace, WorkspaceState};
-use domicile_domain::port::authenticator::{AuthenticationError, Authenticator, Credentials};
+use domicile_domain::model::workspace::{Workspace, WorkspaceRef, WorkspaceState};
 use domicile_domain::port::directory::Directory;
 use domicile_domain::port::runtime::Clock;
-use domicile_domain::port::store::{Store, UnitOfWork, WorkspaceRef};
+use domicile_domain::port::store::{Store, UnitOfWork};
 use domicile_domain::usecase::{
     AssignUser, Call, Command, CreateWorkspace, Domicile, DomicileApi, Expectation, ExternalInput, Finish, GrantsInput,
     Ports, ProfileInput, RequestIdentity, TxRunner,
 };
 use domicile_grpc::{Limits, ServerParts};
+use domicile_testkit::authenticator::TrustingAuthenticator;
 use domicile_testkit::clock::FixedClock;
 use domicile_testkit::ids::SequentialIds;
 use domicile_testkit::sealer::PlainSealer;
@@ -42,25 +42,11 @@ use uuid::Uuid;
 /// The instant at which every world begins.
 pub const BEGINNING: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 
-/// Any token is one service; the acting user is whom it names.
-struct Trusting(ServicePrincipal);
-
-#[async_trait]
-impl Authenticator for Trusting {
-    async fn authenticate(&self, credentials: &Credentials) -> Result<Actor, AuthenticationError> {
-        let user = credentials.acting_user.as_deref().map(str::parse).transpose();
-        Ok(Actor { service: self.0.clone(), user: user.map_err(|_| AuthenticationError::ActingUser)? })
-    }
-}
-
 /// A service with scopes of the given reach; `None` is no scope at all.
 pub fn service(reach: Option<ScopeReach>) -> ServicePrincipal {
     let scopes = [ServiceScope::AccessCheck, ServiceScope::WorkspacesCreate];
-    ServicePrincipal {
-        name: "tests".to_owned(),
-        operator: false,
-        scopes: reach.into_iter().flat_map(|reach| scopes.map(|scope| (scope, reach.clone()))).collect(),
-    }
+    let scopes = reach.into_iter().flat_map(|reach| scopes.clone().map(|scope| (scope, reach.clone())));
+    ServicePrincipal { scopes: scopes.collect(), ..ServicePrincipal::new("tests") }.acting_as_anybody()
 }
 
 /// The service of the tests that are not about services.
@@ -162,7 +148,7 @@ impl World {
         let address = listener.local_addr().expect("an address").to_string();
         let server = ServerParts {
             api: self.domicile.clone(),
-            authenticator: Arc::new(Trusting(service)),
+            authenticator: Arc::new(TrustingAuthenticator::new(service)),
             development: true,
             clock: self.ports.clock.clone(),
             ids: self.ports.ids.clone(),
@@ -281,7 +267,7 @@ impl World {
 
 fn call(ports: &Ports, user: Option<UserId>) -> Call {
     Call {
-        actor: Actor { service: usual_service(), user },
+        actor: Actor { service: usual_service(), user: user.map(|id| ActingUser { id, means: Means::OwnToken }) },
         deadline: ports.clock.now().after(Duration::from_secs(10)),
         correlation_id: "test".to_owned(),
         surface: "embedded",

@@ -12,6 +12,7 @@ use domicile_domain::model::id::{NoticeId, RoleId, UserId, WorkspaceId};
 use domicile_domain::model::membership::ExternalState;
 use domicile_domain::model::permission::PermissionName;
 use domicile_domain::model::user::UserState;
+use domicile_domain::model::workspace::WorkspaceRef;
 use domicile_domain::model::workspace::WorkspaceState;
 use domicile_grpc::method_policy::MethodPolicies;
 use domicile_store_seaorm::SeaOrmStore;
@@ -266,7 +267,7 @@ async fn every_requirement_of_a_method_counts_alone() {
     let stage = Stage::new().await;
     let bare = stage.service(None).await;
     let everywhere = stage.service(Some(ScopeReach::Everywhere)).await;
-    let only = |place: Place| Some(ScopeReach::Workspaces(BTreeSet::from([place.workspace])));
+    let only = |place: Place| Some(ScopeReach::Workspaces(BTreeSet::from([WorkspaceRef::Id(place.workspace)])));
     let here = stage.service(only(stage.world.acme)).await;
     let elsewhere = stage.service(only(stage.world.borealis)).await;
     let foreign = stage.world.borealis.manager;

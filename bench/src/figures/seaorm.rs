@@ -19,8 +19,9 @@ use domicile_domain::model::membership::{Grants, InternalMembership, Membership,
 use domicile_domain::model::name::{Name, Username};
 use domicile_domain::model::time::{Timestamp, Version};
 use domicile_domain::model::user::{Identity, Person, User};
+use domicile_domain::model::workspace::WorkspaceRef;
 use domicile_domain::port::directory::Directory;
-use domicile_domain::port::store::{Store, WorkspaceRef};
+use domicile_domain::port::store::Store;
 use domicile_store_seaorm::{Database, SeaOrmStore};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use sea_orm::sqlx::{self, ConnectOptions, Connection, Row};

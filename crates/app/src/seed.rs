@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, anyhow};
 use async_trait::async_trait;
 use domicile_domain::error::Refusal;
-use domicile_domain::model::actor::Actor;
+use domicile_domain::model::actor::{ActingUser, Actor, Means};
 use domicile_domain::model::answer::RequestFingerprint;
 use domicile_domain::model::id::{Id, UserId, WorkspaceId};
 use domicile_domain::model::name::{Handle, Name};
@@ -144,7 +144,10 @@ impl Seeder {
 
     fn call(&self, user: Option<UserId>) -> Call {
         Call {
-            actor: Actor { service: DevelopmentAuthenticator::principal(), user },
+            actor: Actor {
+                service: DevelopmentAuthenticator::principal(),
+                user: user.map(|id| ActingUser { id, means: Means::OwnToken }),
+            },
             deadline: self.deadline(),
             correlation_id: "example".to_owned(),
             surface: "embedded",

@@ -73,6 +73,10 @@ reasons! {
     PermissionDenied = "PERMISSION_DENIED", Denied;
     /// The call needs a person who acts, and names none. Send the acting user.
     ActingUserRequired = "ACTING_USER_REQUIRED", Denied;
+    /// The token is good, but nobody here is bound to the identity that it names. An AccessManager of the person's home binds it.
+    IdentityNotBound = "IDENTITY_NOT_BOUND", Denied;
+    /// The service may not name the person it acts for here. Send the person's own token, or one exchanged for the service, or ask the operator for a grant.
+    ActAsNotGranted = "ACT_AS_NOT_GRANTED", Denied;
     /// Fields of the request are wrong. Each is named with its mend.
     InvalidRequest = "INVALID_REQUEST", Invalid;
     /// No service registered that permission. Check the spelling.

@@ -12,6 +12,7 @@ use domicile_domain::model::permission::Permission;
 use domicile_domain::model::relationship::{Ceiling, RelationshipState, WorkspaceRelationship};
 use domicile_domain::model::role::Role;
 use domicile_domain::model::user::{Identity, UserState};
+use domicile_domain::model::workspace::WorkspaceRef;
 use domicile_domain::model::workspace::{Openness, Workspace, WorkspaceState};
 use domicile_domain::policy::Policies;
 use domicile_domain::usecase::{CheckAccess, CheckSubject, Consistency, Denial, DomicileApi};
@@ -241,7 +242,8 @@ async fn a_service_checks_where_its_scope_holds() {
         call.actor.service = ServicePrincipal { scopes, ..service() };
         call
     };
-    let acme_only = scoped(vec![(ServiceScope::AccessCheck, ScopeReach::Workspaces([world.acme.id].into()))]);
+    let acme_only =
+        scoped(vec![(ServiceScope::AccessCheck, ScopeReach::Workspaces([WorkspaceRef::Id(world.acme.id)].into()))]);
     let of = |workspace: &str| check(workspace, world.dana.id, "domicile.update");
     assert_eq!(world.domicile.check_access(&acme_only, &of("acme")).await.unwrap().decision, ALLOWED);
     // One that is not on the list looks like one that does not exist.

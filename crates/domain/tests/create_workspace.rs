@@ -12,7 +12,8 @@ use domicile_domain::model::role::Role;
 use domicile_domain::model::time::Revision;
 use domicile_domain::model::user::UserState;
 use domicile_domain::port::directory::Directory;
-use domicile_domain::port::store::WorkspaceRef;
+
+use domicile_domain::model::workspace::WorkspaceRef;
 use domicile_domain::usecase::{
     AssignReply, Call, CreateWorkspace, CreateWorkspaceReply, DomicileApi, ProfileInput, RequestIdentity,
 };
@@ -92,7 +93,7 @@ async fn it_needs_the_scope_everywhere_or_the_operator() {
         call.actor.service = ServicePrincipal { operator, scopes, ..service() };
         call
     };
-    let here = ScopeReach::Workspaces([world.acme.id].into());
+    let here = ScopeReach::Workspaces([WorkspaceRef::Id(world.acme.id)].into());
     let partial = with(false, vec![(ServiceScope::WorkspacesCreate, here)]);
     let other_scope = with(false, vec![(ServiceScope::AccessCheck, ScopeReach::Everywhere)]);
     let mut manager = call(&world.dana);

@@ -14,6 +14,7 @@ use domicile_domain::model::actor::Actor;
 use domicile_domain::model::time::Timestamp;
 use domicile_domain::port::authenticator::{AuthenticationError, Authenticator, Credentials};
 use domicile_domain::port::runtime::{Clock, Ids};
+use domicile_domain::usecase::DomicileApi;
 use domicile_proto::v1::MethodPolicy;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tokio::sync::mpsc;
@@ -41,6 +42,7 @@ pub(crate) struct Admitted {
 /// What the gate works with.
 pub(crate) struct Keeper {
     pub(crate) policies: MethodPolicies,
+    pub(crate) api: Arc<dyn DomicileApi>,
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
@@ -161,7 +163,7 @@ impl Keeper {
     {
         let correlation = &passage.correlation;
         let deadline = self.clock.now().after(allowed);
-        let actor = match self.identify(request.headers(), correlation).await {
+        let actor = match self.identify(passage, request.headers()).await {
             Ok(actor) => actor,
             Err(status) => return status.into_http(),
         };
@@ -182,7 +184,7 @@ impl Keeper {
         }
         if passage.path.starts_with("/grpc.reflection.") {
             if !self.open_reflection
-                && let Err(status) = self.identify(request.headers(), &passage.correlation).await
+                && let Err(status) = self.identify(passage, request.headers()).await
             {
                 return status.into_http();
             }
@@ -191,18 +193,23 @@ impl Keeper {
         of_transport(TransportReason::Unimplemented, None, &passage.correlation).into_http()
     }
 
-    async fn identify(&self, headers: &HeaderMap, correlation: &str) -> Result<Actor, Status> {
+    async fn identify(&self, passage: &Passage, headers: &HeaderMap) -> Result<Actor, Status> {
+        let correlation = passage.correlation.as_str();
         let unknown = |said: &str| of_transport(TransportReason::Unauthenticated, Some(said), correlation);
         let credentials = credentials(headers).map_err(|said| unknown(&said))?;
-        self.authenticator.authenticate(&credentials).await.map_err(|error| match &error {
+        let method = passage.path.trim_start_matches('/');
+        let caller = self.authenticator.authenticate(method, &credentials).await.map_err(|error| match &error {
             AuthenticationError::Unavailable(_) => {
                 tracing::warn!(request.id = correlation, %error, "the caller cannot be told");
                 of_refusal(&Refusal::new(Reason::StoreUnavailable), correlation)
             }
-            AuthenticationError::Missing | AuthenticationError::Unknown | AuthenticationError::ActingUser => {
-                unknown(&error.to_string())
-            }
-        })
+            AuthenticationError::NotGranted(_) => of_refusal(
+                &Refusal { message: error.to_string(), ..Refusal::new(Reason::ActAsNotGranted) },
+                correlation,
+            ),
+            AuthenticationError::Missing(_) | AuthenticationError::Refused(_) => unknown(&error.to_string()),
+        })?;
+        self.api.identify(caller).await.map_err(|refusal| of_refusal(&refusal, correlation))
     }
 
     fn correlation(&self, headers: &HeaderMap) -> String {
@@ -265,7 +272,7 @@ fn credentials(headers: &HeaderMap) -> Result<Credentials, String> {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned()).filter(|token| !token.is_empty())
     });
-    Ok(Credentials { bearer, acting_user: only(ACTING_USER)? })
+    Ok(Credentials { peer: None, bearer, acting_user: only(ACTING_USER)? })
 }
 
 fn stamped(mut response: Response<Body>, correlation: &str) -> Response<Body> {

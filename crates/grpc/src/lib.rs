@@ -146,6 +146,7 @@ pub async fn serve(
     let (at_work, mut idle) = mpsc::channel(1);
     let keeper = Keeper {
         policies,
+        api: parts.api.clone(),
         authenticator: parts.authenticator,
         clock: parts.clock,
         ids: parts.ids,

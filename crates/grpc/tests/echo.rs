@@ -3,12 +3,11 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use domicile_domain::model::actor::{Actor, ServicePrincipal};
 use domicile_domain::model::time::Timestamp;
-use domicile_domain::port::authenticator::{AuthenticationError, Authenticator, Credentials};
 use domicile_domain::usecase::MockDomicileApi;
 use domicile_grpc::{Limits, ServerParts, serve};
+use domicile_testkit::authenticator::TrustingAuthenticator;
 use domicile_testkit::clock::FixedClock;
 use domicile_testkit::ids::SequentialIds;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -18,23 +17,14 @@ use tonic_prost::ProstCodec;
 
 const ECHO: &str = "/domicile.bench.v1.EchoService/Echo";
 
-struct KnowsAnybody;
-
-#[async_trait]
-impl Authenticator for KnowsAnybody {
-    async fn authenticate(&self, credentials: &Credentials) -> Result<Actor, AuthenticationError> {
-        credentials.bearer.as_ref().ok_or(AuthenticationError::Missing)?;
-        let service = ServicePrincipal { name: "bench".to_owned(), operator: false, scopes: Vec::new() };
-        Ok(Actor { service, user: None })
-    }
-}
-
 async fn server() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
+    let mut api = MockDomicileApi::new();
+    api.expect_identify().returning(|caller| Ok(Actor::service(caller.service)));
     let parts = ServerParts {
-        api: Arc::new(MockDomicileApi::new()),
-        authenticator: Arc::new(KnowsAnybody),
+        api: Arc::new(api),
+        authenticator: Arc::new(TrustingAuthenticator::with_token(ServicePrincipal::new("bench"), "t")),
         development: true,
         clock: Arc::new(FixedClock::at(Timestamp::from_micros(0))),
         ids: Arc::new(SequentialIds::new()),

@@ -13,7 +13,8 @@ use domicile_domain::model::name::ExternalId;
 use domicile_domain::model::permission::PermissionName;
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::{Timestamp, Version};
-use domicile_domain::port::store::{MembershipRepository, StoreError, WorkspaceRef};
+use domicile_domain::model::workspace::WorkspaceRef;
+use domicile_domain::port::store::{MembershipRepository, StoreError};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     Statement,

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use domicile_domain::model::role::BuiltInRole;
-use domicile_domain::model::workspace::Workspace;
+use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::directory::Directory;
-use domicile_domain::port::store::{Constraint, Store, StoreError, UnitOfWork, WorkspaceRef};
+use domicile_domain::port::store::{Constraint, Store, StoreError, UnitOfWork};
 use domicile_store_seaorm::inspect::postgres_server;
 use domicile_store_seaorm::{Database, SeaOrmStore};
 use domicile_testkit::builders::{built_in, user, workspace};

@@ -8,6 +8,7 @@
     reason = "the crate serves tests; what cannot be is a failed test"
 )]
 
+pub mod authenticator;
 pub mod builders;
 pub mod clock;
 pub mod conformance;

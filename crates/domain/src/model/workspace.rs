@@ -12,6 +12,41 @@ use super::phone::Region;
 use super::relationship::{Ceiling, Disclosure};
 use super::time::{Revision, Timestamp, Version};
 
+/// Names a workspace as callers do.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum WorkspaceRef {
+    /// By id.
+    Id(WorkspaceId),
+    /// By handle.
+    Handle(Handle),
+}
+
+impl WorkspaceRef {
+    /// Whether it is the name of the workspace.
+    pub fn names(&self, workspace: &Workspace) -> bool {
+        match self {
+            Self::Id(id) => *id == workspace.id,
+            Self::Handle(handle) => *handle == workspace.handle,
+        }
+    }
+}
+
+/// Neither the id nor the handle of a workspace.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is neither the id nor the handle of a workspace")]
+pub struct ParseWorkspaceRefError(String);
+
+impl std::str::FromStr for WorkspaceRef {
+    type Err = ParseWorkspaceRefError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(id) = text.parse() {
+            return Ok(Self::Id(id));
+        }
+        Handle::parse(text).map(Self::Handle).map_err(|_| ParseWorkspaceRefError(text.to_owned()))
+    }
+}
+
 /// The state of a workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WorkspaceState {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::store::{StoreError, WorkspaceRef};
+use super::store::StoreError;
 use crate::event::Event;
 use crate::model::audit::AuditRecord;
 use crate::model::facts::AccessFacts;
@@ -14,7 +14,7 @@ use crate::model::relationship::WorkspaceRelationship;
 use crate::model::role::Role;
 use crate::model::time::Revision;
 use crate::model::user::{Identity, User};
-use crate::model::workspace::Workspace;
+use crate::model::workspace::{Workspace, WorkspaceRef};
 
 /// A member with what a view of it is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]

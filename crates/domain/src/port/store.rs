@@ -25,14 +25,13 @@ use crate::model::email::MailDomain;
 use crate::model::facts::AccessFacts;
 use crate::model::id::{NoticeId, UserId, WorkspaceId};
 use crate::model::membership::{EndedMembership, Membership};
-use crate::model::name::Handle;
 use crate::model::notice::{Attempt, Message, Notice};
 use crate::model::permission::{Permission, PermissionName};
 use crate::model::relationship::WorkspaceRelationship;
 use crate::model::role::Role;
 use crate::model::time::{Revision, Timestamp, Version};
 use crate::model::user::{Identity, User};
-use crate::model::workspace::Workspace;
+use crate::model::workspace::{Workspace, WorkspaceRef};
 
 /// The unique rules that two callers can race for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -190,15 +189,6 @@ pub trait UserRepository: Send {
     /// # Errors
     /// [`Constraint::Identity`] when it is bound already.
     async fn bind_identity(&mut self, user: UserId, identity: &Identity, now: Timestamp) -> Result<(), StoreError>;
-}
-
-/// Names a workspace as callers do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WorkspaceRef {
-    /// By id.
-    Id(WorkspaceId),
-    /// By handle.
-    Handle(Handle),
 }
 
 /// Workspaces.

@@ -16,6 +16,7 @@ use crate::model::user::{Identity, User, UserState};
 use crate::model::workspace::Workspace;
 pub use crate::policy::access::Denial;
 use crate::policy::resolver::LookupOutcome;
+use crate::port::authenticator::Caller;
 
 /// Who asks, and until when the answer is of use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -336,6 +337,8 @@ pub struct Page<T> {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait DomicileApi: Send + Sync {
+    /// The actor behind a caller: the user to whom a proven identity is bound. A surface asks it once for each call.
+    async fn identify(&self, caller: Caller) -> Result<Actor, Refusal>;
     /// Searches by email or phone. Needs `create`.
     async fn lookup_user(&self, call: &Call, request: &LookupUser) -> Result<LookupReply, Refusal>;
     /// Creates or links, gives roles, saves, tells. Needs `create` and `update`.

@@ -292,7 +292,7 @@ impl Assign<'_> {
             grants: at.read.internal.clone(),
             external_id: at.read.external_id.clone(),
         };
-        let mut log = EventLog::new(home.id, at.revision, self.call.actor.user, &self.fixed);
+        let mut log = EventLog::new(home.id, at.revision, self.call.actor.user_id(), &self.fixed);
         let (user, membership) = self.domicile.create_internal(tx, home.id, &newcomer, &self.fixed, &mut log).await?;
         let done = Done {
             outcome: AssignOutcome::CreatedInternal,
@@ -325,7 +325,7 @@ impl Assign<'_> {
         let expires_at = self.expiry(relationship)?;
 
         tx.users().hold(candidate.user.id, candidate.user.version).await?;
-        let mut log = EventLog::new(host.id, at.revision, self.call.actor.user, &self.fixed);
+        let mut log = EventLog::new(host.id, at.revision, self.call.actor.user_id(), &self.fixed);
         let swept = match candidate.facts.membership.clone() {
             Some(stale) => self.domicile.end_stale(tx, stale, &self.fixed, &mut log).await?,
             None => None,
@@ -338,7 +338,7 @@ impl Assign<'_> {
                 user: candidate.user.id,
                 workspace: host.id,
                 grants: at.read.external.clone(),
-                assigned_by: self.call.actor.user,
+                assigned_by: self.call.actor.user_id(),
                 assigned_at: self.fixed.now,
                 external_id: at.read.external_id.clone(),
                 version: Version::FIRST,
@@ -450,7 +450,7 @@ impl Assign<'_> {
                     home,
                     membership: &done.row.membership,
                     person,
-                    actor: self.call.actor.user,
+                    actor: self.call.actor.user_id(),
                 };
                 Some(self.domicile.queue_notice(tx, of, &self.fixed).await?)
             }

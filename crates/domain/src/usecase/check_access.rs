@@ -32,10 +32,15 @@ impl Domicile {
 
     async fn decide(&self, call: &Call, request: &CheckAccess) -> Result<AccessAnswer, Refusal> {
         let workspace = self.ports.directory.workspace(&workspace_ref(&request.workspace)).await?;
-        let id = workspace.map_or(WorkspaceId::nil(), |w| w.id);
-        if !call.actor.service.may(ServiceScope::AccessCheck, id) {
+        let service = &call.actor.service;
+        let may = match &workspace {
+            Some(workspace) => service.may(&ServiceScope::AccessCheck, workspace),
+            None => service.may_everywhere(&ServiceScope::AccessCheck),
+        };
+        if !may {
             return Err(Refusal::new(Reason::PermissionDenied));
         }
+        let id = workspace.map_or(WorkspaceId::nil(), |w| w.id);
         let fresh = TouchedRows::of(&*self.ports.sealer, &request.consistency)?;
         let (permission, named) = read(request)?;
         let Some(entry) = self.ports.directory.permission(&permission).await? else {

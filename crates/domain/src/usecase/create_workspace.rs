@@ -29,10 +29,10 @@ use crate::model::phone::Region;
 use crate::model::relationship::Ceiling;
 use crate::model::role::{BuiltInRole, Role};
 use crate::model::time::{Revision, Version};
-use crate::model::workspace::{NewWorkspace, Workspace};
+use crate::model::workspace::{NewWorkspace, Workspace, WorkspaceRef};
 use crate::policy::resolver::LookupOutcome;
 use crate::port::directory::MemberRow;
-use crate::port::store::{Constraint, StoreError, UnitOfWork, WorkspaceRef};
+use crate::port::store::{Constraint, StoreError, UnitOfWork};
 
 struct Create<'a> {
     domicile: &'a Domicile,
@@ -79,7 +79,7 @@ impl Command for Create<'_> {
 
     async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Created>, Refusal> {
         let service = &self.call.actor.service;
-        if !service.operator && !service.may_everywhere(ServiceScope::WorkspacesCreate) {
+        if !service.operator && !service.may_everywhere(&ServiceScope::WorkspacesCreate) {
             return Err(Refusal::new(Reason::PermissionDenied));
         }
         if let Some(answer) = self.repeatable().replay(tx).await? {
@@ -204,7 +204,7 @@ impl Create<'_> {
             grants: Grants { roles: of(BuiltInRole::AccessManager).collect(), permissions: BTreeSet::new() },
             external_id: None,
         };
-        let mut log = EventLog::new(workspace.id, Revision::FIRST, self.call.actor.user, &self.fixed);
+        let mut log = EventLog::new(workspace.id, Revision::FIRST, self.call.actor.user_id(), &self.fixed);
         log.write(tx, EventBody::WorkspaceCreated {}).await?;
         let (user, membership) =
             self.domicile.create_internal(tx, workspace.id, &newcomer, &self.fixed, &mut log).await?;
@@ -215,7 +215,7 @@ impl Create<'_> {
                 home: &workspace,
                 membership: &membership,
                 person,
-                actor: self.call.actor.user,
+                actor: self.call.actor.user_id(),
             };
             self.domicile.queue_notice(tx, of, &self.fixed).await?;
         }

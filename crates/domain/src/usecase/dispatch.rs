@@ -24,12 +24,12 @@ use crate::model::notice::{
 };
 use crate::model::time::{Timestamp, Version};
 use crate::model::user::{Person, UserState};
-use crate::model::workspace::{Workspace, WorkspaceState};
+use crate::model::workspace::{Workspace, WorkspaceRef, WorkspaceState};
 use crate::policy::Policies;
 use crate::port::notifier::{
     DeliveryError, Handover, MessageFacts, MessageWriter, NotificationGateway, RenderError, Trouble,
 };
-use crate::port::store::{StoreError, UnitOfWork, WorkspaceRef};
+use crate::port::store::{StoreError, UnitOfWork};
 use crate::usecase::run_tx::TxRunner;
 
 /// How long a unit of the dispatcher may wait for the store.

@@ -12,6 +12,7 @@ mod check_access;
 mod create_workspace;
 mod dispatch;
 mod enrol;
+mod identify;
 mod input;
 mod lookup_user;
 mod read;

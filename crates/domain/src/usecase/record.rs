@@ -28,7 +28,7 @@ impl Deed<'_> {
             workspace: None,
             workspace_text: self.workspace.chars().take(64).collect(),
             service: self.call.actor.service.name.clone(),
-            actor: self.call.actor.user,
+            actor: self.call.actor.user_id(),
             action: self.action,
             outcome: outcome.to_owned(),
             subject: None,

@@ -7,8 +7,9 @@ use crate::model::audit::AuditAction;
 use crate::model::id::{MembershipId, RequestId, UserId, WorkspaceId};
 use crate::model::membership::Membership;
 use crate::model::time::Timestamp;
+use crate::model::workspace::WorkspaceRef;
 use crate::port::directory::MemberRow;
-use crate::port::store::{StoreError, UnitOfWork, WorkspaceRef};
+use crate::port::store::{StoreError, UnitOfWork};
 
 /// A write that may be repeated.
 pub(super) struct Repeatable<'a> {
@@ -23,7 +24,7 @@ impl Repeatable<'_> {
     fn key(&self, request: RequestId) -> RequestKey {
         RequestKey {
             service: self.call.actor.service.name.clone(),
-            user: self.call.actor.user.unwrap_or(UserId::nil()),
+            user: self.call.actor.user_id().unwrap_or(UserId::nil()),
             method: self.action.as_str().to_owned(),
             request,
         }

@@ -9,10 +9,10 @@ use crate::model::membership::{EndedMembership, Membership};
 use crate::model::phone::{PhoneNumber, Region};
 use crate::model::time::{Timestamp, Version};
 use crate::model::user::User;
-use crate::model::workspace::Workspace;
+use crate::model::workspace::{Workspace, WorkspaceRef};
 use crate::policy::resolver::{Identified, LookupOutcome, identify, outcome_for_nobody, outcome_for_one};
 use crate::port::contact::PhoneParser;
-use crate::port::store::{UnitOfWork, WorkspaceRef};
+use crate::port::store::UnitOfWork;
 use crate::usecase::api::{MatchedBy, MemberState};
 
 /// The contacts of a request, read.

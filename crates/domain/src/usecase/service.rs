@@ -6,17 +6,18 @@ use async_trait::async_trait;
 
 use super::run_tx::TxRunner;
 use crate::error::{Reason, Refusal};
+use crate::model::actor::Actor;
 use crate::model::id::{Id, UserId, WorkspaceId};
-use crate::model::name::Handle;
 use crate::model::role::Role;
 use crate::model::time::Timestamp;
-use crate::model::workspace::Workspace;
+use crate::model::workspace::{Workspace, WorkspaceRef};
 use crate::policy::Policies;
+use crate::port::authenticator::Caller;
 use crate::port::contact::{LanguageMatcher, PhoneParser};
 use crate::port::directory::Directory;
 use crate::port::runtime::{Clock, Ids};
 use crate::port::sealer::Sealer;
-use crate::port::store::{Store, WorkspaceRef};
+use crate::port::store::Store;
 use crate::usecase::api::{
     AccessAnswer, AssignReply, AssignUser, Call, CheckAccess, Consistency, CreateWorkspace, CreateWorkspaceReply,
     DomicileApi, LookupReply, LookupUser, MemberView, NoticeView, Page, PageRequest, UserView,
@@ -77,19 +78,20 @@ impl Domicile {
 
 /// A workspace as a caller names it. What cannot be one names nothing, at the same cost.
 pub(super) fn workspace_ref(text: &str) -> WorkspaceRef {
-    if let Ok(id) = text.parse() {
-        return WorkspaceRef::Id(id);
-    }
-    Handle::parse(text).map_or(WorkspaceRef::Id(WorkspaceId::nil()), WorkspaceRef::Handle)
+    text.parse().unwrap_or(WorkspaceRef::Id(WorkspaceId::nil()))
 }
 
 /// The acting person of a call that needs one.
 pub(super) fn acting_user(call: &Call) -> Result<UserId, Refusal> {
-    call.actor.user.ok_or_else(|| Refusal::new(Reason::ActingUserRequired))
+    call.actor.user_id().ok_or_else(|| Refusal::new(Reason::ActingUserRequired))
 }
 
 #[async_trait]
 impl DomicileApi for Domicile {
+    async fn identify(&self, caller: Caller) -> Result<Actor, Refusal> {
+        self.actor_of(caller).await
+    }
+
     async fn lookup_user(&self, call: &Call, request: &LookupUser) -> Result<LookupReply, Refusal> {
         self.lookup(call, request).await
     }

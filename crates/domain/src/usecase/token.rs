@@ -88,7 +88,7 @@ impl MatchHandle {
         if token.is_empty() {
             return Ok(None);
         }
-        let own = |handle: &Self| handle.workspace == workspace && Some(handle.actor) == call.actor.user;
+        let own = |handle: &Self| handle.workspace == workspace && Some(handle.actor) == call.actor.user_id();
         match Self::open(sealer, token).filter(own) {
             None => {
                 let wrong = Violation::new("match_handle", "use the handle of your own lookup in this workspace");
@@ -179,7 +179,7 @@ pub(super) struct PageToken<'a> {
 
 impl PageToken<'_> {
     fn owner(&self) -> String {
-        let user = self.call.actor.user.unwrap_or(UserId::nil());
+        let user = self.call.actor.user_id().unwrap_or(UserId::nil());
         format!("{}|{}|{}|{}", self.method, self.workspace, user, self.call.actor.service.name.replace('|', "/"))
     }
 

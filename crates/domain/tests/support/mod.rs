@@ -16,10 +16,10 @@ use domicile_domain::model::permission::PermissionName;
 use domicile_domain::model::role::{BuiltInRole, Role};
 use domicile_domain::model::time::Revision;
 use domicile_domain::model::user::{User, UserState};
-use domicile_domain::model::workspace::Workspace;
+use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::directory::{Directory, MockDirectory};
 use domicile_domain::port::runtime::Clock;
-use domicile_domain::port::store::{Store, WorkspaceRef};
+use domicile_domain::port::store::Store;
 use domicile_domain::usecase::{
     AccessAnswer, AssignReply, AssignUser, Call, CheckAccess, CheckSubject, Consistency, CreateWorkspace, Domicile,
     DomicileApi, Expectation, ExternalInput, GrantsInput, LookupReply, LookupUser, Ports, ProfileInput,
@@ -291,18 +291,15 @@ pub(crate) fn check(workspace: &str, user: UserId, permission: &str) -> CheckAcc
 
 /// A service with every scope everywhere, not of the operator.
 pub(crate) fn service() -> ServicePrincipal {
-    let everywhere = |scope| (scope, ScopeReach::Everywhere);
-    ServicePrincipal {
-        name: "shop".to_owned(),
-        operator: false,
-        scopes: vec![everywhere(ServiceScope::AccessCheck), everywhere(ServiceScope::WorkspacesCreate)],
-    }
+    ServicePrincipal::new("shop")
+        .with_scope(ServiceScope::AccessCheck, ScopeReach::Everywhere)
+        .with_scope(ServiceScope::WorkspacesCreate, ScopeReach::Everywhere)
 }
 
 /// A call of the service for nobody.
 pub(crate) fn service_call() -> Call {
     Call {
-        actor: Actor { service: service(), user: None },
+        actor: Actor::service(service()),
         deadline: minute(60 * 24 * 365),
         correlation_id: "test".to_owned(),
         surface: "embedded",
@@ -311,7 +308,7 @@ pub(crate) fn service_call() -> Call {
 
 /// A call of the service for a person.
 pub(crate) fn call(user: &User) -> Call {
-    Call { actor: Actor { service: service(), user: Some(user.id) }, ..service_call() }
+    Call { actor: Actor::person(service(), user.id), ..service_call() }
 }
 
 /// A request id that nobody used before.

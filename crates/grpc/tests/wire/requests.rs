@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domicile_domain::error::{Reason, Refusal};
-use domicile_domain::model::actor::Actor;
 use domicile_domain::model::answer::RequestFingerprint;
 use domicile_domain::model::user::Identity;
 use domicile_domain::usecase::{
@@ -22,16 +21,11 @@ use domicile_proto::v1::workspace_service_client::WorkspaceServiceClient;
 use domicile_testkit::builders::{NOW, minute};
 use tonic::{Code, Request};
 
-use crate::support::{Served, actor_id, assert_refused, service, signed};
+use crate::support::{Served, acting, assert_refused, signed};
 
 /// The call that the use case hears of, with the time that the method allows.
 fn call(allowed: Duration) -> Call {
-    Call {
-        actor: Actor { service: service(), user: Some(actor_id()) },
-        deadline: NOW.after(allowed),
-        correlation_id: "order-17".to_owned(),
-        surface: "grpc",
-    }
+    Call { actor: acting(), deadline: NOW.after(allowed), correlation_id: "order-17".to_owned(), surface: "grpc" }
 }
 
 fn named<T>(message: T) -> Request<T> {

@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use domicile_domain::model::actor::{Actor, ScopeReach, ServicePrincipal, ServiceScope};
+use domicile_domain::error::{Reason, Refusal};
+use domicile_domain::model::actor::{ActingUser, Actor, Means, ScopeReach, ServicePrincipal, ServiceScope};
 use domicile_domain::model::id::UserId;
-use domicile_domain::port::authenticator::{AuthenticationError, Authenticator, Credentials, MockAuthenticator};
+use domicile_domain::port::authenticator::{AuthenticationError, Authenticator, Caller, Credentials, PersonClaim};
 use domicile_domain::usecase::MockDomicileApi;
 use domicile_grpc::{Limits, ServeError, ServerParts};
+use domicile_testkit::authenticator::TrustingAuthenticator;
 use domicile_testkit::clock::FixedClock;
 use domicile_testkit::ids::SequentialIds;
 use http::{HeaderMap, Request};
@@ -31,31 +33,32 @@ pub(crate) fn actor_id() -> UserId {
 
 /// The service behind the token, with a scope of each reach.
 pub(crate) fn service() -> ServicePrincipal {
-    ServicePrincipal {
-        name: "orders".to_owned(),
-        operator: false,
-        scopes: vec![(ServiceScope::AccessCheck, ScopeReach::Everywhere)],
-    }
+    ServicePrincipal::new("orders").with_scope(ServiceScope::AccessCheck, ScopeReach::Everywhere).acting_as_anybody()
 }
 
-fn known(credentials: &Credentials) -> Result<Actor, AuthenticationError> {
-    match credentials.bearer.as_deref() {
-        None => Err(AuthenticationError::Missing),
-        Some("known") => {
-            let user = credentials.acting_user.as_deref().map(str::parse).transpose();
-            Ok(Actor { service: service(), user: user.map_err(|_| AuthenticationError::ActingUser)? })
+/// The actor of calls that name the person.
+pub(crate) fn acting() -> Actor {
+    let means = Means::ActAs(ScopeReach::Everywhere);
+    Actor { service: service(), user: Some(ActingUser { id: actor_id(), means }) }
+}
+
+/// What the domain makes of a caller who is named.
+fn identified(caller: Caller) -> Result<Actor, Refusal> {
+    match caller.person {
+        None => Ok(Actor::service(caller.service)),
+        Some(PersonClaim::Named { user, reach }) => {
+            Ok(Actor { service: caller.service, user: Some(ActingUser { id: user, means: Means::ActAs(reach) }) })
         }
-        Some(_) => Err(AuthenticationError::Unknown),
+        Some(PersonClaim::Proven { .. }) => Err(Refusal::new(Reason::IdentityNotBound)),
     }
 }
 
 /// What a server over the mock works with; tests change what they are about.
-pub(crate) fn parts(api: MockDomicileApi) -> ServerParts {
-    let mut authenticator = MockAuthenticator::new();
-    authenticator.expect_authenticate().returning(known);
+pub(crate) fn parts(mut api: MockDomicileApi) -> ServerParts {
+    api.expect_identify().returning(identified);
     ServerParts {
         api: Arc::new(api),
-        authenticator: Arc::new(authenticator),
+        authenticator: Arc::new(TrustingAuthenticator::with_token(service(), "known")),
         development: true,
         clock: Arc::new(FixedClock::default()),
         ids: Arc::new(SequentialIds::new()),
@@ -237,7 +240,7 @@ pub(crate) struct Thinking {
 
 #[tonic::async_trait]
 impl Authenticator for Thinking {
-    async fn authenticate(&self, _: &Credentials) -> Result<Actor, AuthenticationError> {
+    async fn authenticate(&self, _: &str, _: &Credentials) -> Result<Caller, AuthenticationError> {
         self.asked.notify_one();
         std::future::pending().await
     }

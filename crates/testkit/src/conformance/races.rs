@@ -10,9 +10,9 @@ use domicile_domain::model::id::{NoticeId, UserId, WorkspaceId};
 use domicile_domain::model::membership::Membership;
 use domicile_domain::model::permission::PermissionName;
 use domicile_domain::model::user::User;
-use domicile_domain::model::workspace::Workspace;
+use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::directory::Directory;
-use domicile_domain::port::store::{Store, StoreError, WorkspaceRef};
+use domicile_domain::port::store::{Store, StoreError};
 use domicile_domain::usecase::{
     AssignReply, AssignUser, Call, Domicile, DomicileApi, Expectation, ExternalInput, GrantsInput, Ports, ProfileInput,
     RequestIdentity,
@@ -56,9 +56,9 @@ async fn managed<const N: usize>(subject: &dyn Subject, handle: &str) -> (Worksp
 }
 
 fn call(manager: &User) -> Call {
-    let service = ServicePrincipal { name: "shop".to_owned(), operator: false, scopes: Vec::new() };
+    let service = ServicePrincipal::new("shop");
     Call {
-        actor: Actor { service, user: Some(manager.id) },
+        actor: Actor::person(service, manager.id),
         deadline: minute(1),
         correlation_id: "race".to_owned(),
         surface: "embedded",

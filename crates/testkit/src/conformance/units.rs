@@ -6,8 +6,8 @@ use domicile_domain::model::id::UserId;
 use domicile_domain::model::membership::Membership;
 use domicile_domain::model::time::{Revision, Version};
 use domicile_domain::model::user::User;
-use domicile_domain::model::workspace::Workspace;
-use domicile_domain::port::store::{Constraint, Store, StoreError, UnitOfWork, WorkspaceRef};
+use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
+use domicile_domain::port::store::{Constraint, Store, StoreError, UnitOfWork};
 
 use super::{Harness, Subject, begin, good, put};
 use crate::builders::{internal, user, workspace};

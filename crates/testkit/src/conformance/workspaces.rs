@@ -14,9 +14,10 @@ use domicile_domain::model::relationship::{
 use domicile_domain::model::role::{BuiltInRole, Role};
 use domicile_domain::model::time::{Revision, Version};
 use domicile_domain::model::workspace::{
-    DirectoryVisibility, Openness, Workspace, WorkspaceLinks, WorkspaceNotices, WorkspacePolicy, WorkspaceState,
+    DirectoryVisibility, Openness, Workspace, WorkspaceLinks, WorkspaceNotices, WorkspacePolicy, WorkspaceRef,
+    WorkspaceState,
 };
-use domicile_domain::port::store::{Constraint, StoreError, WorkspaceRef};
+use domicile_domain::port::store::{Constraint, StoreError};
 
 use super::{Harness, begin, exclude, good, put, refused};
 use crate::builders::{

@@ -9,9 +9,9 @@ use domicile_domain::model::permission::{Permission, PermissionName};
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::Revision;
 use domicile_domain::model::user::{Identity, User};
-use domicile_domain::model::workspace::Workspace;
+use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::directory::{Directory, MemberRow, NoticeRow};
-use domicile_domain::port::store::{StoreError, WorkspaceRef};
+use domicile_domain::port::store::StoreError;
 
 use super::tables::Tables;
 use super::{MemoryStore, Moment};

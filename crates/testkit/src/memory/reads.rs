@@ -10,9 +10,8 @@ use domicile_domain::model::membership::{EndedMembership, Membership};
 use domicile_domain::model::relationship::WorkspaceRelationship;
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::Timestamp;
-use domicile_domain::model::workspace::Workspace;
+use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::directory::{MemberRow, NoticeRow};
-use domicile_domain::port::store::WorkspaceRef;
 
 use super::tables::{ContactRow, NoticeEntry, Tables, is_live};
 

@@ -15,10 +15,10 @@ use domicile_domain::model::relationship::WorkspaceRelationship;
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::{Revision, Timestamp, Version};
 use domicile_domain::model::user::{Identity, User};
-use domicile_domain::model::workspace::Workspace;
+use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::store::{
     MembershipRepository, NoticeRepository, RecordRepository, RelationshipRepository, RoleRepository, StoreError,
-    UserRepository, WorkspaceRef, WorkspaceRepository,
+    UserRepository, WorkspaceRepository,
 };
 
 use super::MemoryUnit;

@@ -1,0 +1,46 @@
+//! An authenticator for tests: one token, or any, is one service, and the acting person is whom it names.
+
+use async_trait::async_trait;
+use domicile_domain::model::actor::ServicePrincipal;
+use domicile_domain::port::authenticator::{AuthenticationError, Authenticator, Caller, Credentials, PersonClaim};
+
+/// Believes what it is told.
+pub struct TrustingAuthenticator {
+    service: ServicePrincipal,
+    token: Option<&'static str>,
+}
+
+impl TrustingAuthenticator {
+    /// Every token is the service.
+    pub const fn new(service: ServicePrincipal) -> Self {
+        Self { service, token: None }
+    }
+
+    /// One token is the service, and every other is refused.
+    pub const fn with_token(service: ServicePrincipal, token: &'static str) -> Self {
+        Self { service, token: Some(token) }
+    }
+}
+
+#[async_trait]
+impl Authenticator for TrustingAuthenticator {
+    async fn authenticate(&self, _: &str, credentials: &Credentials) -> Result<Caller, AuthenticationError> {
+        let bearer = credentials.bearer.as_deref();
+        match (self.token, bearer) {
+            (Some(_), None) => return Err(AuthenticationError::Missing("send a token")),
+            (Some(known), Some(sent)) if sent != known => {
+                return Err(AuthenticationError::Refused("the token is not known".to_owned()));
+            }
+            _ => {}
+        }
+        let person = match (&credentials.acting_user, &self.service.act_as) {
+            (None, _) => None,
+            (Some(_), None) => return Err(AuthenticationError::NotGranted("there is no grant".to_owned())),
+            (Some(user), Some(grant)) => {
+                let refused = |_| AuthenticationError::Refused("the acting user is not a user id".to_owned());
+                Some(PersonClaim::Named { user: user.parse().map_err(refused)?, reach: grant.reach.clone() })
+            }
+        };
+        Ok(Caller { service: self.service.clone(), person })
+    }
+}
