@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::load::{Fault, Target};
 use crate::process::{Server, TOKEN};
-use crate::world::{Account, Answer, Check, Role, Spread, World, mix};
+use crate::world::{Account, Answer, Check, Member, Role, Spread, World, mix};
 
 /// Connections to a server, and what every call carries.
 #[derive(Debug, Clone)]
@@ -322,11 +322,11 @@ pub struct PageTarget {
 }
 
 impl PageTarget {
-    /// The page that begins after so many members, whose ids are `members`, in order.
+    /// The page that begins after so many of the members of the largest workspace, who are `members`, in order.
     ///
     /// # Errors
     /// The way to the page cannot be walked.
-    pub async fn new(wire: Wire, world: &World, members: &[Uuid], after: usize, size: usize) -> Result<Self> {
+    pub async fn new(wire: Wire, world: &World, members: &[Member], after: usize, size: usize) -> Result<Self> {
         const STEP: usize = 1000;
         let manager = world.user_id(0);
         let mut request = v1::ListMembershipsRequest {
@@ -343,7 +343,7 @@ impl PageTarget {
             walked += step;
         }
         request.page_size = i32::try_from(size)?;
-        let right = members.iter().skip(after).take(size).map(Uuid::to_string).collect();
+        let right = members.iter().skip(after).take(size).map(|m| world.user_id(m.user).to_string()).collect();
         Ok(Self { wire, manager, request, right: Arc::new(right) })
     }
 }

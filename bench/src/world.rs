@@ -382,7 +382,8 @@ impl World {
         let may_export = self.draw(Draw::DirectPermission, user, 0).is_multiple_of(20);
         let mut members = vec![Member { user, workspace: home, number: 0, visit: None, role, may_export }];
         let bits = self.draw(Draw::Visits, user, 0);
-        if bits % 100 >= VISITORS || self.account(user) == Account::Deactivated {
+        // The managers have the lowest ids: were they visitors, first pages would hold few others.
+        if user < self.workspaces || bits % 100 >= VISITORS || self.account(user) == Account::Deactivated {
             return members;
         }
         let wanted = 1 + (bits >> 8) % 16 + u64::from((bits >> 16).is_multiple_of(4));
@@ -490,15 +491,12 @@ impl World {
         }
     }
 
-    /// The ids of the members of a workspace, in order.
+    /// The members of a workspace in the order of their ids, which is that of their places.
     #[must_use]
-    pub fn members_of(&self, workspace: u64) -> Vec<Uuid> {
-        let mut ids: Vec<Uuid> = (0..self.users)
-            .filter(|user| self.memberships(*user).iter().any(|m| m.workspace == workspace))
-            .map(|user| self.user_id(user))
-            .collect();
-        ids.sort_unstable();
-        ids
+    pub fn members_of(&self, workspace: u64) -> Vec<Member> {
+        (0..self.users)
+            .filter_map(|user| self.memberships(user).into_iter().find(|m| m.workspace == workspace))
+            .collect()
     }
 }
 
@@ -524,6 +522,7 @@ mod tests {
         assert!(
             all.iter().enumerate().all(|(user, m)| m[0].visit.is_none() && m[0].workspace == world.home(user as u64))
         );
+        assert!(all[..200].iter().all(|members| members.len() == 1), "a manager visits");
         let largest = world.members_of(0).len();
         assert!(largest > count / 12, "Zipf's first is large: {largest}");
     }
