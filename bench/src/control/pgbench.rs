@@ -14,6 +14,7 @@ use super::save::CHANGES;
 use crate::data::postgres::open;
 use crate::load::Fault;
 use crate::target::workspace_of_save;
+use crate::work::SETTINGS;
 use crate::world::{Answer, Check, Spread, World};
 
 /// A PostgreSQL server with its tools.
@@ -161,8 +162,13 @@ pub async fn check_script(url: &str, world: &World, spread: Spread, rows: u64, t
 pub const CHECK_STATEMENTS: u64 = KEYS_IN_A_ROW + 1;
 
 /// The save as a script: the read that no save can do without (the caller's rights, the role), and every row. Client and
-/// place in the client name the row of keys, whose ids are used once.
-const SAVE: &str = r#"\set n :client_id * :rows + :s
+/// place in the client name the row of keys, whose ids are used once. Each session first tells its settings, in the second that
+/// is not counted.
+const SAVE: &str = r#"\if :start
+INSERT INTO bench_settings SELECT name, setting FROM pg_settings WHERE {SETTINGS};
+\set start 0
+\endif
+\set n :client_id * :rows + :s
 \set s :s + 1
 BEGIN;
 SELECT k.w, k.a, k.u, k.m, k.au, k.e1, k.e2, k.rq, r.id AS role, (extract(epoch from clock_timestamp()) * 1000000)::bigint AS t FROM bench_saves k JOIN memberships m ON m.workspace_id = k.w AND m.user_id = k.a JOIN roles r ON r.workspace_id = k.w AND r.handle = 'member' WHERE k.n = :n AND EXISTS (SELECT 1 FROM membership_roles g JOIN role_permissions p ON p.role_id = g.role_id AND p.permission = 'domicile.update' WHERE g.workspace_id = k.w AND g.user_id = k.a) \gset
@@ -184,7 +190,8 @@ COMMIT;
 const SAVE_KEYS: &str = "
     CREATE TABLE bench_targets (place bigint PRIMARY KEY, w uuid NOT NULL, a uuid NOT NULL);
     CREATE TABLE bench_saves (n bigint PRIMARY KEY, w uuid NOT NULL, a uuid NOT NULL, u uuid NOT NULL, m uuid NOT NULL,
-        au uuid NOT NULL, e1 uuid NOT NULL, e2 uuid NOT NULL, rq uuid NOT NULL);";
+        au uuid NOT NULL, e1 uuid NOT NULL, e2 uuid NOT NULL, rq uuid NOT NULL);
+    CREATE TABLE bench_settings (name text NOT NULL, setting text NOT NULL);";
 
 /// The place whose workspace the key `n` saves into, as SQL. Each client walks through `rows` keys of its own, all clients at
 /// once: what they do at a time lies side by side, so they meet as many workspaces as the load does, which counts up.
@@ -221,7 +228,11 @@ pub async fn save_script(url: &str, world: &World, clients: u64, rows: u64, to: 
     sqlx::raw_sql("CHECKPOINT").execute(&mut connection).await?;
     connection.close().await?;
     // pgbench takes a colon before a word for a variable, in texts too.
-    let script = SAVE.replace("{CHANGES}", CHANGES).replace("\":null", "\":' || 'null").replace("\":1,", "\":' || '1,");
+    let script = SAVE
+        .replace("{SETTINGS}", SETTINGS)
+        .replace("{CHANGES}", CHANGES)
+        .replace("\":null", "\":' || 'null")
+        .replace("\":1,", "\":' || '1,");
     std::fs::write(to, script)?;
     Ok(())
 }
