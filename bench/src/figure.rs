@@ -125,7 +125,7 @@ pub const FIGURES: [Figure; 24] = [
         "needs refusals under overload",
         unit(Unit::Milliseconds, less("P15b", "refusals at twice saturation: p99", "-", 5.0, 5.0)),
     ),
-    more("P16", "90 % of checks on one workspace: calls/s", "checks spread over all", 0.9, 1.0),
+    more("P16", "90 % of checks on one workspace: calls/s", "checks spread evenly", 0.9, 1.0),
     not_yet("needs an import", more("P17", "import: rows/s", "P5b", 1.0, 3.0)),
     bar_is_for(
         60,

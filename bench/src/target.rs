@@ -1,5 +1,6 @@
 //! What is called: the methods of the service and the echo, each with the oracle that its answers must satisfy.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -100,14 +101,33 @@ impl CheckTarget {
     /// Checks of a world, so many different ones.
     #[must_use]
     pub fn new(wire: Wire, world: &World, spread: Spread, different: u64) -> Self {
-        let checks = (0..different).map(|number| world.check(spread, number));
-        let checks = checks.map(|check| (check_request(&check), check.answer)).collect();
+        Self::of(wire, (0..different).map(|number| world.check(spread, number)))
+    }
+
+    /// Checks one after the other.
+    #[must_use]
+    pub fn of(wire: Wire, checks: impl IntoIterator<Item = Check>) -> Self {
+        let checks = checks.into_iter().map(|check| (check_request(&check), check.answer)).collect();
         Self { wire, checks: Arc::new(checks) }
     }
 
     fn at(&self, number: u64) -> Option<&(v1::CheckAccessRequest, Answer)> {
         let count = u64::try_from(self.checks.len()).unwrap_or(1).max(1);
         self.checks.get(usize::try_from(number % count).unwrap_or(0))
+    }
+
+    /// How often each answer is the right one.
+    #[must_use]
+    pub fn answers(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::new();
+        for (_, answer) in self.checks.iter() {
+            let word = match answer {
+                Answer::Allowed => "ALLOWED",
+                Answer::Denied(word) => word,
+            };
+            *counts.entry(word).or_default() += 1;
+        }
+        counts
     }
 
     /// The bytes of a request on average.

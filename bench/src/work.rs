@@ -1,5 +1,6 @@
 //! Whether two sides did the same work under the same promise: the rows that each wrote, table by table; the indexes that each
-//! kept; the settings of durability; and, where one save follows the other, the wait for the disk itself. [`prove`] is the one
+//! kept; the settings of durability; and, where one save follows the
+//! other, the flushes of the disk itself. [`prove`] is the one
 //! way to a figure that writes.
 //!
 //! From where settings are read: of a control, from the connection that writes, or in pgbench's case by every one of its
@@ -281,6 +282,9 @@ pub fn same_durability(control: &Durability, subject: &Durability) -> Result<()>
     Ok(())
 }
 
+/// How often the floor is measured.
+const SYNCS: u8 = 60;
+
 /// The median of what writing and syncing 4 KiB takes in a folder, in microseconds: no commit that waits for the disk can be
 /// much faster.
 ///
@@ -293,7 +297,7 @@ pub fn fsync_floor_us(folder: &Path) -> Result<f64> {
     file.write_all(&[0; 4096])?;
     file.sync_all()?;
     let mut times = Vec::new();
-    for byte in 0..60_u8 {
+    for byte in 0..SYNCS {
         file.rewind()?;
         let started = std::time::Instant::now();
         file.write_all(&[byte; 4096])?;
@@ -304,14 +308,66 @@ pub fn fsync_floor_us(folder: &Path) -> Result<f64> {
     Ok(crate::stats::median(&times))
 }
 
+/// Counts the flushes of the disk on which a folder lies, by the kernel: whoever waits for the disk makes it flush, and there is
+/// nothing to be timed. The flushes of others are counted too.
+#[derive(Debug, Clone)]
+pub struct Flushes {
+    device: Option<(String, String)>,
+    flushed: u64,
+    saves: u64,
+}
+
+impl Flushes {
+    /// Of the disk of a folder. Nothing can be counted where the kernel does not tell, or `fsync` does not show.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn of(folder: &Path) -> Result<Self> {
+        use std::os::unix::fs::MetadataExt;
+        let device = std::fs::metadata(folder)?.dev();
+        let numbers = (rustix::fs::major(device).to_string(), rustix::fs::minor(device).to_string());
+        let mut flushes = Self { device: Some(numbers), flushed: 0, saves: 0 };
+        let before = flushes.so_far();
+        fsync_floor_us(folder)?;
+        let shown = before.zip(flushes.so_far()).is_some_and(|(before, after)| after - before >= u64::from(SYNCS));
+        if !shown {
+            flushes.device = None;
+        }
+        Ok(flushes)
+    }
+
+    /// How often the disk was flushed since it was found.
+    #[must_use]
+    pub fn so_far(&self) -> Option<u64> {
+        let (major, minor) = self.device.as_ref()?;
+        let disks = std::fs::read_to_string("/proc/diskstats").ok()?;
+        let mut disks = disks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let disk = disks.find(|disk| disk.first() == Some(&major.as_str()) && disk.get(1) == Some(&minor.as_str()))?;
+        disk.get(18)?.parse().ok()
+    }
+
+    /// Adds so many saves, one after the other, with the flushes since `before`.
+    pub fn add(&mut self, before: Option<u64>, saves: u64) {
+        if let (Some(before), Some(after)) = (before, self.so_far()) {
+            self.flushed += after.saturating_sub(before);
+            self.saves += saves;
+        }
+    }
+
+    /// Flushes for each save, if they could be counted.
+    #[must_use]
+    pub fn each(&self) -> Option<f64> {
+        (self.saves > 0).then(|| float(self.flushed) / float(self.saves))
+    }
+}
+
 /// What is known of the disk while a figure was measured.
 #[derive(Debug, Clone, Default)]
 pub struct Disk {
     /// What `fsync` of 4 KiB took between the rounds, in microseconds.
     pub fsyncs_us: Vec<f64>,
-    /// How long the control waits for anything but a processor when its commits do not wait for the disk; known where saves
-    /// follow each other.
-    pub without_us: Option<f64>,
+    /// How often the disk was flushed for each save by hand that does not wait for it, if that could be counted.
+    pub flushes_without: Option<f64>,
 }
 
 /// What one side shows of itself.
@@ -321,21 +377,32 @@ pub struct Evidence {
     pub work: Work,
     /// What its commits promise.
     pub durability: Durability,
-    /// How long a save waits for anything but a processor, in microseconds, where saves follow each other: time that passes
-    /// less CPU of all that take part. Saves that overlap hide each other's waits, so nothing can be told of them.
-    pub waits_us: Option<f64>,
+    /// How often the disk was flushed for each save, where saves follow each other; of saves at once several may share a flush.
+    pub flushes: Option<f64>,
 }
 
-/// Proves that a side that promises to wait for the disk did: it waits longer than one that does not wait, by half an `fsync`
-/// at least; half is given to chance.
-fn waited_for_disk(side: &str, waits_us: Option<f64>, disk: &Disk) -> Result<()> {
-    let (Some(waits), Some(without)) = (waits_us, disk.without_us) else { return Ok(()) };
-    // Other writers of the machine make the disk slower at times, never faster than it is.
-    let quickest = disk.fsyncs_us.iter().copied().fold(f64::INFINITY, f64::min);
-    if !(waits >= without + quickest / 2.0) {
+/// A commit that waits for the disk flushes it once; a little is given to saves at the edges of the count.
+const FEWEST_FLUSHES: f64 = 0.95;
+/// Where saves that do not wait see more, others flush the disk so often that nothing can be told.
+const MOST_FLUSHES_OF_OTHERS: f64 = 0.5;
+
+impl Disk {
+    /// Whether flushes tell who waits for the disk.
+    #[must_use]
+    pub fn tells(&self) -> bool {
+        self.flushes_without.is_some_and(|without| without <= MOST_FLUSHES_OF_OTHERS)
+    }
+}
+
+/// Proves that a side that promises to wait for the disk did, where that can be seen.
+fn waited_for_disk(side: &str, flushes: Option<f64>, disk: &Disk) -> Result<()> {
+    let Some(flushes) = flushes.filter(|_| disk.tells()) else { return Ok(()) };
+    // What is no number is no proof.
+    let enough = flushes >= FEWEST_FLUSHES;
+    if !enough {
         bail!(
-            "durability differs: a save of the {side} waits {waits:.0} us, one that does not wait for the disk {without:.0} us, \
-             and an `fsync` takes {quickest:.0} us"
+            "durability differs: the disk was flushed {flushes:.2} times for each save of the {side}, and a commit that waits for \
+             it flushes it once"
         );
     }
     Ok(())
@@ -348,6 +415,6 @@ fn waited_for_disk(side: &str, waits_us: Option<f64>, disk: &Disk) -> Result<()>
 pub fn prove(control: &Evidence, subject: &Evidence, disk: &Disk) -> Result<()> {
     same_work(&control.work, &subject.work)?;
     same_durability(&control.durability, &subject.durability)?;
-    waited_for_disk("control", control.waits_us, disk)?;
-    waited_for_disk("subject", subject.waits_us, disk)
+    waited_for_disk("control", control.flushes, disk)?;
+    waited_for_disk("subject", subject.flushes, disk)
 }

@@ -13,7 +13,7 @@ use domicile_bench::data::{postgres, sqlite};
 use domicile_bench::figure::{Outcome, Round, Side};
 use domicile_bench::figures::{Sides, written};
 use domicile_bench::load::{Fault, Target, Width, closed, open};
-use domicile_bench::work::{Disk, Durability, Evidence, Tables, Work, same_durability};
+use domicile_bench::work::{Disk, Durability, Evidence, Flushes, Tables, Work, same_durability};
 use domicile_bench::world::{Answer, Check, Spread, World};
 use domicile_contact::{CldrLanguageMatcher, LibPhoneParser};
 use domicile_domain::model::actor::{Actor, ScopeReach, ServicePrincipal, ServiceScope};
@@ -181,13 +181,13 @@ async fn work_by_hand(data: &Data, name: &str, script: Script, saves: u64) -> Wo
     Work { operations: saves, before, after: Tables::of_sqlite(&path).await.unwrap() }
 }
 
-/// The sides of seven rounds in which a save that waits for no disk waits 100 us, and an `fsync` takes 1,000 us.
+/// The sides of a figure on a disk that shows its flushes.
 fn sides(control: Work, subject: Work, promised: &[Durability; 2]) -> Sides {
     let [control_promised, subject_promised] = promised.clone();
     Sides {
-        control: Evidence { work: control, durability: control_promised, waits_us: Some(1_200.0) },
-        subject: Evidence { work: subject, durability: subject_promised, waits_us: Some(1_400.0) },
-        disk: Disk { fsyncs_us: vec![1_000.0, 1_500.0], without_us: Some(100.0) },
+        control: Evidence { work: control, durability: control_promised, flushes: Some(1.05) },
+        subject: Evidence { work: subject, durability: subject_promised, flushes: Some(1.02) },
+        disk: Disk { fsyncs_us: vec![1_000.0, 1_500.0], flushes_without: Some(0.04) },
     }
 }
 
@@ -256,20 +256,40 @@ async fn a_figure_is_void_when_a_side_does_less_promises_less_or_does_not_keep_i
     assert_eq!((&*seldom.0["wal_autocheckpoint"], &*full[1].0["wal_autocheckpoint"]), ("100000", "1000"));
 
     // A promise that is not kept.
-    let told = |side: &str, waits: &str| {
+    let told = |side: &str, flushes: &str| {
         format!(
-            "durability differs: a save of the {side} waits {waits} us, one that does not wait for the disk 100 us, \
-                 and an `fsync` takes 1000 us"
+            "durability differs: the disk was flushed {flushes} times for each save of the {side}, and a commit that waits for \
+             it flushes it once"
         )
     };
     let mut lying = honest(equal.clone());
-    lying.control.waits_us = Some(590.0);
-    assert_eq!(void(&lying).unwrap(), told("control", "590"));
+    lying.control.flushes = Some(0.04);
+    assert_eq!(void(&lying).unwrap(), told("control", "0.04"));
     let mut lying = honest(equal.clone());
-    lying.subject.waits_us = Some(120.0);
-    assert_eq!(void(&lying).unwrap(), told("subject", "120"));
-    lying.subject.waits_us = Some(f64::NAN);
+    lying.subject.flushes = Some(0.5);
+    assert_eq!(void(&lying).unwrap(), told("subject", "0.50"));
+    lying.subject.flushes = Some(f64::NAN);
     assert_eq!(void(&lying).unwrap(), told("subject", "NaN"));
+    // Where others flush the disk as often, nothing can be told.
+    lying.disk.flushes_without = Some(0.9);
+    assert_eq!((lying.disk.tells(), void(&lying)), (false, None));
+}
+
+#[tokio::test]
+async fn a_disk_that_shows_its_flushes_shows_who_waits_for_it() {
+    let data = Data::new().await;
+    let folder = data.folder.path();
+    let mut count = Flushes::of(folder).unwrap();
+    // On a disk that tells nothing there is nothing to be seen.
+    let Some(before) = count.so_far() else { return };
+    let path = data.copy("waits.db");
+    let mut connection = connect(&path, Synchronous::Full).await.unwrap();
+    for number in 0..SAVES {
+        save(&mut connection, &Save::of(&data.world, number), Script::Rows).await.unwrap();
+    }
+    count.add(Some(before), SAVES);
+    // Tests beside this one may flush it too, so only the least can be told.
+    assert!(count.each().unwrap() >= 1.0, "{:?}", count.each());
 }
 
 #[test]

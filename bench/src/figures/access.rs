@@ -191,10 +191,20 @@ pub(super) async fn one_workspace(bench: &Bench) -> Result<Measured> {
     let path = bench.copy(Size::Middle, &folder, "data.db").await?;
     let server = bench.sqlite_server(&path, &folder).await?;
     let wire = Wire::connect(&server, WIDTH.connections).await?;
-    let target = |spread| CheckTarget::new(wire.clone(), bench.world(Size::Middle), spread, DIFFERENT);
-    let (spread, hot) = (target(Spread::Everywhere), target(Spread::OneWorkspace));
-    closed(&spread, WIDTH, bench.time() / 2, 0).await?;
-    closed(&hot, WIDTH, bench.time() / 2, 0).await?;
+    let world = bench.world(Size::Middle);
+    let spread = CheckTarget::of(wire.clone(), world.even_checks(DIFFERENT));
+    let hot = CheckTarget::new(wire, world, Spread::OneWorkspace, DIFFERENT);
+    ensure!(
+        spread.answers() == hot.answers(),
+        "unequal work: the control is answered {:?}, the subject {:?}",
+        spread.answers(),
+        hot.answers()
+    );
+    let answer_bytes = async |target| -> Result<f64> {
+        let run = closed(target, WIDTH, bench.time() / 2, 0).await?;
+        Ok(float(run.answer_bytes) / float(run.calls))
+    };
+    same_sizes("answers", answer_bytes(&spread).await?, answer_bytes(&hot).await?)?;
     let first = |round: usize| u64::try_from(round).unwrap_or(0) * 1_000_003;
     let rounds = bench
         .rounds(
@@ -204,7 +214,10 @@ pub(super) async fn one_workspace(bench: &Bench) -> Result<Measured> {
         )
         .await?;
     server.stop().await?;
-    let setting = format!("{} users, no cache, SQLite, 8 x 8 in flight", bench.world(Size::Middle).users);
+    let setting = format!(
+        "{} users, {} workspaces drawn evenly for the control, answers alike, no cache, SQLite, 8 x 8 in flight",
+        world.users, world.workspaces
+    );
     measured("P16", setting, rounds, |side| Some(side.per_second()))
 }
 

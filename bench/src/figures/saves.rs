@@ -17,9 +17,9 @@ use crate::data::postgres;
 use crate::figure::{Beside, Measured, Side};
 use crate::load::{Width, closed};
 use crate::process::{Server, own_cpu};
-use crate::stats::{float, median};
+use crate::stats::float;
 use crate::target::{AssignTarget, Wire};
-use crate::work::{Disk, Durability, Evidence, Tables, Work, fsync_floor_us};
+use crate::work::{Disk, Durability, Evidence, Flushes, Tables, Work, fsync_floor_us};
 use crate::world::World;
 
 /// The hand-written saves of one figure, counted.
@@ -29,6 +29,7 @@ pub(super) struct Control {
     path: PathBuf,
     before: Tables,
     saved: u64,
+    pub(super) flushes: Flushes,
 }
 
 impl Control {
@@ -36,12 +37,20 @@ impl Control {
         let path = bench.copy(Size::Small, folder, name).await?;
         let connection = connect(&path, synchronous).await?;
         let before = Tables::of_sqlite(&path).await?;
-        Ok(Self { connection, world: bench.world(Size::Small).clone(), path, before, saved: 0 })
+        Ok(Self {
+            connection,
+            world: bench.world(Size::Small).clone(),
+            path,
+            before,
+            saved: 0,
+            flushes: Flushes::of(folder)?,
+        })
     }
 
     /// Saves one after the other, each with a commit of its own.
     pub(super) async fn run(&mut self, time: Duration) -> Result<Side> {
         let mut latency = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3)?;
+        let flushed = self.flushes.so_far();
         let (cpu, started, first) = (own_cpu(), Instant::now(), self.saved);
         while started.elapsed() < time {
             let began = Instant::now();
@@ -51,6 +60,7 @@ impl Control {
             self.saved += 1;
         }
         let (seconds, cpu) = (started.elapsed().as_secs_f64(), own_cpu().saturating_sub(cpu));
+        self.flushes.add(flushed, self.saved - first);
         let quantile = |quantile| Some(float(latency.value_at_quantile(quantile)) / 1000.0);
         Ok(Side {
             calls: self.saved - first,
@@ -69,12 +79,6 @@ impl Control {
     }
 }
 
-/// How long a call of a side waits for anything but a processor, where calls follow each other; `others_us` is CPU of those who
-/// take part and are not the side's own process.
-pub(super) fn waits_us(side: &Side, others_us: f64) -> Option<f64> {
-    Some(side.seconds * 1e6 / float(side.calls.max(1)) - side.cpu_us? - others_us)
-}
-
 async fn on_sqlite(bench: &Bench, id: &str, width: Width, of: impl Fn(&Side) -> Option<f64>) -> Result<Measured> {
     let folder = bench.work_folder(id)?;
     let subject_path = bench.copy(Size::Small, &folder, "subject.db").await?;
@@ -88,18 +92,17 @@ async fn on_sqlite(bench: &Bench, id: &str, width: Width, of: impl Fn(&Side) -> 
     let assign = AssignTarget::new(wire, bench.world(Size::Small).clone());
     control.run(bench.time() / 2).await?;
     let mut saved = closed(&assign, width, bench.time() / 2, 0).await?.calls;
-    relaxed.run(bench.time() / 4).await?;
-    let without_us = waits_us(&relaxed.run(bench.time() / 2).await?, 0.0);
-    let (mut floors, mut subject_waits) = (vec![fsync_floor_us(&folder)?], Vec::new());
+    relaxed.run(bench.time() / 2).await?;
+    let (mut floors, mut flushes) = (vec![fsync_floor_us(&folder)?], Flushes::of(&folder)?);
 
     let rounds = bench
         .rounds(
             id,
             async |_| control.run(bench.time()).await,
             async |_| {
-                let cpu = own_cpu();
+                let flushed = flushes.so_far();
                 let (side, run) = served(&server, &assign, width, bench.time(), saved).await?;
-                subject_waits.extend(waits_us(&side, each_us(own_cpu().saturating_sub(cpu), run.calls)));
+                flushes.add(flushed, run.calls);
                 saved += run.calls;
                 floors.push(fsync_floor_us(&folder)?);
                 Ok(side)
@@ -108,7 +111,7 @@ async fn on_sqlite(bench: &Bench, id: &str, width: Width, of: impl Fn(&Side) -> 
         .await?;
     server.stop().await?;
     let after = Tables::of_sqlite(&subject_path).await?;
-    let control_waits: Vec<f64> = rounds.iter().filter_map(|round| waits_us(round.control.as_ref()?, 0.0)).collect();
+    let control_flushes = control.flushes.each();
     let one_after_the_other = width.connections * width.in_flight == 1;
     let setting = format!(
         "{} users, new Internals without a message, {} x {} in flight, {}",
@@ -118,19 +121,22 @@ async fn on_sqlite(bench: &Bench, id: &str, width: Width, of: impl Fn(&Side) -> 
         durability.words()
     );
     let sides = Sides {
-        control: Evidence { work: control.work().await?, durability, waits_us: Some(median(&control_waits)) },
+        control: Evidence { work: control.work().await?, durability, flushes: control_flushes },
         subject: Evidence {
             work: Work { operations: saved, before, after },
             durability: subject_durability,
-            waits_us: one_after_the_other.then(|| median(&subject_waits)),
+            flushes: flushes.each().filter(|_| one_after_the_other),
         },
-        disk: Disk { fsyncs_us: floors, without_us },
+        disk: Disk { fsyncs_us: floors, flushes_without: relaxed.flushes.each() },
     };
     let mut figure = written(id, setting, rounds, &sides, of)?;
+    let shown = |flushes: Option<f64>| flushes.map_or_else(|| "not to be seen".to_owned(), |each| format!("{each:.2}"));
+    let without = shown(sides.disk.flushes_without);
+    let proves = if sides.disk.tells() { "" } else { ", so this proves nothing" };
     figure.beside.push(Beside {
-        name: "wait of a save for anything but a processor, us".to_owned(),
-        subject: sides.subject.waits_us.map_or_else(|| "-".to_owned(), |waits| format!("{waits:.0}")),
-        control: format!("{:.0}; {:.0} without the disk", median(&control_waits), without_us.unwrap_or_default()),
+        name: "flushes of the disk a save".to_owned(),
+        subject: shown(flushes.each()),
+        control: format!("{}; {without} with synchronous=NORMAL{proves}", shown(control_flushes)),
     });
     Ok(figure)
 }
@@ -214,14 +220,14 @@ pub(super) async fn postgres(bench: &Bench) -> Result<Measured> {
         control: Evidence {
             work: Work { operations: transactions, before: control_before, after: control_after },
             durability,
-            waits_us: None,
+            flushes: None,
         },
         subject: Evidence {
             work: Work { operations: saved, before: subject_before, after: subject_after },
             durability: subject_durability,
-            waits_us: None,
+            flushes: None,
         },
-        disk: Disk { fsyncs_us: floors, without_us: None },
+        disk: Disk { fsyncs_us: floors, flushes_without: None },
     };
     written("P6", setting, rounds, &sides, |side| Some(side.per_second()))
 }

@@ -26,13 +26,12 @@ use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions}
 use sea_orm::sqlx::{self, ConnectOptions, Connection, Row};
 use uuid::Uuid;
 
-use super::saves::{Control, waits_us};
+use super::saves::Control;
 use super::{Bench, Sides, Size, each_us, measured, written};
 use crate::control::save::{Save, Script, Synchronous, connect, save as save_by_hand};
-use crate::figure::{Measured, Round, Side};
+use crate::figure::{Measured, Side};
 use crate::process::own_cpu;
-use crate::stats::median;
-use crate::work::{Disk, Durability, Evidence, Tables, Work, fsync_floor_us};
+use crate::work::{Disk, Durability, Evidence, Flushes, Tables, Work, fsync_floor_us};
 use crate::world::World;
 
 /// The statement that the store runs for an identity, as SeaORM writes it.
@@ -249,31 +248,36 @@ pub(super) async fn save(bench: &Bench) -> Result<Measured> {
     let before = [Tables::of_sqlite(control_path).await?, Tables::of_sqlite(subject_path).await?];
     let store = SeaOrmStore::open(&Database::SqliteFile(subject_path.clone()), 1).await?;
     let mut relaxed = Control::new(bench, &folder, "relaxed.db", Synchronous::Normal).await?;
-    let without_us = waits_us(&relaxed.run(bench.time() / 2).await?, 0.0);
-    let disk = Disk { fsyncs_us: vec![fsync_floor_us(&folder)?, fsync_floor_us(&folder)?], without_us };
+    relaxed.run(bench.time() / 2).await?;
+    let disk = Disk { fsyncs_us: vec![fsync_floor_us(&folder)?], flushes_without: relaxed.flushes.each() };
+    let (mut flushes_by_hand, mut flushes_by_store) = (Flushes::of(&folder)?, Flushes::of(&folder)?);
 
     let count = (u64::try_from(bench.time().as_millis())? * SAVES_A_SECOND / 1000).max(20);
     let (mut by_hand, mut by_store, mut statements) = (0, 0, 0);
     let began_at = store.statements();
     let mut control = async |_| -> Result<Side> {
         let rows: Vec<Save> = (0..count).map(|place| Save::of(&world, by_hand + place)).collect();
+        let flushed = flushes_by_hand.so_far();
         let (cpu, started) = (own_cpu(), Instant::now());
         for row in &rows {
             statements += save_by_hand(&mut connection, row, Script::AsTheStore).await?;
         }
         by_hand += count;
         let cpu = each_us(own_cpu().saturating_sub(cpu), count);
+        flushes_by_hand.add(flushed, count);
         Ok(Side { calls: count, seconds: started.elapsed().as_secs_f64(), cpu_us: Some(cpu), ..Side::default() })
     };
     let mut subject = async |_| -> Result<Side> {
         let rows = (0..count).map(|place| values(Save::of(&world, by_store + place)));
         let rows: Vec<Values> = rows.collect::<Result<_>>()?;
+        let flushed = flushes_by_store.so_far();
         let (cpu, started) = (own_cpu(), Instant::now());
         for row in &rows {
             save_by_store(&store, row).await?;
         }
         by_store += count;
         let cpu = each_us(own_cpu().saturating_sub(cpu), count);
+        flushes_by_store.add(flushed, count);
         Ok(Side { calls: count, seconds: started.elapsed().as_secs_f64(), cpu_us: Some(cpu), ..Side::default() })
     };
     control(0).await.context("control")?;
@@ -290,19 +294,16 @@ pub(super) async fn save(bench: &Bench) -> Result<Measured> {
     let ([control_before, subject_before], [control_after, subject_after]) = (before, after);
     let setting =
         format!("the rows of AssignUser through the store's ports, one after the other, {}", durability.words());
-    let waits = |of: fn(&Round) -> Option<&Side>| {
-        median(&rounds.iter().filter_map(|round| waits_us(of(round)?, 0.0)).collect::<Vec<_>>())
-    };
     let sides = Sides {
         control: Evidence {
             work: Work { operations: by_hand, before: control_before, after: control_after },
             durability,
-            waits_us: Some(waits(|round| round.control.as_ref())),
+            flushes: flushes_by_hand.each(),
         },
         subject: Evidence {
             work: Work { operations: by_store, before: subject_before, after: subject_after },
             durability: subject_durability,
-            waits_us: Some(waits(|round| Some(&round.subject))),
+            flushes: flushes_by_store.each(),
         },
         disk,
     };
