@@ -310,7 +310,7 @@ mod tests {
     }
 
     /// A run that measured nothing but P1 and one more figure.
-    fn with(id: &str, outcome: Outcome) -> Report {
+    fn with(id: &str, outcome: &Outcome) -> Report {
         let mut report = report(0.7, 0.8);
         for line in &mut report.figures {
             match line.id.as_str() {
@@ -327,10 +327,10 @@ mod tests {
         let value = |id: &str, value: f64| {
             let Outcome::Measured(measured) = report(0.7, 0.8).figures.swap_remove(0).outcome else { panic!("P1") };
             let round = Round { control: None, subject: Side::default() };
-            with(id, Outcome::Measured(Measured { interval: Interval::exact(value), rounds: vec![round], ..measured }))
+            with(id, &Outcome::Measured(Measured { interval: Interval::exact(value), rounds: vec![round], ..measured }))
         };
         let other = |low, high| {
-            let mut other = with("", Outcome::NotYet(String::new()));
+            let mut other = with("", &Outcome::NotYet(String::new()));
             let Outcome::Measured(measured) = &mut other.figures[0].outcome else { panic!("P1") };
             (measured.interval.low, measured.interval.high) = (low, high);
             other
@@ -351,7 +351,7 @@ mod tests {
         ] {
             assert_eq!(value(id, a).agrees(&value(id, b)).unwrap().1, agree, "{id}: {a} and {b}");
         }
-        let void = with("P10", Outcome::Void("a call failed".to_owned()));
+        let void = with("P10", &Outcome::Void("a call failed".to_owned()));
         let (text, all) = value("P10", 1.0).agrees(&void).unwrap();
         assert!(!all && text.contains("void"), "{text}");
         assert!(!void.agrees(&void).unwrap().1);
@@ -379,7 +379,7 @@ mod tests {
         std::fs::write(&page, text).unwrap();
         assert!(report(0.7, 0.8).write_docs(&page).unwrap_err().to_string().contains("void"));
         assert_eq!(std::fs::read_to_string(&page).unwrap(), text);
-        with("", Outcome::NotYet(String::new())).write_docs(&page).unwrap();
+        with("", &Outcome::NotYet(String::new())).write_docs(&page).unwrap();
         assert!(std::fs::read_to_string(&page).unwrap().contains("| P1 |"));
     }
 

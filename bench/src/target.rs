@@ -414,7 +414,7 @@ impl Target for PageTarget {
 mod tests {
     use super::*;
 
-    fn wrong(judged: Result<(), Fault>) -> bool {
+    fn wrong(judged: &Result<(), Fault>) -> bool {
         matches!(judged, Err(Fault::Wrong(_)))
     }
 
@@ -437,7 +437,7 @@ mod tests {
             (Decision::Denied, Reason::NoMembership, denied),
             (Decision::Denied, Reason::Unspecified, denied),
         ] {
-            assert!(wrong(judge(&answer(decision, reason), right)), "{decision:?} {reason:?} for {right:?}");
+            assert!(wrong(&judge(&answer(decision, reason), right)), "{decision:?} {reason:?} for {right:?}");
         }
     }
 
@@ -446,7 +446,7 @@ mod tests {
         let answer = |payload: &[u8]| EchoResponse { payload: payload.to_vec() };
         judge_echo(&answer(&[7; 3]), 3).unwrap();
         for payload in [&[7, 7][..], &[7; 4], &[7, 8, 7], &[]] {
-            assert!(wrong(judge_echo(&answer(payload), 3)), "{payload:?}");
+            assert!(wrong(&judge_echo(&answer(payload), 3)), "{payload:?}");
         }
     }
 
@@ -488,7 +488,7 @@ mod tests {
             membership(|m| m.roles.clear()),
             membership(|m| m.assigned_by = String::new()),
         ] {
-            assert!(wrong(judge_save(&falsified, &right)), "{falsified:?}");
+            assert!(wrong(&judge_save(&falsified, &right)), "{falsified:?}");
         }
     }
 
@@ -501,8 +501,8 @@ mod tests {
         };
         let right = v1::LookupOutcome::Found;
         judge_lookup(&answer(right, "handle"), right).unwrap();
-        assert!(wrong(judge_lookup(&answer(v1::LookupOutcome::NotFound, "handle"), right)));
-        assert!(wrong(judge_lookup(&answer(right, ""), right)));
+        assert!(wrong(&judge_lookup(&answer(v1::LookupOutcome::NotFound, "handle"), right)));
+        assert!(wrong(&judge_lookup(&answer(right, ""), right)));
     }
 
     #[test]
@@ -517,7 +517,7 @@ mod tests {
         let right = ["a".to_owned(), "b".to_owned()];
         judge_page(&answer(&["a", "b"]), &right).unwrap();
         for users in [&["b", "a"][..], &["a"], &["a", "b", "c"], &["a", "c"], &[]] {
-            assert!(wrong(judge_page(&answer(users), &right)), "{users:?}");
+            assert!(wrong(&judge_page(&answer(users), &right)), "{users:?}");
         }
     }
 }

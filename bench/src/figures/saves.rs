@@ -100,9 +100,9 @@ async fn on_sqlite(bench: &Bench, id: &str, width: Width, of: impl Fn(&Side) -> 
             id,
             async |_| control.run(bench.time()).await,
             async |_| {
-                let flushed = flushes.so_far();
+                let so_far = flushes.so_far();
                 let (side, run) = served(&server, &assign, width, bench.time(), saved).await?;
-                flushes.add(flushed, run.calls);
+                flushes.add(so_far, run.calls);
                 saved += run.calls;
                 floors.push(fsync_floor_us(&folder)?);
                 Ok(side)
