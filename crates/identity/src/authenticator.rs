@@ -47,15 +47,15 @@ impl MappedAuthenticator {
             Some(token) => Some(self.verifier.verify(token, &self.services).await?),
             None => None,
         };
-        let service = agreed(connected, proof.as_deref())?.clone();
-        let proven = proof.and_then(|proof| proof.person.clone());
+        let service = agreed(connected, proof.as_deref())?;
+        let proven = proof.as_ref().and_then(|proof| proof.person.clone());
         let person = match (&credentials.acting_user, proven) {
             (None, proven) => proven,
             // Even where both name the same person: which of the two holds would otherwise depend on what is bound to whom.
             (Some(_), Some(_)) => return Err(Fault::NamedAndProven),
-            (Some(named), None) => Some(named_person(&service, method, named)?),
+            (Some(named), None) => Some(named_person(service, method, named)?),
         };
-        Ok(Caller { service: Arc::unwrap_or_clone(service), person })
+        Ok(Caller { service: ServicePrincipal::clone(service), person })
     }
 }
 

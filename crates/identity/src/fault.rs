@@ -90,6 +90,8 @@ pub(crate) enum Fault {
     StaleKeys,
     #[error("the key of the token is not known, and its issuer cannot be asked; try again when the issuer is back")]
     KeyNotFetched,
+    #[error("the key of the token is being looked for, and too many wait for it; try again in a second")]
+    KeyAwaited,
 }
 
 impl From<Fault> for AuthenticationError {
@@ -98,7 +100,9 @@ impl From<Fault> for AuthenticationError {
             Fault::Nothing => Self::Missing(
                 "send `authorization: Bearer` with a token of your issuer, or connect with a client certificate",
             ),
-            Fault::NoKeys | Fault::StaleKeys | Fault::KeyNotFetched => Self::Unavailable(fault.to_string()),
+            Fault::NoKeys | Fault::StaleKeys | Fault::KeyNotFetched | Fault::KeyAwaited => {
+                Self::Unavailable(fault.to_string())
+            }
             Fault::OperatorNames | Fault::NoGrant | Fault::NoGrantForMethod => Self::NotGranted(fault.to_string()),
             _ => Self::Refused(fault.to_string()),
         }

@@ -8,15 +8,18 @@ use std::time::Duration;
 
 use domicile_domain::model::time::Timestamp;
 use domicile_domain::port::runtime::Clock;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::algorithm::Algorithm;
 use crate::fault::Fault;
 use crate::keys::{Found, Key, KeySet, KeySetError, Sought};
-use crate::origin::{FetchError, Fetched, KeyOrigin, Tag};
+use crate::origin::{FetchError, Fetched, KeyOrigin, Tag, fetch_in_time};
 
 /// The least time between two looks for a key that is not known: names of keys come from outside and cost nothing to make up.
 const LEAST_PAUSE: Duration = Duration::from_secs(10);
+/// How many callers may wait for a look at once. A call costs nothing to whoever makes up a key, and the rest of the server's
+/// calls must find room.
+const MOST_WAITING: usize = 256;
 /// How soon a failed look is repeated.
 const AFTER_FAILURE: Duration = Duration::from_secs(30);
 /// Between these, the origin may say how long its keys serve: not so often that we burden it, and not so seldom that a key
@@ -98,6 +101,7 @@ pub(crate) struct KeySource {
     state: watch::Receiver<State>,
     /// How many looks somebody waits for. Its end ends the task.
     wanted: watch::Sender<u64>,
+    places: Semaphore,
 }
 
 impl KeySource {
@@ -107,7 +111,7 @@ impl KeySource {
         let (wanted, demand) = watch::channel(0);
         let keeper = Keeper { keeping: keeping.clone(), origin, clock: clock.clone(), publish, demand };
         tokio::spawn(keeper.run());
-        Self { keeping, clock, state, wanted }
+        Self { keeping, clock, state, wanted, places: Semaphore::new(MOST_WAITING) }
     }
 
     /// The key that a token wants. One that is not known is looked for, unless that was done just now.
@@ -117,6 +121,7 @@ impl KeySource {
             Err(Missing { fault, worth_a_look: None }) => return Err(fault),
             Err(Missing { worth_a_look: Some(looks), .. }) => looks,
         };
+        let _place = self.places.try_acquire().map_err(|_| Fault::KeyAwaited)?;
         // All who come while a look is under way want the same next one.
         let next = looks.saturating_add(1);
         self.wanted.send_if_modified(|wanted| {
@@ -205,7 +210,7 @@ impl Keeper {
     async fn look(&self) -> Duration {
         let held = self.publish.borrow().held.clone();
         let tag = held.as_ref().and_then(|held| held.tag.clone());
-        let looked = self.origin.fetch(tag.as_ref()).await.map_err(LookError::from);
+        let looked = fetch_in_time(&*self.origin, tag.as_ref()).await.map_err(LookError::from);
         let now = self.clock.now();
         match looked.and_then(|fetched| Ok(self.merge(held, fetched, now)?)) {
             Ok((held, max_age)) => {
@@ -430,6 +435,24 @@ mod tests {
             stage.clock.asleep(1).await;
             stage.clock.advance(Duration::from_secs(1));
         }
+    }
+
+    #[tokio::test]
+    async fn only_so_many_wait_for_a_look() {
+        let stage = Stage::set(Ok(keys(&["a"])));
+        assert!(stage.key("a").await.is_ok());
+        stage.clock.asleep(1).await;
+        stage.script.gate.forget_permits(100);
+        stage.clock.advance(Duration::from_secs(10));
+        let waiting = join_all((0..MOST_WAITING).map(|_| stage.key("b")));
+        let mut waiting = std::pin::pin!(waiting);
+        assert!(futures::poll!(&mut waiting).is_pending());
+        assert_eq!(stage.key("b").await, Err(Fault::KeyAwaited));
+        assert!(stage.key("a").await.is_ok());
+        stage.script.answers(Ok(keys(&["a", "b"])));
+        stage.script.gate.add_permits(100);
+        assert!(waiting.await.iter().all(Result::is_ok));
+        assert!(stage.key("b").await.is_ok());
     }
 
     #[tokio::test]

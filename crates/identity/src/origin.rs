@@ -67,6 +67,11 @@ pub(crate) trait KeyOrigin: Send + Sync {
     async fn fetch(&self, known: Option<&Tag>) -> Result<Fetched, FetchError>;
 }
 
+/// The same, in the time that it may take.
+pub(crate) async fn fetch_in_time(origin: &dyn KeyOrigin, known: Option<&Tag>) -> Result<Fetched, FetchError> {
+    tokio::time::timeout(LONGEST_FETCH, origin.fetch(known)).await.unwrap_or(Err(FetchError::Slow))
+}
+
 /// Whether a host of an address is this machine.
 pub(crate) fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -122,8 +127,11 @@ impl HttpOrigin {
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
         Ok(Self { uri, client })
     }
+}
 
-    async fn ask(&self, known: Option<&Tag>) -> Result<Fetched, FetchError> {
+#[async_trait]
+impl KeyOrigin for HttpOrigin {
+    async fn fetch(&self, known: Option<&Tag>) -> Result<Fetched, FetchError> {
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = self.uri.clone();
         let headers = request.headers_mut();
@@ -144,13 +152,6 @@ impl HttpOrigin {
             status if status.is_redirection() => Err(FetchError::Redirected(status)),
             status => Err(FetchError::Status(status)),
         }
-    }
-}
-
-#[async_trait]
-impl KeyOrigin for HttpOrigin {
-    async fn fetch(&self, known: Option<&Tag>) -> Result<Fetched, FetchError> {
-        tokio::time::timeout(LONGEST_FETCH, self.ask(known)).await.unwrap_or(Err(FetchError::Slow))
     }
 }
 
@@ -223,7 +224,7 @@ mod tests {
     async fn fetch(address: SocketAddr, tag: Option<&'static str>) -> Result<Fetched, FetchError> {
         let uri = format!("http://{address}/keys").parse().unwrap();
         let origin = HttpOrigin::new(uri, Roots::with(None).unwrap()).unwrap();
-        origin.fetch(tag.map(Tag::from_static).as_ref()).await
+        fetch_in_time(&origin, tag.map(Tag::from_static).as_ref()).await
     }
 
     fn document(body: &str, tag: Option<&'static str>, max_age: Option<u64>) -> Fetched {

@@ -52,40 +52,62 @@ impl FromStr for CertificateName {
     }
 }
 
-/// What an issuer's tokens call a service.
+/// A name that an issuer gives, as a client or as a subject.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TokenName {
     pub(crate) issuer: String,
     pub(crate) name: String,
 }
 
+/// A service as a client of an issuer.
+#[derive(Debug, Clone)]
+struct Client {
+    service: Arc<ServicePrincipal>,
+    /// The `sub` of the tokens that the service gets for itself.
+    subject: String,
+}
+
 /// The services by their names.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Services {
     certificates: BTreeMap<CertificateName, Arc<ServicePrincipal>>,
-    /// By `client_id`, and by `sub` where it is another.
-    names: BTreeMap<TokenName, Arc<ServicePrincipal>>,
-    /// By `client_id`: the `sub` of the service's own tokens.
-    subjects: BTreeMap<TokenName, String>,
+    /// By `client_id`.
+    clients: BTreeMap<TokenName, Client>,
+    /// By `sub`. Clients and subjects are names of different kinds, and an issuer may give one text to both.
+    subjects: BTreeMap<TokenName, Arc<ServicePrincipal>>,
+}
+
+/// Another service has the name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NameTaken {
+    pub(crate) owner: String,
 }
 
 impl Services {
     pub(crate) fn is_empty(&self) -> bool {
-        self.certificates.is_empty() && self.names.is_empty()
+        self.certificates.is_empty() && self.clients.is_empty()
     }
 
-    /// Adds a name, unless another service has it: then the name of that service.
-    pub(crate) fn add_certificate(&mut self, name: CertificateName, service: Arc<ServicePrincipal>) -> Option<String> {
-        add(&mut self.certificates, name, service)
+    pub(crate) fn add_certificate(
+        &mut self,
+        name: CertificateName,
+        service: Arc<ServicePrincipal>,
+    ) -> Result<(), NameTaken> {
+        add(&mut self.certificates, name, service, |service| service)
     }
 
-    /// Adds a name, unless another service has it: then the name of that service.
-    pub(crate) fn add_name(&mut self, name: TokenName, service: Arc<ServicePrincipal>) -> Option<String> {
-        add(&mut self.names, name, service)
+    pub(crate) fn add_client(
+        &mut self,
+        name: TokenName,
+        service: Arc<ServicePrincipal>,
+        subject: &str,
+    ) -> Result<(), NameTaken> {
+        let client = Client { service, subject: subject.to_owned() };
+        add(&mut self.clients, name, client, |client| &client.service)
     }
 
-    pub(crate) fn set_subject(&mut self, client: TokenName, subject: &str) {
-        self.subjects.insert(client, subject.to_owned());
+    pub(crate) fn add_subject(&mut self, name: TokenName, service: Arc<ServicePrincipal>) -> Result<(), NameTaken> {
+        add(&mut self.subjects, name, service, |service| service)
     }
 
     /// The service of a connection. A certificate whose names tell nobody tells that it is nobody known, not nothing.
@@ -97,28 +119,37 @@ impl Services {
         if known.all(|other| other.name == first.name) { Ok(first) } else { Err(Fault::CertificateOfTwo) }
     }
 
-    /// The service that the issuer's tokens call so.
-    pub(crate) fn of_token(&self, issuer: &str, name: &str) -> Option<&Arc<ServicePrincipal>> {
-        self.names.get(&TokenName { issuer: issuer.to_owned(), name: name.to_owned() })
+    /// The service that is this client of the issuer.
+    pub(crate) fn of_client(&self, issuer: &str, client: &str) -> Option<&Arc<ServicePrincipal>> {
+        self.client(issuer, client).map(|client| &client.service)
+    }
+
+    /// The service that is this subject of the issuer.
+    pub(crate) fn of_subject(&self, issuer: &str, subject: &str) -> Option<&Arc<ServicePrincipal>> {
+        self.subjects.get(&TokenName { issuer: issuer.to_owned(), name: subject.to_owned() })
     }
 
     /// Whether the subject is the client itself, so that the token tells of no person.
     pub(crate) fn is_own(&self, issuer: &str, client: &str, subject: &str) -> bool {
-        let configured = self.subjects.get(&TokenName { issuer: issuer.to_owned(), name: client.to_owned() });
-        configured.map_or(client, String::as_str) == subject
+        self.client(issuer, client).map_or(client, |client| &client.subject) == subject
+    }
+
+    fn client(&self, issuer: &str, client: &str) -> Option<&Client> {
+        self.clients.get(&TokenName { issuer: issuer.to_owned(), name: client.to_owned() })
     }
 }
 
-fn add<K: Ord>(
-    map: &mut BTreeMap<K, Arc<ServicePrincipal>>,
+fn add<K: Ord, V>(
+    map: &mut BTreeMap<K, V>,
     name: K,
-    service: Arc<ServicePrincipal>,
-) -> Option<String> {
-    if let Some(owner) = map.get(&name) {
-        return Some(owner.name.clone());
+    value: V,
+    owner: impl Fn(&V) -> &Arc<ServicePrincipal>,
+) -> Result<(), NameTaken> {
+    if let Some(taken) = map.get(&name) {
+        return Err(NameTaken { owner: owner(taken).name.clone() });
     }
-    map.insert(name, service);
-    None
+    map.insert(name, value);
+    Ok(())
 }
 
 #[cfg(test)]

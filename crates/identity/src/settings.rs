@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::algorithm::Algorithm;
 use crate::origin::{Roots, is_loopback};
-use crate::services::{CertificateName, Services, TokenName};
+use crate::services::{CertificateName, NameTaken, Services, TokenName};
 
 /// The services that may call and the issuers of tokens that are believed: `[[services]]` and `[[issuers]]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -350,7 +350,7 @@ impl Checker<'_> {
         for (i, text) in service.certificates.iter().enumerate() {
             let path = format!("{path}.certificates[{i}]");
             let Some(name) = self.kept(&path, text.parse::<CertificateName>()) else { continue };
-            if let Some(owner) = services.add_certificate(name, principal.clone()) {
+            if let Err(NameTaken { owner }) = services.add_certificate(name, principal.clone()) {
                 self.wrong(path, format!("`{text}` is a name of `{owner}` already; a name tells one service"));
             }
         }
@@ -395,18 +395,22 @@ impl Checker<'_> {
                 format!("`{}` is the `url` of none of the [[issuers]]; add it there", token.issuer),
             );
         }
-        let subject = token.subject.as_ref().filter(|subject| **subject != token.client_id);
-        let names = [("client_id", Some(&token.client_id)), ("subject", subject)];
-        for (field, name) in names.into_iter().filter_map(|(field, name)| Some((field, name?))) {
+        let subject = token.subject.as_ref().unwrap_or(&token.client_id);
+        let named = |name: &String| TokenName { issuer: token.issuer.clone(), name: name.clone() };
+        let as_client = services.add_client(named(&token.client_id), principal.clone(), subject);
+        let as_subject = services.add_subject(named(subject), principal.clone());
+        for (field, name, added) in
+            [("client_id", Some(&token.client_id), as_client), ("subject", token.subject.as_ref(), as_subject)]
+        {
             let path = format!("{path}.{field}");
-            self.text(&path, name, "orders");
-            let name = TokenName { issuer: token.issuer.clone(), name: name.clone() };
-            if let Some(owner) = services.add_name(name, principal.clone()) {
-                self.wrong(path, format!("the issuer's tokens name `{owner}` so already; a name tells one service"));
+            if let Some(name) = name {
+                self.text(&path, name, "orders");
+            }
+            if let Err(NameTaken { owner }) = added {
+                let said = format!("the issuer's tokens name `{owner}` so already; a name tells one service");
+                self.wrong(path, said);
             }
         }
-        let client = TokenName { issuer: token.issuer.clone(), name: token.client_id.clone() };
-        services.set_subject(client, token.subject.as_ref().unwrap_or(&token.client_id));
     }
 
     fn issuer(&mut self, i: usize, issuer: &IssuerSettings) -> Option<IssuerConfig> {
@@ -523,7 +527,7 @@ mod tests {
         let config = check(WHOLE).unwrap();
         assert!(!config.is_empty());
         let issuer = &config.issuers[0];
-        let named = |name: &str| config.services.of_token("https://login.acme.example", name).cloned();
+        let named = |name: &str| config.services.of_client("https://login.acme.example", name).cloned();
         let orders = named("orders").unwrap();
         assert_eq!(named("console"), None);
         let only = |list: &[&str]| MethodSet::Only(list.iter().map(|name| (*name).to_owned()).collect());

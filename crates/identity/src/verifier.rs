@@ -12,7 +12,7 @@ use domicile_domain::port::authenticator::PersonClaim;
 use domicile_domain::port::runtime::Clock;
 
 use crate::cache::{Cache, Fingerprint};
-use crate::fault::Fault;
+use crate::fault::{Fault, LONGEST_TOKEN};
 use crate::key_source::{IssuerStatus, Keeping, KeySource};
 use crate::keys::Sought;
 use crate::origin::KeyOrigin;
@@ -78,6 +78,9 @@ impl TokenVerifier {
 
     /// What the token proves.
     pub(crate) async fn verify(&self, text: &str, services: &Services) -> Result<Arc<Proof>, Fault> {
+        if text.len() > LONGEST_TOKEN {
+            return Err(Fault::Oversized);
+        }
         let fingerprint = Fingerprint::of(text);
         if let Some(known) = self.good.get(fingerprint).filter(|known| self.holds(known)) {
             return Ok(known.proof);
@@ -162,11 +165,11 @@ impl IssuerConfig {
 
     fn proof(&self, claims: &Claims, services: &Services) -> Result<Proof, Fault> {
         let (client, subject, actor) = (claims.client()?, claims.subject()?, claims.actor()?);
-        let of_client = client.and_then(|client| services.of_token(&self.url, client));
+        let of_client = client.and_then(|client| services.of_client(&self.url, client));
         let service = match actor {
             None => of_client,
             Some(actor) => {
-                let acting = services.of_token(&self.url, actor).ok_or(Fault::ActingService)?;
+                let acting = services.of_subject(&self.url, actor).ok_or(Fault::ActingService)?;
                 if of_client.is_some_and(|client| client.name != acting.name) {
                     return Err(Fault::TwoServices);
                 }

@@ -45,7 +45,7 @@ async fn every_combination_of_certificate_token_and_header() {
         ("person of a stranger", Some(json!({"sub": "u-17", "client_id": "spa"}))),
         ("stranger", Some(json!({"sub": "spa", "client_id": "spa"}))),
         ("exchanged for orders", Some(json!({"sub": "u-17", "client_id": "spa", "act": {"sub": "orders"}}))),
-        ("exchanged for billing", Some(json!({"sub": "u-17", "client_id": "billing", "act": {"sub": "billing"}}))),
+        ("exchanged for billing", Some(json!({"sub": "u-17", "client_id": "billing", "act": {"sub": "7f3c-billing"}}))),
     ];
     let mut lines = Vec::new();
     for (peer_name, peer) in &peers {

@@ -91,6 +91,11 @@ async fn a_persons_own_token_and_an_exchanged_one_are_told_apart() {
         (json!({"sub": "u-17", "client_id": "spa", "act": {"sub": "orders"}}), "orders", person(false, None)),
         (json!({"sub": "u-17", "client_id": null, "act": {"sub": "7f3c-billing"}}), "billing", person(false, None)),
         (
+            json!({"sub": "u-17", "client_id": "billing", "act": {"sub": "7f3c-billing"}}),
+            "billing",
+            person(false, None),
+        ),
+        (
             json!({"sub": "u-17", "act": {"sub": "orders", "act": {"sub": "gateway"}}, "email": email, "email_verified": true}),
             "orders",
             person(false, email),
