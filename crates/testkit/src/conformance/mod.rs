@@ -99,6 +99,8 @@ macro_rules! conformance_suite {
             users {
                 every_field_and_state_comes_back, contacts_have_owners, contacts_are_unique, usernames_are_unique_at_home,
                 held_contacts_come_free, holding_proves_the_version, identities_are_bound_once,
+                changes_are_counted_at_their_version, contacts_are_verified, identities_come_back_in_order,
+                identities_are_taken_from_their_user_alone,
             }
             workspaces {
                 every_field_and_state_of_a_workspace_comes_back, handles_of_workspaces_are_unique, revisions_count,
