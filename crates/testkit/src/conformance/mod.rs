@@ -124,6 +124,7 @@ macro_rules! conformance_suite {
                 two_managers_create_one_person, two_workspaces_create_one_person,
                 two_workspaces_take_one_person_either_way, two_managers_link_one_person,
                 rights_that_are_lost_mid_call_do_not_serve, one_request_id_has_one_effect,
+                one_stranger_twice_is_bound_once, two_strangers_of_one_issuer_are_not_one_person,
             }
             records {
                 audit_rows_come_back_newest_first, events_come_back_in_order, answers_come_back,
