@@ -160,7 +160,7 @@ async fn save_by_product(product: &Domicile, row: &Save) {
         internal: GrantsInput { roles: vec!["member".to_owned()], permissions: Vec::new() },
         external: ExternalInput::default(),
         external_id: String::new(),
-        notify: false,
+        notify: Some(false),
         validate_only: false,
     };
     product.assign_user(&call(Some(row.actor)), &request).await.unwrap();
