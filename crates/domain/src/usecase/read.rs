@@ -54,8 +54,8 @@ impl Domicile {
         let found = self.ports.directory.workspace(&workspace_ref(workspace)).await?;
         let id = found.map_or(WorkspaceId::nil(), |w| w.id);
         let facts = self.ports.directory.access_facts(id, user).await?;
-        let within = facts.filter(|facts| call.actor.reaches(Some(&facts.workspace)));
-        let seen = within.map(|facts| Seen::by(&self.policies, facts, user, self.now())).filter(may);
+        let facts = facts.filter(|facts| call.actor.reaches(Some(&facts.workspace)));
+        let seen = facts.map(|facts| Seen::by(&self.policies, facts, user, self.now())).filter(may);
         let seen = seen.ok_or_else(|| Refusal::new(Reason::PermissionDenied))?;
         ensure_fresh(TouchedRows::of(&*self.ports.sealer, fresh)?, &seen.facts.workspace)?;
         Ok(seen)
