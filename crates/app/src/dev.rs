@@ -11,6 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use domicile_domain::model::language::LanguageTag;
 use domicile_domain::usecase::{Ports, TxRunner};
+use domicile_grpc::Limits;
 use domicile_notify::CaptureGateway;
 use domicile_store_seaorm::SeaOrmStore;
 use tokio::net::TcpListener;
@@ -20,8 +21,10 @@ use crate::credentials::{CredentialsFile, Person};
 use crate::sealer::{AeadSealer, random};
 use crate::seed::Seeder;
 use crate::service::{Outside, Service, asked_to_stop};
+use crate::telemetry::{self, LogFormat, LogSettings};
 
 pub(crate) async fn run(args: &DevArgs) -> Result<()> {
+    let _logs = telemetry::install_for_service(&LogSettings { level: "warn".to_owned(), format: LogFormat::Auto })?;
     refuse_production()?;
     if !args.listen.ip().is_loopback() {
         bail!(
@@ -49,7 +52,9 @@ pub(crate) async fn run(args: &DevArgs) -> Result<()> {
     let gateway = Arc::new(CaptureGateway::new(args.data.join("messages")));
     let stop = asked_to_stop()?;
     write!(std::io::stdout().lock(), "{}", banner(args, address, &people)?)?;
-    service.run(Outside { listener, token, gateway, language: LanguageTag::parse("en")? }, stop).await
+    service
+        .run(Outside { listener, token, gateway, language: LanguageTag::parse("en")?, limits: Limits::default() }, stop)
+        .await
 }
 
 fn refuse_production() -> Result<()> {

@@ -42,9 +42,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(command: &Command) -> Result<(), Failure> {
-    // A service tells what it does; a command on a terminal only what went wrong.
-    if !matches!(command, Command::Serve(_)) {
-        telemetry::install("warn")?;
+    // A service tells what it does, in its own way; a command only what went wrong.
+    if !matches!(command, Command::Dev(_) | Command::Serve(_)) {
+        telemetry::install_for_command()?;
     }
     match command {
         Command::Dev(args) => dev::run(args).await.map_err(Failure::from),

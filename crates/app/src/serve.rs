@@ -10,7 +10,7 @@ use domicile_store_seaorm::SeaOrmStore;
 use tokio::net::TcpListener;
 
 use crate::cli::ConfigArgs;
-use crate::config::ServeConfig;
+use crate::config::{ServeConfig, SignIn};
 use crate::failure::Failure;
 use crate::sealer::AeadSealer;
 use crate::service::{Outside, Service, asked_to_stop};
@@ -19,17 +19,8 @@ use crate::telemetry;
 
 pub(crate) async fn run(args: &ConfigArgs) -> Result<(), Failure> {
     let layers = read(args)?;
-    telemetry::install(layers.get("log").map_or("info", |setting| setting.value.as_str()))?;
+    let _logs = telemetry::install_for_service(&layers.logs().map_err(|error| Failure::invalid(&error))?)?;
     let config = layers.serve().map_err(|error| Failure::invalid(&error))?;
-    if !config.listen.ip().is_loopback() {
-        let message = format!(
-            "the token of auth.development_token can act as anybody, so it serves on loopback only, and {} is not; set \
-             listen to 127.0.0.1:{}",
-            config.listen,
-            config.listen.port()
-        );
-        return Err(Failure::new(6, message));
-    }
     let store = SeaOrmStore::open(&config.database.database, config.database.pool_size).await?;
     let service = Service::new(store, AeadSealer::new(&config.sealing_keys.0));
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
@@ -39,7 +30,9 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<(), Failure> {
     let address = listener.local_addr()?;
     let stop = asked_to_stop()?;
     tracing::info!(listen = %address, database = %config.database.database, "domicile serves");
-    Ok(service.run(Outside { listener, token: config.token.0, gateway, language: config.language }, stop).await?)
+    let SignIn::Development(token) = config.sign_in;
+    let outside = Outside { listener, token: token.0, gateway, language: config.language, limits: config.limits };
+    Ok(service.run(outside, stop).await?)
 }
 
 fn gateway(config: &ServeConfig) -> Result<Arc<dyn NotificationGateway>, SmtpSettingsError> {

@@ -29,6 +29,7 @@ pub(crate) struct Outside {
     pub(crate) token: String,
     pub(crate) gateway: Arc<dyn NotificationGateway>,
     pub(crate) language: LanguageTag,
+    pub(crate) limits: Limits,
 }
 
 impl Service {
@@ -58,7 +59,7 @@ impl Service {
             development: true,
             clock: self.ports.clock,
             ids: self.ports.ids,
-            limits: Limits::default(),
+            limits: outside.limits,
         };
         let outcome = domicile_grpc::serve(server, outside.listener, stop).await;
         dispatching.stop().await;

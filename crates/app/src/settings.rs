@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 
 use crate::cli::{ConfigArgs, ShowConfigArgs};
-use crate::config::{Layers, SETTINGS, Sources};
+use crate::config::{Layers, SECTIONS, SETTINGS, Sources};
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -31,33 +31,55 @@ fn sources(args: &ConfigArgs) -> Result<Sources> {
 }
 
 pub(crate) fn check(args: &ConfigArgs) -> Result<(), Failure> {
-    read(args)?.serve().map_err(|error| Failure::invalid(&error))?;
+    let layers = read(args)?;
+    layers.logs().map_err(|error| Failure::invalid(&error))?;
+    layers.serve().map_err(|error| Failure::invalid(&error))?;
     writeln!(std::io::stdout().lock(), "The configuration is complete.")?;
     Ok(())
 }
 
+/// A line of `config show`: a key, its value, and where it comes from.
+struct Shown {
+    key: String,
+    value: Option<Value>,
+    origin: String,
+}
+
+impl Shown {
+    fn line(&self) -> String {
+        let value = match &self.value {
+            None => "not set".to_owned(),
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        };
+        format!("{:<35}  {value:<24}  {}", self.key, self.origin).trim_end().to_owned()
+    }
+}
+
+/// Every setting, secrets as "set", and every entry of a list.
+fn shown(layers: &Layers) -> Vec<Shown> {
+    let settings = SETTINGS.iter().map(|row| {
+        let setting = layers.get(row.key);
+        let value = setting.map(|setting| if setting.is_secret() { json!("set") } else { json!(setting.value) });
+        let origin = setting.map(|setting| setting.origin.to_string()).unwrap_or_default();
+        Shown { key: row.key.to_owned(), value, origin }
+    });
+    let entries = SECTIONS.iter().filter_map(|section| layers.list(section.name).map(|list| (section, list)));
+    let entries = entries.flat_map(|(section, list)| {
+        (1..).zip(&list.entries).map(|(number, entry): (u32, _)| Shown {
+            key: format!("{}.{number}", section.name),
+            value: Some(json!(entry)),
+            origin: list.origin.to_string(),
+        })
+    });
+    settings.chain(entries).collect()
+}
+
 pub(crate) fn show(args: &ShowConfigArgs) -> Result<(), Failure> {
-    let layers = read(&args.config)?;
-    let shown = |key: &str| match layers.get(key) {
-        Some(setting) if setting.is_secret() => ("set".to_owned(), setting.origin.to_string()),
-        Some(setting) => (setting.value.clone(), setting.origin.to_string()),
-        None => ("not set".to_owned(), String::new()),
-    };
-    let lines: Vec<String> = SETTINGS
-        .iter()
-        .map(|row| {
-            let (value, origin) = shown(row.key);
-            format!("{:<24}  {value:<24}  {origin}", row.key).trim_end().to_owned()
-        })
-        .collect();
-    let values: serde_json::Map<String, Value> = SETTINGS
-        .iter()
-        .map(|row| {
-            let (value, origin) = shown(row.key);
-            let value = layers.get(row.key).map(|_| value);
-            (row.key.to_owned(), json!({ "value": value, "origin": origin }))
-        })
-        .collect();
+    let shown = shown(&read(&args.config)?);
+    let lines: Vec<String> = shown.iter().map(Shown::line).collect();
+    let values: serde_json::Map<String, Value> =
+        shown.into_iter().map(|shown| (shown.key, json!({ "value": shown.value, "origin": shown.origin }))).collect();
     Ok(Output::new(args.json, false, true).result(&lines.join("\n"), &values)?)
 }
 
@@ -67,6 +89,9 @@ pub(crate) fn schema() -> Result<()> {
         let file = if row.secret { format!(", or a file named by {}_FILE", row.variable()) } else { String::new() };
         writeln!(out, "{}\n    {}", row.key, row.help)?;
         writeln!(out, "    {}{file}; default: {}", row.variable(), row.default.unwrap_or("none"))?;
+    }
+    for section in &SECTIONS {
+        writeln!(out, "[[{}]]\n    {}\n    in the file alone; any number of them", section.name, section.help)?;
     }
     Ok(())
 }

@@ -14,25 +14,50 @@ use std::time::Duration;
 
 use anyhow::Result;
 use domicile_domain::model::language::LanguageTag;
+use domicile_grpc::Limits;
 use domicile_notify::smtp::{Password, Security, SmtpSettings};
 use domicile_store_seaorm::Database;
+use serde::de::DeserializeOwned;
+use tracing_subscriber::EnvFilter;
+
+use crate::telemetry::{LogFormat, LogSettings};
 
 pub(crate) use layers::{Layers, Sources};
-pub(crate) use settings::SETTINGS;
+pub(crate) use settings::{SECTIONS, SETTINGS};
 
 /// What `serve` works with.
 #[derive(Debug)]
 pub(crate) struct ServeConfig {
     pub(crate) listen: SocketAddr,
+    /// Encrypts; absent on loopback only.
+    pub(crate) tls: Option<TlsConfig>,
+    /// Where livez, readyz and metrics are; absent for nowhere.
+    pub(crate) admin: Option<SocketAddr>,
     pub(crate) database: DatabaseConfig,
-    /// The token of the calling service, until there is a real sign-in.
-    pub(crate) token: Hidden<String>,
+    pub(crate) sign_in: SignIn,
     /// The first seals, all open.
     pub(crate) sealing_keys: Hidden<Vec<[u8; 32]>>,
     pub(crate) language: LanguageTag,
     pub(crate) messages: PathBuf,
     /// How mail leaves; captured where absent.
     pub(crate) mail: Option<SmtpSettings>,
+    pub(crate) limits: Limits,
+}
+
+/// The files of encryption.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TlsConfig {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    pub(crate) client_ca: Option<PathBuf>,
+    pub(crate) require_client_certificate: bool,
+}
+
+/// How callers are known.
+#[derive(Debug)]
+pub(crate) enum SignIn {
+    /// By one token, which can act as anybody; on loopback only.
+    Development(Hidden<String>),
 }
 
 /// Which database, with how many connections.
@@ -94,6 +119,33 @@ impl Reader<'_> {
         value
     }
 
+    /// A file that this program reads later; told now if it cannot be.
+    fn file(&mut self, key: &str) -> Option<PathBuf> {
+        self.read(key, |path| std::fs::read(path).map(|_| PathBuf::from(path)))
+    }
+
+    fn seconds(&mut self, key: &str, least: u64, most: u64) -> Option<Duration> {
+        self.whole(key, least, most).map(Duration::from_secs)
+    }
+
+    /// The entries of a list, each read or told.
+    fn entries<T: DeserializeOwned>(&mut self, name: &str) -> Vec<T> {
+        let Some(list) = self.layers.list(name) else { return Vec::new() };
+        let mut read = Vec::new();
+        for (number, entry) in (1..).zip(&list.entries) {
+            match T::deserialize(entry.clone()) {
+                Ok(value) => read.push(value),
+                Err(error) => {
+                    let called = entry.get("name").and_then(toml::Value::as_str);
+                    let called = called.map_or_else(|| number.to_string(), |name| format!("`{name}`"));
+                    let told = layers::told_of_entry(error.message());
+                    self.wrong.push(format!("{name} {called} ({}): {told}", list.origin));
+                }
+            }
+        }
+        read
+    }
+
     fn database(&mut self) -> Option<DatabaseConfig> {
         let database = self.parsed("database.url");
         let database = self.needed("database.url", database);
@@ -135,6 +187,97 @@ impl Reader<'_> {
         })
     }
 
+    fn admin(&mut self) -> Option<Option<SocketAddr>> {
+        self.read("admin.listen", |text| match text {
+            "off" => Ok(None),
+            address => address.parse().map(Some),
+        })
+    }
+
+    fn tls(&mut self) -> Option<TlsConfig> {
+        let certificate = self.file("tls.certificate");
+        let key = self.file("tls.key");
+        let client_ca = self.file("tls.client_ca");
+        let require_client_certificate = self.parsed("tls.require_client_certificate")?;
+        let given = |key: &str| self.layers.get(key).is_some_and(|setting| !setting.is_default());
+        let needs = [
+            ("tls.certificate", "tls.key"),
+            ("tls.key", "tls.certificate"),
+            ("tls.client_ca", "tls.certificate"),
+            ("tls.require_client_certificate", "tls.client_ca"),
+        ];
+        let alone = needs.iter().filter(|(key, other)| given(key) && !given(other));
+        let alone: Vec<String> =
+            alone.map(|(key, other)| format!("{key} has no use without {other}; set it too")).collect();
+        self.wrong.extend(alone);
+        Some(TlsConfig { certificate: certificate?, key: key?, client_ca, require_client_certificate })
+    }
+
+    fn sign_in(&mut self) -> Option<SignIn> {
+        let token = self.read("auth.development_token", |text| match text.len() {
+            16.. => Ok(Hidden(text.to_owned())),
+            _ => Err("a token has at least 16 characters; make one with: openssl rand -hex 32"),
+        });
+        if token.is_none() && self.layers.get("auth.development_token").is_none() {
+            self.wrong.push(NO_SIGN_IN.to_owned());
+        }
+        token.map(SignIn::Development)
+    }
+
+    /// What may be reached from elsewhere is encrypted, and its callers prove who they are.
+    fn reachable(&mut self, listen: SocketAddr, tls: Option<&TlsConfig>, sign_in: Option<&SignIn>) {
+        if listen.ip().is_loopback() {
+            return;
+        }
+        if matches!(sign_in, Some(SignIn::Development(_))) {
+            self.wrong.push(format!(
+                "the token of auth.development_token can act as anybody, so it serves on loopback only, and {listen} is \
+                 not; name the callers by [[services]] instead, or set listen to 127.0.0.1:{}",
+                listen.port()
+            ));
+        }
+        if tls.is_none() {
+            self.wrong.push(format!(
+                "{listen} can be reached from elsewhere, and nothing is encrypted; set tls.certificate and tls.key, or \
+                 set listen to 127.0.0.1:{}",
+                listen.port()
+            ));
+        }
+    }
+
+    fn limits(&mut self) -> Option<Limits> {
+        const MOST_BYTES: u64 = 64 * 1024 * 1024;
+        let bytes =
+            |reader: &mut Self, key: &str| reader.whole(key, 1024, MOST_BYTES).and_then(|n| usize::try_from(n).ok());
+        let count =
+            |reader: &mut Self, key: &str, most: u64| reader.whole(key, 1, most).and_then(|n| u32::try_from(n).ok());
+        let request_bytes = bytes(self, "limits.request_bytes");
+        let answer_bytes = bytes(self, "limits.answer_bytes");
+        let header_list_bytes = self.whole("limits.header_list_bytes", 1024, 1024 * 1024);
+        let concurrent_streams = count(self, "limits.concurrent_streams", 65_536);
+        let calls_per_connection = count(self, "limits.calls_per_connection", 65_536);
+        let keepalive_interval = self.seconds("limits.keepalive_interval_seconds", 1, 3600);
+        let keepalive_timeout = self.seconds("limits.keepalive_timeout_seconds", 1, 600);
+        let connection_age = self.seconds("limits.connection_age_seconds", 60, 86_400);
+        let pending_accept_reset_streams = count(self, "limits.pending_accept_reset_streams", 65_536);
+        let local_error_reset_streams = count(self, "limits.local_error_reset_streams", 65_536);
+        let drain = self.seconds("limits.drain_seconds", 0, 600);
+        let size = |n: u32| usize::try_from(n).ok();
+        Some(Limits {
+            request_bytes: request_bytes?,
+            answer_bytes: answer_bytes?,
+            header_list_bytes: u32::try_from(header_list_bytes?).ok()?,
+            concurrent_streams: concurrent_streams?,
+            calls_per_connection: size(calls_per_connection?)?,
+            keepalive_interval: keepalive_interval?,
+            keepalive_timeout: keepalive_timeout?,
+            connection_age: connection_age?,
+            pending_accept_reset_streams: size(pending_accept_reset_streams?)?,
+            local_error_reset_streams: size(local_error_reset_streams?)?,
+            drain: drain?,
+        })
+    }
+
     fn done<T>(self, value: Option<T>) -> Result<T> {
         match value {
             Some(value) if self.wrong.is_empty() => Ok(value),
@@ -142,6 +285,10 @@ impl Reader<'_> {
         }
     }
 }
+
+/// What is said where nothing tells who is calling.
+const NO_SIGN_IN: &str = "nothing tells who is calling: name the callers by [[services]] in the file (`domicile init` \
+                          writes one), or, to try it out on this machine alone, set auth.development_token";
 
 /// Keys of 32 bytes in hexadecimal, separated by commas.
 fn sealing_keys(text: &str) -> Result<Hidden<Vec<[u8; 32]>>, String> {
@@ -158,29 +305,42 @@ impl Layers {
     pub(crate) fn serve(&self) -> Result<ServeConfig> {
         let mut reader = Reader { layers: self, wrong: Vec::new() };
         let listen = reader.parsed("listen");
+        let tls = reader.tls();
+        let admin = reader.admin();
         let database = reader.database();
-        let token = reader.read("auth.development_token", |text| match text.len() {
-            16.. => Ok(Hidden(text.to_owned())),
-            _ => Err("a token has at least 16 characters; make one with: openssl rand -hex 32"),
-        });
-        let token = reader.needed("auth.development_token", token);
+        let sign_in = reader.sign_in();
+        if let Some(listen) = listen {
+            reader.reachable(listen, tls.as_ref(), sign_in.as_ref());
+        }
         let keys = reader.read("sealing.keys", sealing_keys);
         let keys = reader.needed("sealing.keys", keys);
         let language = reader.read("messages.language", LanguageTag::parse);
         let messages = reader.parsed("messages.folder");
         let mail = reader.mail();
+        let limits = reader.limits();
         let config = (|| {
             Some(ServeConfig {
                 listen: listen?,
+                tls,
+                admin: admin?,
                 database: database?,
-                token: token?,
+                sign_in: sign_in?,
                 sealing_keys: keys?,
                 language: language?,
                 messages: messages?,
                 mail,
+                limits: limits?,
             })
         })();
         reader.done(config)
+    }
+
+    /// How logs are written. Read first, so that everything else can be logged.
+    pub(crate) fn logs(&self) -> Result<LogSettings> {
+        let mut reader = Reader { layers: self, wrong: Vec::new() };
+        let level = reader.read("log.level", |text| EnvFilter::try_new(text).map(|_| text.to_owned()));
+        let format = reader.parsed::<LogFormat>("log.format");
+        reader.done(level.zip(format).map(|(level, format)| LogSettings { level, format }))
     }
 
     /// What the commands that only need the database read.
@@ -216,6 +376,88 @@ mod tests {
         keys = \"00000000000000000000000000000000000000000000000000000000000000ff\"
     ";
 
+    fn token(layers: &Layers) -> String {
+        let SignIn::Development(token) = layers.serve().unwrap().sign_in;
+        token.0
+    }
+
+    #[test]
+    fn the_defaults_of_the_table_are_those_of_the_server() {
+        let read = layers(WHOLE, &[], &[]).unwrap().serve().unwrap().limits;
+        assert_eq!(format!("{read:?}"), format!("{:?}", Limits::default()));
+    }
+
+    #[test]
+    fn a_list_is_read_from_the_file_alone_and_an_entry_is_told_by_its_name() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Entry {
+            name: String,
+            #[serde(default)]
+            scopes: Vec<String>,
+        }
+        let read = |file: &str| {
+            let layers = layers(file, &[], &[])?;
+            let mut reader = Reader { layers: &layers, wrong: Vec::new() };
+            let entries: Vec<Entry> = reader.entries("services");
+            reader.done(Some(entries))
+        };
+        let two = "[[services]]\nname = \"a\"\nscopes = [\"x\"]\n[[services]]\nname = \"b\"";
+        let entries = read(two).unwrap();
+        assert_eq!((entries.len(), entries[0].scopes.len(), entries[1].name.as_str()), (2, 1, "b"));
+        let told = refused(read("[[services]]\nname = \"a\"\nscoped = []\n[[services]]\nscopes = []"));
+        for part in [
+            "services `a` (domicile.toml): `scoped` is not known here; did you mean `scopes`?",
+            "services 2 (domicile.toml): missing field `name`",
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
+        let told = refused(read("[services]\nname = \"a\""));
+        assert!(told.contains("`services` is a list of tables; begin each with [[services]]"), "{told}");
+        for (environment, flags) in [(&[("DOMICILE_SERVICES", "x")][..], &[][..]), (&[], &[("services", "x")])] {
+            assert!(refused(layers("", environment, flags)).contains("` is no setting"));
+        }
+    }
+
+    #[test]
+    fn what_can_be_reached_from_elsewhere_is_encrypted_and_not_by_the_development_token() {
+        let told = refused(layers(WHOLE, &[], &[("listen", "0.0.0.0:1")]).unwrap().serve());
+        for part in ["serves on loopback only, and 0.0.0.0:1 is not", "nothing is encrypted; set tls.certificate"] {
+            assert!(told.contains(part), "{told}");
+        }
+    }
+
+    #[test]
+    fn the_files_of_encryption_stand_together_and_can_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file.pem");
+        std::fs::write(&path, "-").unwrap();
+        let path = path.to_str().unwrap();
+        let read = |flags: &[(&str, &str)]| layers(WHOLE, &[], flags).unwrap().serve();
+        let whole = [("tls.certificate", path), ("tls.key", path), ("tls.client_ca", path)];
+        let tls = read(&whole).unwrap().tls.unwrap();
+        assert!(tls.client_ca.is_some() && !tls.require_client_certificate);
+        assert!(read(&[&whole[..], &[("tls.require_client_certificate", "true")]].concat()).unwrap().tls.is_some());
+        for (flags, part) in [
+            (&whole[..1], "tls.certificate has no use without tls.key"),
+            (&whole[1..2], "tls.key has no use without tls.certificate"),
+            (&whole[2..], "tls.client_ca has no use without tls.certificate"),
+            (&[("tls.require_client_certificate", "true")], "has no use without tls.client_ca"),
+            (&[("tls.key", "gone.pem"), ("tls.certificate", path)], "tls.key (flag): `gone.pem`: No such file"),
+        ] {
+            assert!(refused(read(flags)).contains(part), "{part}");
+        }
+    }
+
+    #[test]
+    fn the_admin_listener_can_be_off() {
+        let admin =
+            |value: &str| layers(WHOLE, &[], &[("admin.listen", value)]).unwrap().serve().map(|read| read.admin);
+        assert_eq!(admin("off").unwrap(), None);
+        assert_eq!(admin("127.0.0.1:7").unwrap(), Some("127.0.0.1:7".parse().unwrap()));
+        assert!(refused(admin("on")).contains("admin.listen (flag): `on`:"));
+    }
+
     #[test]
     fn a_flag_wins_over_the_environment_and_that_over_the_file() {
         let config = layers(WHOLE, &[], &[]).unwrap().serve().unwrap();
@@ -241,7 +483,7 @@ mod tests {
             "listen (domicile.toml): `here`:",
             "database.url is not set",
             "database.pool_size (DOMICILE_DATABASE_POOL_SIZE): `many`: give a whole number from 1 to 500",
-            "auth.development_token is not set",
+            "nothing tells who is calling: name the callers by [[services]]",
             "sealing.keys is not set",
             "smtp.port (domicile.toml) has no use while smtp.host is not set",
         ] {
@@ -281,10 +523,10 @@ mod tests {
         let file =
             WHOLE.replace("development_token = \"0123456789abcdef\"", &format!("development_token_file = {path:?}"));
         let read = layers(&file, &[], &[]).unwrap();
-        assert_eq!(read.serve().unwrap().token, Hidden("fedcba9876543210".to_owned()));
+        assert_eq!(token(&read), "fedcba9876543210");
         let named = path.display().to_string();
         let read = layers(WHOLE, &[("DOMICILE_AUTH_DEVELOPMENT_TOKEN_FILE", &named)], &[]).unwrap();
-        assert_eq!(read.serve().unwrap().token, Hidden("fedcba9876543210".to_owned()));
+        assert_eq!(token(&read), "fedcba9876543210");
         let twice =
             [("DOMICILE_AUTH_DEVELOPMENT_TOKEN_FILE", named.as_str()), ("DOMICILE_AUTH_DEVELOPMENT_TOKEN", "x")];
         let told = refused(layers(WHOLE, &twice, &[]));

@@ -21,12 +21,41 @@ const fn secret(key: &'static str, help: &'static str) -> Row {
     Row { key, default: None, secret: true, help }
 }
 
-/// Every setting.
-pub(crate) const SETTINGS: [Row; 19] = [
-    row("listen", Some("127.0.0.1:50051"), "address and port to serve on; loopback only until there is a sign-in"),
+/// Every setting, in the order in which a configuration file is written: what has no section first.
+pub(crate) const SETTINGS: [Row; 36] = [
+    row(
+        "listen",
+        Some("127.0.0.1:50051"),
+        "address and port to serve on; any but a loopback address needs tls.certificate and a sign-in by [[services]]",
+    ),
+    row(
+        "tls.certificate",
+        None,
+        "PEM file with the certificate of this server and those that vouch for it; with tls.key",
+    ),
+    row("tls.key", None, "PEM file with its key; with tls.certificate"),
+    row(
+        "tls.client_ca",
+        None,
+        "PEM file with the certificates that vouch for clients; without it none is asked for one",
+    ),
+    row(
+        "tls.require_client_certificate",
+        Some("false"),
+        "whether a client without a certificate is turned away before it can send a token",
+    ),
+    row(
+        "admin.listen",
+        Some("127.0.0.1:50052"),
+        "address and port of livez, readyz and metrics, which anybody who reaches it may read; `off` for none",
+    ),
     secret("database.url", "where everything is kept: sqlite:PATH or postgres://user:password@host:5432/name"),
     row("database.pool_size", Some("8"), "connections for writing, and as many for reading, on PostgreSQL"),
-    secret("auth.development_token", "token of the calling service, at least 16 characters; it can act as anybody"),
+    secret(
+        "auth.development_token",
+        "token of the one calling service while there are no [[services]], at least 16 characters; it can act as anybody, \
+         so it serves on loopback alone",
+    ),
     secret(
         "sealing.keys",
         "keys that seal handles and tokens, 64 hexadecimal digits each, separated by commas; the first seals, all open; the same on every replica",
@@ -48,7 +77,42 @@ pub(crate) const SETTINGS: [Row; 19] = [
     row("smtp.root_certificate", None, "PEM file with another root certificate to trust"),
     row("smtp.timeout_seconds", Some("30"), "how long one attempt to send may take"),
     row("smtp.pool_size", Some("4"), "connections to the mail server"),
-    row("log", Some("info"), "what is logged: error, warn, info, debug, or directives such as info,sqlx=warn"),
+    row("limits.request_bytes", Some("1048576"), "the largest request"),
+    row("limits.answer_bytes", Some("4194304"), "the largest answer"),
+    row("limits.header_list_bytes", Some("16384"), "the largest list of headers"),
+    row("limits.concurrent_streams", Some("256"), "streams at once on one connection"),
+    row("limits.calls_per_connection", Some("128"), "calls at work at once on one connection"),
+    row("limits.keepalive_interval_seconds", Some("60"), "how often a silent connection is asked whether it lives"),
+    row("limits.keepalive_timeout_seconds", Some("20"), "how long it may take to answer"),
+    row(
+        "limits.connection_age_seconds",
+        Some("1800"),
+        "age at which a connection is asked to begin anew, so that load spreads",
+    ),
+    row("limits.pending_accept_reset_streams", Some("20"), "streams that a client may reset before they were accepted"),
+    row("limits.local_error_reset_streams", Some("1024"), "streams that may be reset for a client's errors"),
+    row(
+        "limits.drain_seconds",
+        Some("20"),
+        "how long calls at work may take to end once the service was asked to stop",
+    ),
+    row("log.level", Some("info"), "what is logged: error, warn, info, debug, or directives such as info,sqlx=warn"),
+    row("log.format", Some("auto"), "text, json, or auto: text on a terminal and json elsewhere"),
+];
+
+/// A list of tables, which stands in the file alone.
+#[derive(Debug)]
+pub(crate) struct Section {
+    /// Its name: `[[services]]`.
+    pub(crate) name: &'static str,
+    /// What an entry is.
+    pub(crate) help: &'static str,
+}
+
+/// Every list.
+pub(crate) const SECTIONS: [Section; 2] = [
+    Section { name: "services", help: "a calling service: how it is known, and what it may do" },
+    Section { name: "issuers", help: "an issuer of tokens: whose they are, and how far they are trusted" },
 ];
 
 /// The row of a key.
