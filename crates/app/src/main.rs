@@ -1,5 +1,6 @@
 //! The binary: reads the command line and hands over.
 
+mod admin;
 mod auth;
 mod cli;
 mod commands;
@@ -10,7 +11,9 @@ mod dev;
 mod dispatching;
 mod failure;
 mod files;
+mod metrics;
 mod output;
+mod readiness;
 mod runtime;
 mod sealer;
 mod seed;

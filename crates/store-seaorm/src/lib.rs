@@ -8,6 +8,7 @@
 //! nothing of SeaORM leaves the crate.
 
 mod classify;
+mod condition;
 mod convert;
 mod database;
 mod directory;
@@ -30,6 +31,7 @@ mod workspaces;
 #[cfg(feature = "inspect")]
 pub mod inspect;
 
+pub use crate::condition::{Connections, Unfit, WaitingNotices};
 pub use crate::database::{Database, OpenError};
 
 use std::path::Path;

@@ -108,6 +108,11 @@ fn pool(options: PgConnectOptions, size: u32) -> Pool {
 }
 
 impl Pool {
+    /// How many connections are open, how many of them idle, and how many there may be.
+    pub(crate) fn sizes(&self) -> (u32, usize, u32) {
+        (self.connections.size(), self.connections.num_idle(), self.size)
+    }
+
     /// Begins a transaction, waiting at most `patience` for a connection.
     ///
     /// A connection is not tried before it is used, so after a restart of the server each idle one fails once: those are

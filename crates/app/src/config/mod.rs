@@ -31,8 +31,7 @@ pub(crate) struct ServeConfig {
     pub(crate) listen: SocketAddr,
     /// Encrypts; absent on loopback only.
     pub(crate) tls: Option<TlsConfig>,
-    /// Where livez, readyz and metrics are; absent for nowhere.
-    pub(crate) admin: Option<SocketAddr>,
+    pub(crate) admin: AdminListen,
     pub(crate) database: DatabaseConfig,
     pub(crate) sign_in: SignIn,
     /// The first seals, all open.
@@ -42,6 +41,13 @@ pub(crate) struct ServeConfig {
     /// How mail leaves; captured where absent.
     pub(crate) mail: Option<SmtpSettings>,
     pub(crate) limits: Limits,
+}
+
+/// Where livez, readyz and metrics are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AdminListen {
+    Off,
+    At(SocketAddr),
 }
 
 /// The files of encryption.
@@ -187,10 +193,10 @@ impl Reader<'_> {
         })
     }
 
-    fn admin(&mut self) -> Option<Option<SocketAddr>> {
+    fn admin(&mut self) -> Option<AdminListen> {
         self.read("admin.listen", |text| match text {
-            "off" => Ok(None),
-            address => address.parse().map(Some),
+            "off" => Ok(AdminListen::Off),
+            address => address.parse().map(AdminListen::At),
         })
     }
 
@@ -453,8 +459,8 @@ mod tests {
     fn the_admin_listener_can_be_off() {
         let admin =
             |value: &str| layers(WHOLE, &[], &[("admin.listen", value)]).unwrap().serve().map(|read| read.admin);
-        assert_eq!(admin("off").unwrap(), None);
-        assert_eq!(admin("127.0.0.1:7").unwrap(), Some("127.0.0.1:7".parse().unwrap()));
+        assert_eq!(admin("off").unwrap(), AdminListen::Off);
+        assert_eq!(admin("127.0.0.1:7").unwrap(), AdminListen::At("127.0.0.1:7".parse().unwrap()));
         assert!(refused(admin("on")).contains("admin.listen (flag): `on`:"));
     }
 
