@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use domicile_client::{Client, Credentials};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStderr};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::task::JoinHandle;
 
 use crate::binary::{ask_to_stop, command};
@@ -42,8 +43,20 @@ pub struct Server {
 impl Server {
     /// Starts one and returns once it serves.
     pub async fn start(settings: &BTreeMap<&'static str, String>) -> Self {
-        let mut child =
-            command().arg("serve").envs(settings).stderr(Stdio::piped()).spawn().expect("the program was built");
+        let mut process = command();
+        process.arg("serve").envs(settings);
+        Self::run(process).await
+    }
+
+    /// Starts one with a configuration file, and with an admin listener at a free port.
+    pub async fn of_configuration(path: &Path) -> Self {
+        let mut process = command();
+        process.arg("serve").arg("--config").arg(path).args(["--set", "admin.listen=127.0.0.1:0"]);
+        Self::run(process).await
+    }
+
+    async fn run(mut process: Command) -> Self {
+        let mut child = process.stderr(Stdio::piped()).spawn().expect("the program was built");
         let mut log = BufReader::new(child.stderr.take().expect("it is piped")).lines();
         let (mut told, mut admin) = (String::new(), None);
         let ready = async {

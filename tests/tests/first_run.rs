@@ -311,7 +311,7 @@ async fn the_exit_code_tells_what_kind_of_no_it_was() {
 #[tokio::test]
 async fn quiet_leaves_the_result_and_a_rehearsal_saves_nothing() {
     let dev = Dev::new().await;
-    let rehearsed = dev.run(&[&MBALI[..], &["--validate-only", "--quiet"]].concat()).await;
+    let rehearsed = dev.run(&[&MBALI[..], &["--dry-run", "--quiet"]].concat()).await;
     assert_eq!(
         (rehearsed.done().out.as_str(), rehearsed.err.as_str()),
         ("Would   LINKED_EXTERNAL; nothing was saved\n", "")

@@ -82,15 +82,7 @@ fn lock(folder: &Path) -> Result<std::fs::File> {
 /// Keeps the token of an earlier start, so that what people noted goes on working.
 fn write_credentials(folder: &Path, address: SocketAddr, people: &BTreeMap<String, Person>) -> Result<String> {
     let path = folder.join("credentials.json");
-    let token = if path.exists() {
-        CredentialsFile::read(&path)?.token
-    } else {
-        random::<32>()?.iter().fold(String::new(), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-    };
+    let token = if path.exists() { CredentialsFile::read(&path)?.token } else { hex::encode(random::<32>()?) };
     let endpoint = format!("http://{address}");
     CredentialsFile { endpoint, token: token.clone(), acting: "dana".to_owned(), people: people.clone() }
         .write(&path)?;

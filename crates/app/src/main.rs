@@ -11,6 +11,7 @@ mod dev;
 mod dispatching;
 mod failure;
 mod files;
+mod init;
 mod metrics;
 mod output;
 mod readiness;
@@ -19,15 +20,19 @@ mod sealer;
 mod seed;
 mod serve;
 mod service;
+mod session;
 mod settings;
 mod telemetry;
+mod workspaces;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{AccessCommand, Cli, Command, ConfigCommand, DbCommand, NotificationsCommand, UserCommand};
+use crate::cli::{
+    AccessCommand, Cli, Command, ConfigCommand, DbCommand, NotificationsCommand, UserCommand, WorkspaceCommand,
+};
 use crate::failure::Failure;
 
 #[tokio::main]
@@ -52,12 +57,15 @@ async fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Dev(args) => dev::run(args).await.map_err(Failure::from),
         Command::Serve(args) => serve::run(args).await,
+        Command::Init(args) => init::run(args),
         Command::Db(DbCommand::Migrate(args)) => database::migrate(args).await,
         Command::Db(DbCommand::Check(args)) => database::check(args).await,
         Command::Config(ConfigCommand::Check(args)) => settings::check(args),
         Command::Config(ConfigCommand::Show(args)) => settings::show(args),
         Command::Config(ConfigCommand::Schema) => settings::schema().map_err(Failure::from),
         Command::User(UserCommand::Lookup(args)) => commands::lookup(args).await,
+        Command::Workspace(WorkspaceCommand::Create(args)) => workspaces::create(args).await,
+        Command::Workspace(WorkspaceCommand::Show(args)) => workspaces::show(args).await,
         Command::Assign(args) => commands::assign(args).await,
         Command::Notifications(NotificationsCommand::List(args)) => commands::list_notifications(args).await,
         Command::Notifications(NotificationsCommand::Show(args)) => commands::show_notification(args).await,

@@ -92,6 +92,9 @@ pub(crate) fn schema() -> Result<()> {
     }
     for section in &SECTIONS {
         writeln!(out, "[[{}]]\n    {}\n    in the file alone; any number of them", section.name, section.help)?;
+        for key in section.keys {
+            writeln!(out, "    {}\n        {}; for example {}", key.name, key.help, key.example)?;
+        }
     }
     Ok(())
 }

@@ -12,7 +12,16 @@ use super::settings::{Row, SECTIONS, SETTINGS, nearest};
 /// The file that is read where none is named.
 const USUAL_FILE: &str = "domicile.toml";
 /// Variables of the program that are no settings.
-const OTHER_VARIABLES: [&str; 3] = ["DOMICILE_CONFIG", "DOMICILE_CREDENTIALS", "DOMICILE_ENV"];
+const OTHER_VARIABLES: [&str; 8] = [
+    "DOMICILE_CA",
+    "DOMICILE_CLIENT_CERTIFICATE",
+    "DOMICILE_CLIENT_KEY",
+    "DOMICILE_CONFIG",
+    "DOMICILE_CREDENTIALS",
+    "DOMICILE_ENDPOINT",
+    "DOMICILE_ENV",
+    "DOMICILE_TOKEN_FILE",
+];
 
 /// What the caller of the program gave.
 #[derive(Debug, Default)]

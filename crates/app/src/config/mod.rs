@@ -23,7 +23,7 @@ use tracing_subscriber::EnvFilter;
 use crate::telemetry::{LogFormat, LogSettings};
 
 pub(crate) use layers::{Layers, Sources};
-pub(crate) use settings::{SECTIONS, SETTINGS};
+pub(crate) use settings::{Row, SECTIONS, SETTINGS, Section};
 
 /// What `serve` works with.
 #[derive(Debug)]

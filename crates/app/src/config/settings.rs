@@ -107,12 +107,100 @@ pub(crate) struct Section {
     pub(crate) name: &'static str,
     /// What an entry is.
     pub(crate) help: &'static str,
+    /// The keys of an entry.
+    pub(crate) keys: &'static [Key],
+}
+
+/// A key of an entry.
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    /// What it is for and how it is written, one sentence.
+    pub(crate) help: &'static str,
+    /// A value as it stands in the file.
+    pub(crate) example: &'static str,
+    /// Whether the example of an entry has it.
+    pub(crate) usual: bool,
+}
+
+const fn key(name: &'static str, help: &'static str, example: &'static str) -> Key {
+    Key { name, help, example, usual: false }
+}
+
+const fn usual(name: &'static str, help: &'static str, example: &'static str) -> Key {
+    Key { name, help, example, usual: true }
 }
 
 /// Every list.
 pub(crate) const SECTIONS: [Section; 2] = [
-    Section { name: "services", help: "a calling service: how it is known, and what it may do" },
-    Section { name: "issuers", help: "an issuer of tokens: whose they are, and how far they are trusted" },
+    Section {
+        name: "services",
+        help: "a calling service: how it is known, and what it may do",
+        keys: &[
+            usual("name", "its name, unique", "\"console\""),
+            key(
+                "operator",
+                "whether it acts for the operator of the installation; such a one never acts as a person",
+                "false",
+            ),
+            usual(
+                "certificates",
+                "names of its client certificate: a SPIFFE id, or dns: and a DNS name",
+                "[\"spiffe://acme.internal/console\"]",
+            ),
+            key(
+                "tokens",
+                "how tokens name it: the url of one of the [[issuers]], its client_id there, and the subject of its own \
+                 tokens where that is another",
+                "[{ issuer = \"https://login.acme.example\", client_id = \"console\" }]",
+            ),
+            usual(
+                "methods",
+                "what it may call at all: methods such as \"UserService/LookupUser\", or [\"*\"]",
+                "[\"*\"]",
+            ),
+            key(
+                "scopes",
+                "its rights apart from any person's, and the workspaces in which they hold, or [\"*\"]",
+                "[{ scope = \"access.check\", workspaces = [\"*\"] }]",
+            ),
+            key(
+                "act_as",
+                "where and by which methods it may name whom it acts for, without a proof of that person",
+                "{ workspaces = [\"*\"], methods = [\"*\"] }",
+            ),
+        ],
+    },
+    Section {
+        name: "issuers",
+        help: "an issuer of tokens: where its keys are, and how far it is believed",
+        keys: &[
+            usual("url", "its name, exactly as the claim iss has it", "\"https://login.acme.example\""),
+            usual("audience", "the audience that tokens for this service have", "\"domicile\""),
+            usual("jwks_url", "where it publishes its keys", "\"https://login.acme.example/keys\""),
+            key(
+                "jwks_file",
+                "a file with its keys, where there is no way to it; in place of jwks_url",
+                "\"keys.json\"",
+            ),
+            key("root_certificate", "PEM file with another root certificate to trust at jwks_url", "\"root.pem\""),
+            key(
+                "trusted_homes",
+                "homes, or [\"*\"], for which it tells who a person is that is seen first; none unless given",
+                "[\"acme\"]",
+            ),
+            key(
+                "token_types",
+                "types of token: at+jwt, and JWT for issuers that do not follow RFC 9068",
+                "[\"at+jwt\"]",
+            ),
+            key("algorithms", "ways of signing: ES256, EdDSA, RS256", "[\"ES256\", \"EdDSA\", \"RS256\"]"),
+            key("leeway_seconds", "how far its clock may be from ours", "60"),
+            key("max_age_hours", "how long after its issue a token is taken, however late it expires", "24"),
+            key("refresh_seconds", "how often its keys are fetched where it does not say itself", "300"),
+            key("max_stale_hours", "how long its last keys serve while it cannot be reached", "24"),
+        ],
+    },
 ];
 
 /// The row of a key.
