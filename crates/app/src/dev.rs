@@ -16,6 +16,7 @@ use domicile_notify::CaptureGateway;
 use domicile_store_seaorm::SeaOrmStore;
 use tokio::net::TcpListener;
 
+use crate::auth::DevelopmentAuthenticator;
 use crate::cli::DevArgs;
 use crate::credentials::{CredentialsFile, Person};
 use crate::sealer::{AeadSealer, random};
@@ -53,7 +54,17 @@ pub(crate) async fn run(args: &DevArgs) -> Result<()> {
     let stop = asked_to_stop()?;
     write!(std::io::stdout().lock(), "{}", banner(args, address, &people)?)?;
     service
-        .run(Outside { listener, token, gateway, language: LanguageTag::parse("en")?, limits: Limits::default() }, stop)
+        .run(
+            Outside {
+                listener,
+                authenticator: Arc::new(DevelopmentAuthenticator::new(token)),
+                development: true,
+                gateway,
+                language: LanguageTag::parse("en")?,
+                limits: Limits::default(),
+            },
+            stop,
+        )
         .await
 }
 

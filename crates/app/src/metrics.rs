@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use domicile_domain::usecase::Domicile;
+use domicile_identity::MappedAuthenticator;
 use domicile_store_seaorm::SeaOrmStore;
 use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -23,6 +24,9 @@ const CONNECTIONS_MOST: &str = "domicile.store.connections.limit";
 const RERUNS: &str = "domicile.store.reruns";
 const WAITING: &str = "domicile.notices.waiting";
 const OLDEST: &str = "domicile.notices.oldest.age";
+const ISSUER_USABLE: &str = "domicile.identity.issuer.usable";
+const KEY_LOOKS: &str = "domicile.identity.key_looks";
+const KEY_LOOKS_FAILED: &str = "domicile.identity.key_looks.failed";
 const LINES_DROPPED: &str = "domicile.log.lines.dropped";
 
 /// The bounds that gRPC recommends for the time of a call, in seconds.
@@ -49,6 +53,7 @@ pub(crate) struct Metrics {
     recorded: PrometheusHandle,
     lines_dropped: ErrorCounter,
     asked: OnceLock<Asked>,
+    issuers: OnceLock<Arc<MappedAuthenticator>>,
 }
 
 impl Metrics {
@@ -66,13 +71,18 @@ impl Metrics {
         gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1);
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         gauge!(STARTED).set(since.as_secs_f64());
-        Ok(Self { recorded, lines_dropped, asked: OnceLock::new() })
+        Ok(Self { recorded, lines_dropped, asked: OnceLock::new(), issuers: OnceLock::new() })
     }
 
     /// From now on there is a store to be asked.
     pub(crate) fn ask(&self, store: SeaOrmStore, api: Arc<Domicile>) {
         // A second service in this process would be a defect; the first one stays.
         let _ = self.asked.set(Asked { store, api });
+    }
+
+    /// From now on there are issuers to be asked.
+    pub(crate) fn ask_issuers(&self, issuers: Arc<MappedAuthenticator>) {
+        let _ = self.issuers.set(issuers);
     }
 
     /// Keeps what is recorded in bounds, until it is dropped.
@@ -91,6 +101,7 @@ impl Metrics {
         if let Some(asked) = self.asked.get() {
             read_store(asked).await;
         }
+        self.issuers.get().iter().for_each(|issuers| read_issuers(issuers));
         self.recorded.render()
     }
 }
@@ -105,7 +116,18 @@ fn describe() {
     describe_counter!(RERUNS, "Units of work that were run again after a lost race or connection");
     describe_gauge!(WAITING, "Messages that wait to be sent, for the first time or again");
     describe_gauge!(OLDEST, Unit::Seconds, "Age of the oldest message that waits; 0 while none does");
+    describe_gauge!(ISSUER_USABLE, "Whether the tokens of an issuer can be checked: 1 or 0");
+    describe_counter!(KEY_LOOKS, "How often the keys of an issuer were looked for");
+    describe_counter!(KEY_LOOKS_FAILED, "How often that failed");
     describe_counter!(LINES_DROPPED, "Lines of the log that were dropped since nobody read standard error");
+}
+
+fn read_issuers(of: &MappedAuthenticator) {
+    for issuer in of.issuers() {
+        gauge!(ISSUER_USABLE, "issuer" => issuer.issuer.clone()).set(f64::from(u8::from(issuer.usable)));
+        counter!(KEY_LOOKS, "issuer" => issuer.issuer.clone()).absolute(issuer.looks);
+        counter!(KEY_LOOKS_FAILED, "issuer" => issuer.issuer).absolute(issuer.failed_looks);
+    }
 }
 
 /// A number of the kind that metrics are.

@@ -4,8 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domicile_identity::{IssuerStatus, MappedAuthenticator};
 use domicile_store_seaorm::{SeaOrmStore, Unfit};
 use serde::Serialize;
+
+use crate::runtime::now;
 
 /// How long the store may take to answer.
 const STORE_WITHIN: Duration = Duration::from_secs(1);
@@ -98,6 +101,29 @@ impl Probe for StoreProbe {
         };
         vec![Check::of("store", store), Check::of("schema", schema)]
     }
+}
+
+/// The issuers of tokens: whether their tokens can be checked now.
+pub(crate) struct IssuersProbe(pub(crate) Arc<MappedAuthenticator>);
+
+#[async_trait]
+impl Probe for IssuersProbe {
+    async fn check(&self) -> Vec<Check> {
+        self.0.issuers().iter().map(of_issuer).collect()
+    }
+}
+
+fn of_issuer(of: &IssuerStatus) -> Check {
+    let failing = of.failing_since.map(|since| {
+        format!("its keys cannot be fetched for {} s; look at jwks_url and the way there", now().since(since).as_secs())
+    });
+    let state = match (of.usable, failing) {
+        (true, None) => Ok(format!("{} keys", of.keys)),
+        (true, Some(failing)) => Ok(format!("{} keys, but {failing}", of.keys)),
+        (false, None) => Err("its keys are not here yet".to_owned()),
+        (false, Some(failing)) => Err(failing),
+    };
+    Check::of(format!("issuer {}", of.issuer), state)
 }
 
 #[cfg(test)]

@@ -3,18 +3,22 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use domicile_domain::port::authenticator::Authenticator;
 use domicile_domain::port::notifier::NotificationGateway;
+use domicile_domain::usecase::Ports;
+use domicile_identity::MappedAuthenticator;
 use domicile_notify::CaptureGateway;
 use domicile_notify::smtp::{SmtpGateway, SmtpSettingsError};
 use domicile_store_seaorm::SeaOrmStore;
 use tokio::net::TcpListener;
 
 use crate::admin::Admin;
+use crate::auth::DevelopmentAuthenticator;
 use crate::cli::ConfigArgs;
 use crate::config::{AdminListen, ServeConfig, SignIn};
 use crate::failure::Failure;
 use crate::metrics::Metrics;
-use crate::readiness::{Stage, StoreProbe};
+use crate::readiness::{IssuersProbe, Stage, StoreProbe};
 use crate::sealer::AeadSealer;
 use crate::service::{Outside, Service, asked_to_stop};
 use crate::settings::read;
@@ -35,10 +39,15 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<(), Failure> {
         admin.readiness().watch(Arc::new(StoreProbe(store.clone())));
         admin.metrics().ask(store, service.api.clone());
     }
+    let gateway = gateway(&config).map_err(|error| Failure::new(6, error.to_string()))?;
+    let sign_in = sign_in(config.sign_in, &service.ports)?;
+    if let (Some(admin), Some(mapped)) = (&admin, sign_in.mapped) {
+        admin.readiness().watch(Arc::new(IssuersProbe(mapped.clone())));
+        admin.metrics().ask_issuers(mapped);
+    }
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
         format!("{} cannot be listened on; is something running there? Choose another with --listen", config.listen)
     })?;
-    let gateway = gateway(&config).map_err(|error| Failure::new(6, error.to_string()))?;
     let address = listener.local_addr()?;
     let asked = asked_to_stop()?;
     let stop = async {
@@ -47,9 +56,38 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<(), Failure> {
     };
     enter(Stage::Serving);
     tracing::info!(listen = %address, database = %config.database.database, "domicile serves");
-    let SignIn::Development(token) = config.sign_in;
-    let outside = Outside { listener, token: token.0, gateway, language: config.language, limits: config.limits };
+    let outside = Outside {
+        listener,
+        authenticator: sign_in.authenticator,
+        development: sign_in.development,
+        gateway,
+        language: config.language,
+        limits: config.limits,
+    };
     Ok(service.run(outside, stop).await?)
+}
+
+/// Who tells callers.
+struct Known {
+    authenticator: Arc<dyn Authenticator>,
+    development: bool,
+    mapped: Option<Arc<MappedAuthenticator>>,
+}
+
+fn sign_in(of: SignIn, ports: &Ports) -> anyhow::Result<Known> {
+    Ok(match of {
+        SignIn::Development(token) => {
+            tracing::warn!(
+                "whoever has the token of auth.development_token can act as anybody; it serves on loopback alone"
+            );
+            let authenticator = Arc::new(DevelopmentAuthenticator::new(token.0));
+            Known { authenticator, development: true, mapped: None }
+        }
+        SignIn::Mapped(config) => {
+            let mapped = Arc::new(MappedAuthenticator::start(config, ports.clock.clone())?);
+            Known { authenticator: mapped.clone(), development: false, mapped: Some(mapped) }
+        }
+    })
 }
 
 fn gateway(config: &ServeConfig) -> Result<Arc<dyn NotificationGateway>, SmtpSettingsError> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use domicile_contact::{CldrLanguageMatcher, LibPhoneParser};
 use domicile_domain::model::language::LanguageTag;
+use domicile_domain::port::authenticator::Authenticator;
 use domicile_domain::port::notifier::NotificationGateway;
 use domicile_domain::usecase::{Dispatcher, Domicile, Ports};
 use domicile_grpc::{Limits, ServerParts};
@@ -12,7 +13,6 @@ use domicile_notify::FluentWriter;
 use domicile_store_seaorm::SeaOrmStore;
 use tokio::net::TcpListener;
 
-use crate::auth::DevelopmentAuthenticator;
 use crate::dispatching::Dispatching;
 use crate::runtime::{SystemClock, SystemIds};
 use crate::sealer::AeadSealer;
@@ -26,7 +26,9 @@ pub(crate) struct Service {
 /// How the service is reached and how it tells people.
 pub(crate) struct Outside {
     pub(crate) listener: TcpListener,
-    pub(crate) token: String,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    /// Whether anybody can act as anybody.
+    pub(crate) development: bool,
     pub(crate) gateway: Arc<dyn NotificationGateway>,
     pub(crate) language: LanguageTag,
     pub(crate) limits: Limits,
@@ -55,8 +57,8 @@ impl Service {
         let dispatching = Dispatching::start(dispatcher);
         let server = ServerParts {
             api: self.api,
-            authenticator: Arc::new(DevelopmentAuthenticator::new(outside.token)),
-            development: true,
+            authenticator: outside.authenticator,
+            development: outside.development,
             clock: self.ports.clock,
             ids: self.ports.ids,
             limits: outside.limits,

@@ -66,8 +66,8 @@ fn shown(layers: &Layers) -> Vec<Shown> {
     });
     let entries = SECTIONS.iter().filter_map(|section| layers.list(section.name).map(|list| (section, list)));
     let entries = entries.flat_map(|(section, list)| {
-        (1..).zip(&list.entries).map(|(number, entry): (u32, _)| Shown {
-            key: format!("{}.{number}", section.name),
+        list.entries.iter().enumerate().map(|(number, entry)| Shown {
+            key: format!("{}[{number}]", section.name),
             value: Some(json!(entry)),
             origin: list.origin.to_string(),
         })

@@ -15,6 +15,9 @@ use std::time::Duration;
 use anyhow::Result;
 use domicile_domain::model::language::LanguageTag;
 use domicile_grpc::Limits;
+use domicile_grpc::method_policy::MethodPolicies;
+use domicile_identity::settings::{IssuerSettings, ServiceSettings};
+use domicile_identity::{IdentityConfig, IdentitySettings, Violation, Violations};
 use domicile_notify::smtp::{Password, Security, SmtpSettings};
 use domicile_store_seaorm::Database;
 use serde::de::DeserializeOwned;
@@ -64,6 +67,8 @@ pub(crate) struct TlsConfig {
 pub(crate) enum SignIn {
     /// By one token, which can act as anybody; on loopback only.
     Development(Hidden<String>),
+    /// By certificates and by tokens of issuers.
+    Mapped(IdentityConfig),
 }
 
 /// Which database, with how many connections.
@@ -138,14 +143,12 @@ impl Reader<'_> {
     fn entries<T: DeserializeOwned>(&mut self, name: &str) -> Vec<T> {
         let Some(list) = self.layers.list(name) else { return Vec::new() };
         let mut read = Vec::new();
-        for (number, entry) in (1..).zip(&list.entries) {
+        for (number, entry) in list.entries.iter().enumerate() {
             match T::deserialize(entry.clone()) {
                 Ok(value) => read.push(value),
                 Err(error) => {
-                    let called = entry.get("name").and_then(toml::Value::as_str);
-                    let called = called.map_or_else(|| number.to_string(), |name| format!("`{name}`"));
                     let told = layers::told_of_entry(error.message());
-                    self.wrong.push(format!("{name} {called} ({}): {told}", list.origin));
+                    self.wrong.push(format!("{name}[{number}] ({}): {told}", list.origin));
                 }
             }
         }
@@ -224,10 +227,63 @@ impl Reader<'_> {
             16.. => Ok(Hidden(text.to_owned())),
             _ => Err("a token has at least 16 characters; make one with: openssl rand -hex 32"),
         });
-        if token.is_none() && self.layers.get("auth.development_token").is_none() {
-            self.wrong.push(NO_SIGN_IN.to_owned());
+        let mapped = SECTIONS.iter().any(|section| self.layers.list(section.name).is_some());
+        match (mapped, self.layers.get("auth.development_token")) {
+            (false, Some(_)) => token.map(SignIn::Development),
+            (true, None) => self.mapped().map(SignIn::Mapped),
+            (false, None) => {
+                self.wrong.push(NO_SIGN_IN.to_owned());
+                None
+            }
+            (true, Some(token)) => {
+                self.wrong.push(format!(
+                    "auth.development_token ({}) can act as anybody, which is not for where callers are named by \
+                     [[services]]; take it out",
+                    token.origin
+                ));
+                None
+            }
         }
-        token.map(SignIn::Development)
+    }
+
+    /// Callers and issuers by name.
+    fn mapped(&mut self) -> Option<IdentityConfig> {
+        let before = self.wrong.len();
+        let services: Vec<ServiceSettings> = self.entries("services");
+        let issuers: Vec<IssuerSettings> = self.entries("issuers");
+        if self.wrong.len() > before {
+            // The places of the others would be told wrong.
+            return None;
+        }
+        let asked = self.layers.get("tls.client_ca").is_some();
+        for number in
+            services.iter().enumerate().filter(|(_, of)| !asked && !of.certificates.is_empty()).map(|(n, _)| n)
+        {
+            self.wrong.push(format!("services[{number}].certificates: no client is asked for one; set tls.client_ca"));
+        }
+        let methods = match MethodPolicies::read() {
+            Ok(policies) => policies.iter().map(|(path, _)| path.trim_start_matches('/').to_owned()).collect(),
+            Err(error) => {
+                self.wrong.push(error.to_string());
+                return None;
+            }
+        };
+        match (IdentitySettings { services, issuers }).check(&methods) {
+            Ok(config) if config.is_empty() => {
+                self.wrong.push(NO_SIGN_IN.to_owned());
+                None
+            }
+            Ok(config) => Some(config),
+            Err(Violations(all)) => {
+                for Violation { path, said } in all {
+                    let origin =
+                        path.split('[').next().and_then(|name| self.layers.list(name)).map(|list| &list.origin);
+                    let origin = origin.map(|origin| format!(" ({origin})")).unwrap_or_default();
+                    self.wrong.push(format!("{path}{origin}: {said}"));
+                }
+                None
+            }
+        }
     }
 
     /// What may be reached from elsewhere is encrypted, and its callers prove who they are.
@@ -383,8 +439,88 @@ mod tests {
     ";
 
     fn token(layers: &Layers) -> String {
-        let SignIn::Development(token) = layers.serve().unwrap().sign_in;
-        token.0
+        match layers.serve().unwrap().sign_in {
+            SignIn::Development(token) => token.0,
+            SignIn::Mapped(_) => panic!("it is a token"),
+        }
+    }
+
+    const MAPPED: &str = "
+        database.url = \"sqlite:d.db\"
+        sealing.keys = \"00000000000000000000000000000000000000000000000000000000000000ff\"
+        [[services]]
+        name = \"operator\"
+        operator = true
+        tokens = [{ issuer = \"https://login.acme.example\", client_id = \"operator\" }]
+        methods = [\"*\"]
+        [[issuers]]
+        url = \"https://login.acme.example\"
+        audience = \"domicile\"
+        jwks_url = \"https://login.acme.example/keys\"
+    ";
+
+    #[test]
+    fn callers_are_named_in_the_file() {
+        let sign_in = |file: &str| layers(file, &[], &[]).unwrap().serve().map(|read| read.sign_in);
+        assert!(matches!(sign_in(MAPPED).unwrap(), SignIn::Mapped(_)));
+        for (from, to, part) in [
+            (
+                "methods = [\"*\"]",
+                "methods = [\"UserService/LookUser\"]",
+                "services[0].methods[0] (domicile.toml): `UserService/LookUser` is no method; did you mean `UserService/LookupUser`?",
+            ),
+            (
+                "methods =",
+                "method =",
+                "services[0] (domicile.toml): `method` is not known here; did you mean `methods`?",
+            ),
+            ("client_id =", "clientid =", "`clientid` is not known here; did you mean `client_id`?"),
+            ("audience = \"domicile\"", "", "issuers[0].audience (domicile.toml): "),
+            (
+                "tokens =",
+                "certificates = [\"dns:x\"]\ntokens =",
+                "services[0].certificates: no client is asked for one; set tls.client_ca",
+            ),
+        ] {
+            let told = refused(sign_in(&MAPPED.replace(from, to)));
+            assert!(told.contains(part), "{part} is missing in:\n{told}");
+        }
+        let issuers_alone =
+            MAPPED.split("[[services]]").next().unwrap().to_owned() + MAPPED.split("methods = [\"*\"]").last().unwrap();
+        assert!(refused(sign_in(&issuers_alone)).contains("nothing tells who is calling"));
+        let both = layers(MAPPED, &[("DOMICILE_AUTH_DEVELOPMENT_TOKEN", "0123456789abcdef")], &[]);
+        let told = refused(both.unwrap().serve());
+        assert!(told.contains("auth.development_token (DOMICILE_AUTH_DEVELOPMENT_TOKEN) can act as anybody"), "{told}");
+    }
+
+    /// The table tells of every key that is read, of no other, and its examples work.
+    #[test]
+    fn the_lists_have_the_keys_of_the_table() {
+        for section in &SECTIONS {
+            let unknown = format!("[[{}]]\nno_such_key = 1", section.name);
+            let layers = layers(&unknown, &[], &[]).unwrap();
+            let entry = layers.list(section.name).unwrap().entries[0].clone();
+            let told = match section.name {
+                "services" => serde::Deserialize::deserialize(entry).map(|_: ServiceSettings| ()),
+                _ => serde::Deserialize::deserialize(entry).map(|_: IssuerSettings| ()),
+            };
+            let told = told.unwrap_err().to_string();
+            let mut read: Vec<&str> = told.split('`').skip(3).step_by(2).collect();
+            let mut listed: Vec<&str> = section.keys.iter().map(|key| key.name).collect();
+            read.sort_unstable();
+            listed.sort_unstable();
+            assert_eq!(listed, read, "{}", section.name);
+        }
+        let example = |section: &settings::Section, without: &[&str]| {
+            let keys = section.keys.iter().filter(|key| !without.contains(&key.name));
+            keys.fold(format!("[[{}]]\n", section.name), |text, key| text + key.name + " = " + key.example + "\n")
+        };
+        let settings = "database.url = \"sqlite:d.db\"\nsealing.keys = \"00000000000000000000000000000000000000000000000000000000000000ff\"\n";
+        let [services, issuers] = &SECTIONS;
+        let file = settings.to_owned()
+            + &example(services, &["certificates"])
+            + &example(issuers, &["jwks_file", "root_certificate"]);
+        layers(&file, &[], &[]).unwrap().serve().unwrap();
     }
 
     #[test]
@@ -413,8 +549,8 @@ mod tests {
         assert_eq!((entries.len(), entries[0].scopes.len(), entries[1].name.as_str()), (2, 1, "b"));
         let told = refused(read("[[services]]\nname = \"a\"\nscoped = []\n[[services]]\nscopes = []"));
         for part in [
-            "services `a` (domicile.toml): `scoped` is not known here; did you mean `scopes`?",
-            "services 2 (domicile.toml): missing field `name`",
+            "services[0] (domicile.toml): `scoped` is not known here; did you mean `scopes`?",
+            "services[1] (domicile.toml): missing field `name`",
         ] {
             assert!(told.contains(part), "{told}");
         }
