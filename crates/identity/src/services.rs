@@ -61,10 +61,12 @@ pub(crate) struct TokenName {
 
 /// A service as a client of an issuer.
 #[derive(Debug, Clone)]
-struct Client {
-    service: Arc<ServicePrincipal>,
+pub(crate) struct Client {
+    pub(crate) service: Arc<ServicePrincipal>,
     /// The `sub` of the tokens that the service gets for itself.
-    subject: String,
+    pub(crate) subject: String,
+    /// Whether its tokens of persons are exchanged though they do not say so.
+    pub(crate) exchanges: bool,
 }
 
 /// The services by their names.
@@ -96,13 +98,7 @@ impl Services {
         add(&mut self.certificates, name, service, |service| service)
     }
 
-    pub(crate) fn add_client(
-        &mut self,
-        name: TokenName,
-        service: Arc<ServicePrincipal>,
-        subject: &str,
-    ) -> Result<(), NameTaken> {
-        let client = Client { service, subject: subject.to_owned() };
+    pub(crate) fn add_client(&mut self, name: TokenName, client: Client) -> Result<(), NameTaken> {
         add(&mut self.clients, name, client, |client| &client.service)
     }
 
@@ -120,22 +116,13 @@ impl Services {
     }
 
     /// The service that is this client of the issuer.
-    pub(crate) fn of_client(&self, issuer: &str, client: &str) -> Option<&Arc<ServicePrincipal>> {
-        self.client(issuer, client).map(|client| &client.service)
+    pub(crate) fn client(&self, issuer: &str, client: &str) -> Option<&Client> {
+        self.clients.get(&TokenName { issuer: issuer.to_owned(), name: client.to_owned() })
     }
 
     /// The service that is this subject of the issuer.
     pub(crate) fn of_subject(&self, issuer: &str, subject: &str) -> Option<&Arc<ServicePrincipal>> {
         self.subjects.get(&TokenName { issuer: issuer.to_owned(), name: subject.to_owned() })
-    }
-
-    /// Whether the subject is the client itself, so that the token tells of no person.
-    pub(crate) fn is_own(&self, issuer: &str, client: &str, subject: &str) -> bool {
-        self.client(issuer, client).map_or(client, |client| &client.subject) == subject
-    }
-
-    fn client(&self, issuer: &str, client: &str) -> Option<&Client> {
-        self.clients.get(&TokenName { issuer: issuer.to_owned(), name: client.to_owned() })
     }
 }
 

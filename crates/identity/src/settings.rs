@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::algorithm::Algorithm;
 use crate::origin::{Roots, is_loopback};
-use crate::services::{CertificateName, NameTaken, Services, TokenName};
+use crate::services::{CertificateName, Client, NameTaken, Services, TokenName};
 
 /// The services that may call and the issuers of tokens that are believed: `[[services]]` and `[[issuers]]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -55,6 +55,8 @@ pub struct TokenSettings {
     pub client_id: String,
     /// The `sub` of tokens that the service gets for itself, where the issuer does not put the `client_id` there.
     pub subject: Option<String>,
+    /// Whether its tokens of persons are exchanged, at an issuer that does not write `act` into them.
+    pub exchanges: bool,
 }
 
 /// A scope and where it holds.
@@ -397,7 +399,8 @@ impl Checker<'_> {
         }
         let subject = token.subject.as_ref().unwrap_or(&token.client_id);
         let named = |name: &String| TokenName { issuer: token.issuer.clone(), name: name.clone() };
-        let as_client = services.add_client(named(&token.client_id), principal.clone(), subject);
+        let client = Client { service: principal.clone(), subject: subject.clone(), exchanges: token.exchanges };
+        let as_client = services.add_client(named(&token.client_id), client);
         let as_subject = services.add_subject(named(subject), principal.clone());
         for (field, name, added) in
             [("client_id", Some(&token.client_id), as_client), ("subject", token.subject.as_ref(), as_subject)]
@@ -527,7 +530,9 @@ mod tests {
         let config = check(WHOLE).unwrap();
         assert!(!config.is_empty());
         let issuer = &config.issuers[0];
-        let named = |name: &str| config.services.of_client("https://login.acme.example", name).cloned();
+        let named = |name: &str| {
+            config.services.client("https://login.acme.example", name).map(|client| client.service.clone())
+        };
         let orders = named("orders").unwrap();
         assert_eq!(named("console"), None);
         let only = |list: &[&str]| MethodSet::Only(list.iter().map(|name| (*name).to_owned()).collect());

@@ -164,8 +164,9 @@ impl IssuerConfig {
     }
 
     fn proof(&self, claims: &Claims, services: &Services) -> Result<Proof, Fault> {
-        let (client, subject, actor) = (claims.client()?, claims.subject()?, claims.actor()?);
-        let of_client = client.and_then(|client| services.of_client(&self.url, client));
+        let (named, subject, actor) = (claims.client()?, claims.subject()?, claims.actor()?);
+        let client = named.and_then(|named| services.client(&self.url, named));
+        let of_client = client.map(|client| &client.service);
         let service = match actor {
             None => of_client,
             Some(actor) => {
@@ -176,16 +177,19 @@ impl IssuerConfig {
                 Some(acting)
             }
         };
-        let of_itself = actor.is_none() && client.is_some_and(|client| services.is_own(&self.url, client, subject));
-        if of_itself && service.is_none() {
-            return Err(Fault::Client);
-        }
-        let person = (!of_itself).then(|| PersonClaim::Proven {
-            identity: Identity { issuer: self.url.clone(), subject: subject.to_owned() },
-            own: actor.is_none(),
-            verified_email: claims.verified_email().and_then(|email| EmailAddress::parse(email).ok()),
-            trusted_for: self.trusted_for.clone(),
-        });
+        let own_subject = client.map(|client| client.subject.as_str()).or(named);
+        let person = if actor.is_none() && own_subject == Some(subject) {
+            // A token that the client got for itself tells of no person; without a service it tells nothing.
+            service.ok_or(Fault::Client)?;
+            None
+        } else {
+            Some(PersonClaim::Proven {
+                identity: Identity { issuer: self.url.clone(), subject: subject.to_owned() },
+                own: actor.is_none() && !client.is_some_and(|client| client.exchanges),
+                verified_email: claims.verified_email().and_then(|email| EmailAddress::parse(email).ok()),
+                trusted_for: self.trusted_for.clone(),
+            })
+        };
         Ok(Proof { service: service.map_or(ProvenService::UnknownClient, |s| ProvenService::Known(s.clone())), person })
     }
 }

@@ -5,6 +5,7 @@
 mod agreement;
 mod bad_tokens;
 mod changing_keys;
+mod documented;
 mod properties;
 mod support;
 mod tokens;

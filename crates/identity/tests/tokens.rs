@@ -107,6 +107,21 @@ async fn a_persons_own_token_and_an_exchanged_one_are_told_apart() {
 }
 
 #[tokio::test]
+async fn an_issuer_that_exchanges_without_saying_so_is_not_taken_for_the_person() {
+    let silent = SERVICES.replace("client_id = \"orders\"", "client_id = \"orders\", exchanges = true");
+    let here = Installation::with(&silent, SigningKey::generate("k", Algorithm::Es256).unwrap()).await;
+    for (change, is_own) in [
+        (json!({"sub": "u-17"}), false),
+        (json!({"sub": "u-17", "client_id": "console"}), true),
+        (json!({"sub": "u-17", "act": {"sub": "orders"}}), false),
+    ] {
+        let person = here.bearer(&here.token(&change)).await.unwrap().person;
+        assert!(matches!(person, Some(PersonClaim::Proven { own, .. }) if own == is_own), "{change}: {person:?}");
+    }
+    assert_eq!(here.bearer(&here.token(&json!({}))).await.unwrap().person, None);
+}
+
+#[tokio::test]
 async fn times_are_read_with_the_leeway_and_fractions() {
     let here = Installation::new().await;
     let now = here.now();
