@@ -37,6 +37,8 @@ fn flag_of(field: &str) -> String {
         "display_name" => "--name".to_owned(),
         "default_region" => "--region".to_owned(),
         "phone" => "--phone".to_owned(),
+        "identity.issuer" => "--issuer".to_owned(),
+        "identity.subject" => "--subject".to_owned(),
         "default_language" | "profile.preferred_language" => "--language".to_owned(),
         profile @ ("profile.first_name" | "profile.last_name" | "profile.username") => {
             format!("--{}", profile.trim_start_matches("profile.").replace('_', "-"))

@@ -11,6 +11,7 @@ mod dev;
 mod dispatching;
 mod failure;
 mod files;
+mod identities;
 mod init;
 mod metrics;
 mod output;
@@ -64,6 +65,9 @@ async fn run(command: &Command) -> Result<(), Failure> {
         Command::Config(ConfigCommand::Show(args)) => settings::show(args),
         Command::Config(ConfigCommand::Schema) => settings::schema().map_err(Failure::from),
         Command::User(UserCommand::Lookup(args)) => commands::lookup(args).await,
+        Command::User(UserCommand::Show(args)) => identities::show(args).await,
+        Command::User(UserCommand::BindIdentity(args)) => identities::bind(args).await,
+        Command::User(UserCommand::UnbindIdentity(args)) => identities::unbind(args).await,
         Command::Workspace(WorkspaceCommand::Create(args)) => workspaces::create(args).await,
         Command::Workspace(WorkspaceCommand::Show(args)) => workspaces::show(args).await,
         Command::Assign(args) => commands::assign(args).await,

@@ -5,11 +5,11 @@ use domicile_domain::model::id::{RoleId, UserId};
 use domicile_domain::model::membership::{AllowedAction, ExternalState};
 use domicile_domain::model::notice::{Attempt, AttemptClass, Message, Notice, NoticeKind};
 use domicile_domain::model::relationship::{Disclosure, RelationshipState, WorkspaceRelationship};
-use domicile_domain::model::user::User;
+use domicile_domain::model::user::{Identity, User};
 use domicile_domain::port::sealer::{SealPurpose, Sealer};
 use domicile_domain::port::store::Store;
 use domicile_domain::usecase::{
-    Call, Consistency, Domicile, DomicileApi, MemberState, MemberView, NoticeView, PageRequest, UserView,
+    Account, Call, Consistency, Domicile, DomicileApi, MemberState, MemberView, NoticeView, PageRequest, UserView,
 };
 use domicile_testkit::builders::{NOW, external, id, language, minute, notice, relationship, role, user};
 use domicile_testkit::sealer::PlainSealer;
@@ -92,11 +92,13 @@ async fn a_relationship_in_force_widens_what_is_disclosed_and_never_narrows_it()
 async fn the_home_and_the_person_see_everything() {
     let world = World::new().await;
     let mbali = visitor(&world).await;
+    let login = Identity { issuer: "https://login.example".to_owned(), subject: "1".to_owned() };
+    world.put(&[(mbali.id, login.clone()).into()]).await;
     let own = member(&world, &mbali, &mbali).await;
     assert_eq!((shown(&own), own.allowed_actions.is_empty()), (WHOLE, true));
     for (viewer, workspace) in [(&mbali, "acme"), (&mbali, "borealis"), (&world.lena, "borealis")] {
         let read = world.domicile.get_user(&call(viewer), workspace, &mbali.id.to_string(), &ANY).await.unwrap();
-        assert_eq!(read, UserView::Whole(mbali.clone()));
+        assert_eq!(read, UserView::Whole(Account { user: mbali.clone(), identities: vec![login.clone()] }));
     }
     let at_home =
         world.domicile.get_membership(&call(&world.lena), "borealis", &mbali.id.to_string(), &ANY).await.unwrap();

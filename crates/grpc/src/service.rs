@@ -5,9 +5,8 @@ use std::sync::Arc;
 use domicile_domain::error::Refusal;
 use domicile_domain::model::answer::RequestFingerprint;
 use domicile_domain::model::id::WorkspaceId;
-use domicile_domain::model::user::Identity;
 use domicile_domain::usecase::{
-    AssignUser, Call, CheckAccess, CheckSubject, CreateWorkspace, DomicileApi, LookupUser, PageRequest,
+    AssignUser, Call, ChangeIdentity, CheckAccess, CheckSubject, CreateWorkspace, DomicileApi, LookupUser, PageRequest,
     RequestIdentity, UserView,
 };
 use domicile_proto::v1::{
@@ -94,10 +93,54 @@ impl user_service_server::UserService for Services {
         let fresh = convert::consistency(wire.consistency);
         let view = self.api.get_user(&call, &wire.workspace, &wire.user, &fresh).await.map_err(refused(&call))?;
         let view = match view {
-            UserView::Whole(user) => v1::get_user_response::View::User(convert::user(&user)),
+            UserView::Whole(account) => v1::get_user_response::View::User(convert::account(&account)),
             UserView::Member(member) => v1::get_user_response::View::Membership(convert::membership(member)),
         };
         Ok(Response::new(v1::GetUserResponse { view: Some(view) }))
+    }
+
+    async fn bind_identity(
+        &self,
+        request: Request<v1::BindIdentityRequest>,
+    ) -> Result<Response<v1::BindIdentityResponse>, Status> {
+        let call = call_of(request.extensions())?;
+        let mut wire = request.into_inner();
+        let id = std::mem::take(&mut wire.request_id);
+        let change = ChangeIdentity {
+            request: identity_of(id, &wire),
+            workspace: wire.workspace,
+            user: wire.user,
+            identity: convert::identity(wire.identity),
+            validate_only: wire.validate_only,
+        };
+        let changed = self.api.bind_identity(&call, &change).await.map_err(refused(&call))?;
+        let message = v1::BindIdentityResponse {
+            user: changed.account.as_ref().map(convert::account),
+            consistency_token: changed.consistency_token.unwrap_or_default(),
+        };
+        Ok(answer(message, changed.replayed))
+    }
+
+    async fn unbind_identity(
+        &self,
+        request: Request<v1::UnbindIdentityRequest>,
+    ) -> Result<Response<v1::UnbindIdentityResponse>, Status> {
+        let call = call_of(request.extensions())?;
+        let mut wire = request.into_inner();
+        let id = std::mem::take(&mut wire.request_id);
+        let change = ChangeIdentity {
+            request: identity_of(id, &wire),
+            workspace: wire.workspace,
+            user: wire.user,
+            identity: convert::identity(wire.identity),
+            validate_only: wire.validate_only,
+        };
+        let changed = self.api.unbind_identity(&call, &change).await.map_err(refused(&call))?;
+        let message = v1::UnbindIdentityResponse {
+            user: changed.account.as_ref().map(convert::account),
+            consistency_token: changed.consistency_token.unwrap_or_default(),
+        };
+        Ok(answer(message, changed.replayed))
     }
 }
 
@@ -239,7 +282,7 @@ impl access_service_server::AccessService for Services {
         let wire = request.into_inner();
         let subject = match wire.subject {
             Some(v1::check_access_request::Subject::Identity(identity)) => {
-                CheckSubject::Identity(Identity { issuer: identity.issuer, subject: identity.subject })
+                CheckSubject::Identity(convert::identity(Some(identity)))
             }
             Some(v1::check_access_request::Subject::User(user)) => CheckSubject::User(user),
             None => CheckSubject::User(String::new()),

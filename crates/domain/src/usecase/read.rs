@@ -1,6 +1,6 @@
 //! Reads: users, workspaces, memberships, roles and notices, each as its viewer may see it.
 
-use super::api::{Call, Consistency, MemberView, NoticeView, Page, PageRequest, UserView};
+use super::api::{Account, Call, Consistency, MemberView, NoticeView, Page, PageRequest, UserView};
 use super::authority::{Right, holds};
 use super::record::Deed;
 use super::service::{Domicile, acting_user, workspace_ref};
@@ -37,6 +37,7 @@ impl Domicile {
         let found = self.ports.directory.workspace(&workspace_ref(workspace)).await?;
         let id = found.map_or(WorkspaceId::nil(), |w| w.id);
         let facts = self.ports.directory.access_facts(id, user).await?;
+        let facts = facts.filter(|facts| call.actor.reaches(Some(&facts.workspace)));
         let facts = facts.ok_or_else(|| Refusal::new(Reason::PermissionDenied))?;
         ensure_fresh(token, &facts.workspace)?;
         let now = self.now();
@@ -80,7 +81,8 @@ impl Domicile {
         let (seen, row) = self.member_row(call, workspace, user, fresh).await?;
         let themself = row.user.id == seen.user;
         if themself || row.user.home == seen.facts.workspace.id {
-            return Ok(UserView::Whole(row.user));
+            let identities = self.ports.directory.identities(row.user.id).await?;
+            return Ok(UserView::Whole(Account { user: row.user, identities }));
         }
         Ok(UserView::Member(member_view(&self.policies, row, Viewer::Manager, self.now())))
     }
@@ -125,13 +127,22 @@ impl Domicile {
         fresh: &Consistency,
     ) -> Result<Workspace, Refusal> {
         let read = self.workspace_for(call, workspace, fresh).await;
-        self.audited(call, AuditAction::GetWorkspace, workspace, read).await
+        let found = self.audited(call, AuditAction::GetWorkspace, workspace, read).await?;
+        if call.actor.service.operator {
+            // The operator belongs to no workspace: each sees in its own record that it was looked at.
+            let deed = Deed { call, action: AuditAction::GetWorkspace, workspace, request_id: None };
+            self.record_alone(&deed, "done", Vec::new()).await?;
+        }
+        Ok(found)
     }
 
     async fn workspace_for(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Workspace, Refusal> {
         if call.actor.service.operator {
             let token = TouchedRows::of(&*self.ports.sealer, fresh)?;
             let found = self.ports.directory.workspace(&workspace_ref(workspace)).await?;
+            if !call.actor.reaches(found.as_ref()) {
+                return Err(Refusal::new(Reason::PermissionDenied));
+            }
             let found = found.ok_or_else(|| Refusal::new(Reason::NotFound))?;
             ensure_fresh(token, &found)?;
             return Ok(found);

@@ -7,8 +7,8 @@ use domicile_domain::error::{Reason, Refusal};
 use domicile_domain::model::answer::RequestFingerprint;
 use domicile_domain::model::user::Identity;
 use domicile_domain::usecase::{
-    AssignUser, Call, CheckAccess, CheckSubject, Consistency, CreateWorkspace, Expectation, ExternalInput, GrantsInput,
-    LookupUser, MockDomicileApi, PageRequest, ProfileInput, RequestIdentity,
+    AssignUser, Call, ChangeIdentity, CheckAccess, CheckSubject, Consistency, CreateWorkspace, Expectation,
+    ExternalInput, GrantsInput, LookupUser, MockDomicileApi, PageRequest, ProfileInput, RequestIdentity,
 };
 use domicile_proto::v1;
 use domicile_proto::v1::access_service_client::AccessServiceClient;
@@ -244,6 +244,38 @@ async fn create_workspace_hears_every_field() {
         validate_only: true,
     };
     hears!(api, WorkspaceServiceClient.create_workspace(message));
+}
+
+#[tokio::test]
+async fn bind_and_unbind_identity_hear_every_field() {
+    let hear = |heard_call: &Call, request: &ChangeIdentity| {
+        assert_eq!(*heard_call, call(Duration::from_secs(5)));
+        let expected = ChangeIdentity {
+            workspace: "acme".to_owned(),
+            request: RequestIdentity { id: "id-1".to_owned(), fingerprint: request.request.fingerprint },
+            user: "u-1".to_owned(),
+            identity: Identity { issuer: "https://id.example".to_owned(), subject: "s-1".to_owned() },
+            validate_only: true,
+        };
+        assert_eq!(*request, expected);
+        heard()
+    };
+    let identity = Some(v1::Identity { issuer: "https://id.example".to_owned(), subject: "s-1".to_owned() });
+    let (workspace, request_id, user) = ("acme".to_owned(), "id-1".to_owned(), "u-1".to_owned());
+    let mut api = MockDomicileApi::new();
+    api.expect_bind_identity().returning(hear);
+    let message = v1::BindIdentityRequest {
+        workspace: workspace.clone(),
+        request_id: request_id.clone(),
+        user: user.clone(),
+        identity: identity.clone(),
+        validate_only: true,
+    };
+    hears!(api, UserServiceClient.bind_identity(message));
+    let mut api = MockDomicileApi::new();
+    api.expect_unbind_identity().returning(hear);
+    let message = v1::UnbindIdentityRequest { workspace, request_id, user, identity, validate_only: true };
+    hears!(api, UserServiceClient.unbind_identity(message));
 }
 
 #[tokio::test]
