@@ -8,6 +8,7 @@
 )]
 
 pub mod binary;
+pub mod pki;
 pub mod postgres;
 pub mod python;
 pub mod server;

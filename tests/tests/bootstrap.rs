@@ -6,9 +6,12 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use domicile_identity::Algorithm;
+use domicile_identity::issuer::{LoopbackIssuer, SigningKey};
 use domicile_tests::binary::run;
+use domicile_tests::pki::{Authority, Issued};
 use domicile_tests::server::Server;
-use serde_json::Value;
+use serde_json::{Value, json as value};
 
 const NEW_WORKSPACE: [&str; 17] = [
     "workspace",
@@ -154,4 +157,107 @@ async fn from_nothing_to_the_first_people_on_one_machine() {
     .await;
     let (status, _) = server.stop().await;
     assert!(status.success());
+}
+
+/// The flags of a sign-in by certificate.
+fn by_certificate<'a>(endpoint: &'a str, of: &'a Issued) -> Vec<&'a str> {
+    let (certificate, key) = (of.certificate.to_str().unwrap(), of.key.to_str().unwrap());
+    vec!["--endpoint", endpoint, "--ca", "servers.pem", "--client-certificate", certificate, "--client-key", key]
+}
+
+#[tokio::test]
+async fn from_nothing_to_the_first_people_by_certificates_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let (servers, clients) = (Authority::new(at, "servers"), Authority::new(at, "clients"));
+    servers.issue("server", &["127.0.0.1", "localhost"]);
+    let operator = clients.issue("operator", &["spiffe://acme.internal/operations"]);
+    let console = clients.issue("console", &["console.acme.internal"]);
+    let stranger = clients.issue("stranger", &["spiffe://acme.internal/stranger"]);
+    let elsewhere = Authority::new(at, "elsewhere").issue("foreign", &["spiffe://acme.internal/operations"]);
+
+    let name = ["--operator-certificate", "spiffe://acme.internal/operations", "--listen", "127.0.0.1:0"];
+    let files = ["--tls-certificate", "server.pem", "--tls-key", "server.key", "--client-ca", "clients.pem"];
+    let (_, talk) = done(at, &[&["init"][..], &name, &files].concat()).await;
+    assert!(talk.contains("--client-certificate FILE") && !at.join("token").exists(), "{talk}");
+    assert_eq!(done(at, &["config", "check"]).await.0, "The configuration is complete.\n");
+    let path = at.join("domicile.toml");
+    let console_section = "
+        [[services]]
+        name = \"console\"
+        certificates = [\"dns:console.acme.internal\"]
+        methods = [\"*\"]
+        act_as = { workspaces = [\"acme\"], methods = [\"*\"] }";
+    std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + console_section).unwrap();
+    let shown = json(at, &["config", "show"]).await;
+    assert_eq!(shown["services[1]"]["value"]["name"], "console");
+    assert!(shown["services[1]"]["origin"].as_str().unwrap().ends_with("domicile.toml"), "{shown}");
+
+    done(at, &["db", "migrate"]).await;
+    let server = Server::of_configuration(&path).await;
+    assert_eq!(server.admin("/readyz").await.0, 200);
+    let endpoint = format!("https://{}", server.address());
+    let by = |of| by_certificate(&endpoint, of);
+    let made = json(at, &[&NEW_WORKSPACE[..], &by(&operator), &["--yes"]].concat()).await;
+    let manager = made["manager"].as_str().unwrap();
+
+    let anna = ["assign", "anna@acme.example", "--workspace", "acme", "--role", "member", "--first-name", "Anna"];
+    let rest = ["--last-name", "Kovacs", "--username", "anna", "--language", "en", "--yes", "--as", manager];
+    let assign = [&anna[..], &rest].concat();
+    let (out, _) = done(at, &[&assign[..], &by(&console)].concat()).await;
+    assert!(out.starts_with("Saved   CREATED_INTERNAL"), "{out}");
+
+    // The operator acts for nobody, the console makes no workspaces, and whoever else comes is not known.
+    refused(at, &[&assign[..], &by(&operator)].concat(), 5, &["operator"]).await;
+    let mut second = NEW_WORKSPACE;
+    second[2] = "borealis";
+    refused(at, &[&second[..], &by(&console), &["--yes"]].concat(), 5, &["PERMISSION_DENIED"]).await;
+    let show = ["workspace", "show", "acme"];
+    refused(at, &[&show[..], &by(&stranger)].concat(), 5, &["UNAUTHENTICATED"]).await;
+    refused(at, &[&show[..], &by(&elsewhere)].concat(), 7, &[]).await;
+    let mut wrong_root = by(&operator);
+    wrong_root[3] = "clients.pem";
+    let told = [&endpoint, "no encrypted connection comes about", "check the root certificate"];
+    refused(at, &[&show[..], &wrong_root].concat(), 7, &told).await;
+    let (status, log) = server.stop().await;
+    assert!(status.success(), "{log:?}");
+    assert!(!log.join("").contains("anna@acme.example"), "{log:?}");
+}
+
+#[tokio::test]
+async fn an_operator_whose_tokens_an_issuer_gives() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let issuer = LoopbackIssuer::start().await.unwrap();
+    let key = SigningKey::generate("k", Algorithm::Es256).unwrap();
+    issuer.publish(&key);
+    let (url, keys) = (issuer.url(), issuer.keys_url());
+    let client = format!("{url},operations");
+    let of_issuer = ["--operator-client", &client, "--issuer-keys", &keys, "--audience", "domicile.acme"];
+    done(at, &[&["init", "--listen", "127.0.0.1:0"][..], &of_issuer].concat()).await;
+    done(at, &["db", "migrate"]).await;
+    let path = at.join("domicile.toml");
+    let server = Server::of_configuration(&path).await;
+    // The start waits for no issuer.
+    while server.admin("/readyz").await.0 != 200 {}
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let claims = value!({
+        "iss": url, "sub": "operations", "client_id": "operations", "aud": "domicile.acme", "iat": now, "exp": now + 600,
+        "jti": "1",
+    });
+    std::fs::write(at.join("operator.token"), key.token(&claims).unwrap()).unwrap();
+    let endpoint = format!("http://{}", server.address());
+    let by_token = ["--endpoint", &endpoint, "--token-file", "operator.token"];
+    let made = json(at, &[&NEW_WORKSPACE[..], &by_token, &["--yes"]].concat()).await;
+    let shown = json(at, &[&["workspace", "show", "acme"][..], &by_token].concat()).await;
+    assert_eq!(shown, made["workspace"]);
+    let (_, metrics) = server.admin("/metrics").await;
+    assert!(metrics.contains(&format!("domicile_identity_issuer_usable{{issuer=\"{url}\"}} 1")), "{metrics}");
+    let (status, log) = server.stop().await;
+    assert!(status.success(), "{log:?}");
+
+    issuer.stop().await;
+    let server = Server::of_configuration(&path).await;
+    let (status, body) = server.admin("/readyz").await;
+    assert!(status == 503 && body.contains(&format!("issuer {url}")), "{body}");
 }
