@@ -19,6 +19,7 @@ use crate::sealer::AeadSealer;
 
 /// A service that is ready to run.
 pub(crate) struct Service {
+    pub(crate) store: Arc<SeaOrmStore>,
     pub(crate) ports: Ports,
     pub(crate) api: Arc<Domicile>,
 }
@@ -36,7 +37,7 @@ impl Service {
         let store = Arc::new(store);
         let ports = Ports {
             store: store.clone(),
-            directory: store,
+            directory: store.clone(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
             sealer: Arc::new(sealer),
@@ -44,7 +45,7 @@ impl Service {
             languages: Arc::new(CldrLanguageMatcher),
         };
         let api = Arc::new(Domicile::new(ports.clone()));
-        Self { ports, api }
+        Self { store, ports, api }
     }
 
     /// Serves and sends until `stop` ends.
@@ -54,8 +55,10 @@ impl Service {
         let dispatching = Dispatching::start(dispatcher);
         let server = ServerParts {
             api: self.api,
+            store_health: self.store,
             authenticator: Arc::new(DevelopmentAuthenticator::new(outside.token)),
             development: true,
+            tls: None,
             clock: self.ports.clock,
             ids: self.ports.ids,
             limits: Limits::default(),
