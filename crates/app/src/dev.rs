@@ -59,6 +59,7 @@ pub(crate) async fn run(args: &DevArgs) -> Result<()> {
                 listener,
                 authenticator: Arc::new(DevelopmentAuthenticator::new(token)),
                 development: true,
+            tls: None,
                 gateway,
                 language: LanguageTag::parse("en")?,
                 limits: Limits::default(),

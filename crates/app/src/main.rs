@@ -61,7 +61,7 @@ async fn run(command: &Command) -> Result<(), Failure> {
         Command::Init(args) => init::run(args),
         Command::Db(DbCommand::Migrate(args)) => database::migrate(args).await,
         Command::Db(DbCommand::Check(args)) => database::check(args).await,
-        Command::Config(ConfigCommand::Check(args)) => settings::check(args),
+        Command::Config(ConfigCommand::Check(args)) => settings::check(args).await,
         Command::Config(ConfigCommand::Show(args)) => settings::show(args),
         Command::Config(ConfigCommand::Schema) => settings::schema().map_err(Failure::from),
         Command::User(UserCommand::Lookup(args)) => commands::lookup(args).await,

@@ -6,6 +6,7 @@ use anyhow::Context;
 use domicile_domain::port::authenticator::Authenticator;
 use domicile_domain::port::notifier::NotificationGateway;
 use domicile_domain::usecase::Ports;
+use domicile_grpc::tls::Tls;
 use domicile_identity::MappedAuthenticator;
 use domicile_notify::CaptureGateway;
 use domicile_notify::smtp::{SmtpGateway, SmtpSettingsError};
@@ -45,6 +46,10 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<(), Failure> {
         admin.readiness().watch(Arc::new(IssuersProbe(mapped.clone())));
         admin.metrics().ask_issuers(mapped);
     }
+    let tls = match config.tls {
+        Some(settings) => Some(Tls::open(settings).await.map_err(|error| Failure::new(6, error.to_string()))?),
+        None => None,
+    };
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
         format!("{} cannot be listened on; is something running there? Choose another with --listen", config.listen)
     })?;
@@ -60,6 +65,7 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<(), Failure> {
         listener,
         authenticator: sign_in.authenticator,
         development: sign_in.development,
+        tls,
         gateway,
         language: config.language,
         limits: config.limits,

@@ -8,6 +8,7 @@ use domicile_domain::model::language::LanguageTag;
 use domicile_domain::port::authenticator::Authenticator;
 use domicile_domain::port::notifier::NotificationGateway;
 use domicile_domain::usecase::{Dispatcher, Domicile, Ports};
+use domicile_grpc::tls::Tls;
 use domicile_grpc::{Limits, ServerParts};
 use domicile_notify::FluentWriter;
 use domicile_store_seaorm::SeaOrmStore;
@@ -19,6 +20,7 @@ use crate::sealer::AeadSealer;
 
 /// A service that is ready to run.
 pub(crate) struct Service {
+    pub(crate) store: Arc<SeaOrmStore>,
     pub(crate) ports: Ports,
     pub(crate) api: Arc<Domicile>,
 }
@@ -29,6 +31,8 @@ pub(crate) struct Outside {
     pub(crate) authenticator: Arc<dyn Authenticator>,
     /// Whether anybody can act as anybody.
     pub(crate) development: bool,
+    /// What it is encrypted with; absent on loopback only.
+    pub(crate) tls: Option<Tls>,
     pub(crate) gateway: Arc<dyn NotificationGateway>,
     pub(crate) language: LanguageTag,
     pub(crate) limits: Limits,
@@ -39,7 +43,7 @@ impl Service {
         let store = Arc::new(store);
         let ports = Ports {
             store: store.clone(),
-            directory: store,
+            directory: store.clone(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
             sealer: Arc::new(sealer),
@@ -47,7 +51,7 @@ impl Service {
             languages: Arc::new(CldrLanguageMatcher),
         };
         let api = Arc::new(Domicile::new(ports.clone()));
-        Self { ports, api }
+        Self { store, ports, api }
     }
 
     /// Serves and sends until `stop` ends.
@@ -57,8 +61,10 @@ impl Service {
         let dispatching = Dispatching::start(dispatcher);
         let server = ServerParts {
             api: self.api,
+            store_health: self.store,
             authenticator: outside.authenticator,
             development: outside.development,
+            tls: outside.tls,
             clock: self.ports.clock,
             ids: self.ports.ids,
             limits: outside.limits,

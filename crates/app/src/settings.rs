@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use anyhow::{Result, anyhow};
+use domicile_grpc::tls::Tls;
 use serde_json::{Value, json};
 
 use crate::cli::{ConfigArgs, ShowConfigArgs};
@@ -30,10 +31,13 @@ fn sources(args: &ConfigArgs) -> Result<Sources> {
     Ok(Sources::new(args.config.clone(), flags))
 }
 
-pub(crate) fn check(args: &ConfigArgs) -> Result<(), Failure> {
+pub(crate) async fn check(args: &ConfigArgs) -> Result<(), Failure> {
     let layers = read(args)?;
     layers.logs().map_err(|error| Failure::invalid(&error))?;
-    layers.serve().map_err(|error| Failure::invalid(&error))?;
+    let config = layers.serve().map_err(|error| Failure::invalid(&error))?;
+    if let Some(tls) = config.tls {
+        Tls::open(tls).await.map_err(|error| Failure::new(6, error.to_string()))?;
+    }
     writeln!(std::io::stdout().lock(), "The configuration is complete.")?;
     Ok(())
 }

@@ -9,9 +9,9 @@ use sea_orm_migration::seaql_migrations;
 
 use crate::classify::classify;
 use crate::entity::notice;
-use crate::executor::Executor;
+use crate::executor::{Executor, StatementCount};
 use crate::sqlite::READERS;
-use crate::{Engine, OpenError, SeaOrmStore, schema};
+use crate::{Engine, OpenError, Read, SeaOrmStore, schema};
 
 /// Why the store cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -70,8 +70,13 @@ impl SeaOrmStore {
         Err(Unfit::Schema(OpenError::Behind { place: place.to_owned(), steps: missing.join(", ") }))
     }
 
+    /// A read that waits behind no call, and does not count among their statements.
+    async fn read_apart(&self) -> Result<Read, StoreError> {
+        self.read_over(|pools| &pools.probe, StatementCount::default()).await
+    }
+
     async fn taken_steps(&self) -> Result<Vec<String>, StoreError> {
-        let mut read = self.read().await?.guarded;
+        let mut read = self.read_apart().await?.guarded;
         let backend = read.backend();
         let rows = read.all(seaql_migrations::Entity::find().build(backend)).await?;
         let versions = rows.iter().map(|row| row.try_get("", "version"));
@@ -102,7 +107,7 @@ impl SeaOrmStore {
     /// # Errors
     /// The store's.
     pub async fn waiting_notices(&self) -> Result<WaitingNotices, StoreError> {
-        let mut read = self.read().await?.guarded;
+        let mut read = self.read_apart().await?.guarded;
         let backend = read.backend();
         let statement = notice::Entity::find()
             .select_only()

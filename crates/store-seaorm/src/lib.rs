@@ -19,6 +19,7 @@ mod memberships;
 mod migration;
 mod notices;
 mod postgres;
+mod probe;
 mod records;
 mod relationships;
 mod roles;
@@ -44,7 +45,7 @@ use sea_orm::{
 };
 
 use crate::executor::{Guarded, StatementCount};
-use crate::postgres::Pools;
+use crate::postgres::{Pool, Pools};
 use crate::sqlite::{Access, Place, Writer, WriterTurn, connect_readers, connect_writer};
 use crate::unit_of_work::SeaOrmUnit;
 
@@ -156,6 +157,10 @@ impl SeaOrmStore {
     }
 
     async fn read(&self) -> Result<Read, StoreError> {
+        self.read_over(|pools| &pools.readers, self.statements.clone()).await
+    }
+
+    async fn read_over(&self, pool: fn(&Pools) -> &Pool, count: StatementCount) -> Result<Read, StoreError> {
         let (turn, transaction) = match &self.engine {
             Engine::SqliteFile { readers, .. } => (None, begin(readers, None).await?),
             Engine::SqliteMemory { writer } => {
@@ -163,9 +168,9 @@ impl SeaOrmStore {
                 let transaction = begin(turn.connection()?, None).await?;
                 (Some(turn), transaction)
             }
-            Engine::Postgres(pools) => (None, pools.readers.begin(READ_PATIENCE).await?),
+            Engine::Postgres(pools) => (None, pool(pools).begin(READ_PATIENCE).await?),
         };
-        Ok(Read { guarded: self.guarded(transaction), _turn: turn })
+        Ok(Read { guarded: Guarded::new(transaction, count), _turn: turn })
     }
 }
 

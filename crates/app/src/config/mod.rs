@@ -16,6 +16,7 @@ use anyhow::Result;
 use domicile_domain::model::language::LanguageTag;
 use domicile_grpc::Limits;
 use domicile_grpc::method_policy::MethodPolicies;
+use domicile_grpc::tls::TlsSettings;
 use domicile_identity::settings::{IssuerSettings, ServiceSettings};
 use domicile_identity::{IdentityConfig, IdentitySettings, Violation, Violations};
 use domicile_notify::smtp::{Password, Security, SmtpSettings};
@@ -33,7 +34,7 @@ pub(crate) use settings::{Row, SECTIONS, SETTINGS, Section};
 pub(crate) struct ServeConfig {
     pub(crate) listen: SocketAddr,
     /// Encrypts; absent on loopback only.
-    pub(crate) tls: Option<TlsConfig>,
+    pub(crate) tls: Option<TlsSettings>,
     pub(crate) admin: AdminListen,
     pub(crate) database: DatabaseConfig,
     pub(crate) sign_in: SignIn,
@@ -51,15 +52,6 @@ pub(crate) struct ServeConfig {
 pub(crate) enum AdminListen {
     Off,
     At(SocketAddr),
-}
-
-/// The files of encryption.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TlsConfig {
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
-    pub(crate) client_ca: Option<PathBuf>,
-    pub(crate) require_client_certificate: bool,
 }
 
 /// How callers are known.
@@ -203,7 +195,7 @@ impl Reader<'_> {
         })
     }
 
-    fn tls(&mut self) -> Option<TlsConfig> {
+    fn tls(&mut self) -> Option<TlsSettings> {
         let certificate = self.file("tls.certificate");
         let key = self.file("tls.key");
         let client_ca = self.file("tls.client_ca");
@@ -219,7 +211,7 @@ impl Reader<'_> {
         let alone: Vec<String> =
             alone.map(|(key, other)| format!("{key} has no use without {other}; set it too")).collect();
         self.wrong.extend(alone);
-        Some(TlsConfig { certificate: certificate?, key: key?, client_ca, require_client_certificate })
+        Some(TlsSettings { certificate: certificate?, key: key?, client_ca, require_client_certificate })
     }
 
     fn sign_in(&mut self) -> Option<SignIn> {
@@ -287,7 +279,7 @@ impl Reader<'_> {
     }
 
     /// What may be reached from elsewhere is encrypted, and its callers prove who they are.
-    fn reachable(&mut self, listen: SocketAddr, tls: Option<&TlsConfig>, sign_in: Option<&SignIn>) {
+    fn reachable(&mut self, listen: SocketAddr, tls: Option<&TlsSettings>, sign_in: Option<&SignIn>) {
         if listen.ip().is_loopback() {
             return;
         }
@@ -318,11 +310,17 @@ impl Reader<'_> {
         let header_list_bytes = self.whole("limits.header_list_bytes", 1024, 1024 * 1024);
         let concurrent_streams = count(self, "limits.concurrent_streams", 65_536);
         let calls_per_connection = count(self, "limits.calls_per_connection", 65_536);
+        let calls_per_process = count(self, "limits.calls_per_process", 65_536);
+        let checks_per_process = count(self, "limits.checks_per_process", 65_536);
+        let handshakes = count(self, "limits.handshakes", 65_536);
+        let handshake = self.seconds("limits.handshake_seconds", 1, 60);
+        let reflection = self.seconds("limits.reflection_seconds", 1, 3600);
         let keepalive_interval = self.seconds("limits.keepalive_interval_seconds", 1, 3600);
         let keepalive_timeout = self.seconds("limits.keepalive_timeout_seconds", 1, 600);
         let connection_age = self.seconds("limits.connection_age_seconds", 60, 86_400);
         let pending_accept_reset_streams = count(self, "limits.pending_accept_reset_streams", 65_536);
         let local_error_reset_streams = count(self, "limits.local_error_reset_streams", 65_536);
+        let lame_duck = self.seconds("limits.lame_duck_seconds", 0, 600);
         let drain = self.seconds("limits.drain_seconds", 0, 600);
         let size = |n: u32| usize::try_from(n).ok();
         Some(Limits {
@@ -331,11 +329,17 @@ impl Reader<'_> {
             header_list_bytes: u32::try_from(header_list_bytes?).ok()?,
             concurrent_streams: concurrent_streams?,
             calls_per_connection: size(calls_per_connection?)?,
+            calls_per_process: size(calls_per_process?)?,
+            checks_per_process: size(checks_per_process?)?,
+            handshakes: size(handshakes?)?,
+            handshake: handshake?,
+            reflection: reflection?,
             keepalive_interval: keepalive_interval?,
             keepalive_timeout: keepalive_timeout?,
             connection_age: connection_age?,
             pending_accept_reset_streams: size(pending_accept_reset_streams?)?,
             local_error_reset_streams: size(local_error_reset_streams?)?,
+            lame_duck: lame_duck?,
             drain: drain?,
         })
     }

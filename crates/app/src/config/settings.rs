@@ -22,7 +22,7 @@ const fn secret(key: &'static str, help: &'static str) -> Row {
 }
 
 /// Every setting, in the order in which a configuration file is written: what has no section first.
-pub(crate) const SETTINGS: [Row; 36] = [
+pub(crate) const SETTINGS: [Row; 42] = [
     row(
         "listen",
         Some("127.0.0.1:50051"),
@@ -81,7 +81,20 @@ pub(crate) const SETTINGS: [Row; 36] = [
     row("limits.answer_bytes", Some("4194304"), "the largest answer"),
     row("limits.header_list_bytes", Some("16384"), "the largest list of headers"),
     row("limits.concurrent_streams", Some("256"), "streams at once on one connection"),
-    row("limits.calls_per_connection", Some("128"), "calls at work at once on one connection"),
+    row(
+        "limits.calls_per_connection",
+        Some("128"),
+        "calls at work at once for one connection, and as many checks of access; more are refused",
+    ),
+    row(
+        "limits.calls_per_process",
+        Some("512"),
+        "calls at work at once in the process, checks of access apart; more are refused",
+    ),
+    row("limits.checks_per_process", Some("256"), "checks of access at work at once in the process; more are refused"),
+    row("limits.handshakes", Some("256"), "handshakes of encryption at once; the slowest is given up for a new one"),
+    row("limits.handshake_seconds", Some("10"), "how long a handshake may take"),
+    row("limits.reflection_seconds", Some("300"), "how long a client may read the contract by one stream of reflection"),
     row("limits.keepalive_interval_seconds", Some("60"), "how often a silent connection is asked whether it lives"),
     row("limits.keepalive_timeout_seconds", Some("20"), "how long it may take to answer"),
     row(
@@ -92,8 +105,11 @@ pub(crate) const SETTINGS: [Row; 36] = [
     row("limits.pending_accept_reset_streams", Some("20"), "streams that a client may reset before they were accepted"),
     row("limits.local_error_reset_streams", Some("1024"), "streams that may be reset for a client's errors"),
     row(
-        "limits.drain_seconds",
-        Some("20"),
+        "limits.lame_duck_seconds",
+        Some("5"),
+        "how long the service goes on once it was asked to stop, while readiness and health send callers elsewhere",
+    ),
+    row("limits.drain_seconds", Some("20"), "how long calls at work may take to end after that"),
         "how long calls at work may take to end once the service was asked to stop",
     ),
     row("log.level", Some("info"), "what is logged: error, warn, info, debug, or directives such as info,sqlx=warn"),

@@ -22,9 +22,9 @@ async fn an_unknown_caller_is_refused_by_every_method_and_told_why() {
     let raw = Served::mock(MockDomicileApi::new()).await.raw().await;
     let acting = "x-domicile-acting-user";
     let cases: [(Headers<'_>, &str); 8] = [
-        (&[], "no token came"),
-        (&[("authorization", b"Basic known")], "no token came"),
-        (&[("authorization", b"Bearer other")], "is not known here"),
+        (&[], "nothing tells who is calling"),
+        (&[("authorization", b"Basic known")], "nothing tells who is calling"),
+        (&[("authorization", b"Bearer other")], "is not known"),
         (&[("authorization", KNOWN), ("authorization", KNOWN)], "`authorization` came more than once"),
         (&[("authorization", b"Bearer \xff")], "`authorization` has characters"),
         (&[("authorization", KNOWN), (acting, b"\xff")], "`x-domicile-acting-user` has characters"),
