@@ -8,7 +8,7 @@
 )]
 
 pub mod binary;
-pub mod pki;
+pub mod certificates;
 pub mod postgres;
 pub mod python;
 pub mod server;

@@ -25,6 +25,7 @@ pub fn settings(database_url: &str) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("DOMICILE_LISTEN", "127.0.0.1:0".to_owned()),
         ("DOMICILE_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
+        ("DOMICILE_LIMITS_LAME_DUCK_SECONDS", "0".to_owned()),
         ("DOMICILE_DATABASE_URL", database_url.to_owned()),
         ("DOMICILE_AUTH_DEVELOPMENT_TOKEN", TOKEN.to_owned()),
         ("DOMICILE_SEALING_KEYS", "0f".repeat(32)),
@@ -43,20 +44,17 @@ pub struct Server {
 impl Server {
     /// Starts one and returns once it serves.
     pub async fn start(settings: &BTreeMap<&'static str, String>) -> Self {
-        let mut process = command();
-        process.arg("serve").envs(settings);
-        Self::run(process).await
+        Self::run(command().arg("serve").envs(settings)).await
     }
 
-    /// Starts one with a configuration file, and with an admin listener at a free port.
-    pub async fn of_configuration(path: &Path) -> Self {
-        let mut process = command();
-        process.arg("serve").arg("--config").arg(path).args(["--set", "admin.listen=127.0.0.1:0"]);
-        Self::run(process).await
+    /// Starts one by a configuration file and returns once it serves.
+    pub async fn configured(file: &Path) -> Self {
+        let apart = ["--set", "admin.listen=127.0.0.1:0", "--set", "limits.lame_duck_seconds=0"];
+        Self::run(command().args(["serve", "--config"]).arg(file).args(apart)).await
     }
 
-    async fn run(mut process: Command) -> Self {
-        let mut child = process.stderr(Stdio::piped()).spawn().expect("the program was built");
+    async fn run(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the program was built");
         let mut log = BufReader::new(child.stderr.take().expect("it is piped")).lines();
         let (mut told, mut admin) = (String::new(), None);
         let ready = async {

@@ -9,7 +9,7 @@ use std::path::Path;
 use domicile_identity::Algorithm;
 use domicile_identity::issuer::{LoopbackIssuer, SigningKey};
 use domicile_tests::binary::run;
-use domicile_tests::pki::{Authority, Issued};
+use domicile_tests::certificates::Authority;
 use domicile_tests::server::Server;
 use serde_json::{Value, json as value};
 
@@ -105,7 +105,7 @@ async fn from_nothing_to_the_first_people_on_one_machine() {
     let at = folder.path();
     done(at, &["init", "--data", "domicile", "--listen", "127.0.0.1:0"]).await;
     done(at, &["db", "migrate", "--config", "domicile/domicile.toml"]).await;
-    let server = Server::of_configuration(&at.join("domicile/domicile.toml")).await;
+    let server = Server::configured(&at.join("domicile/domicile.toml")).await;
     let endpoint = format!("http://{}", server.address());
     let sign_in = ["--endpoint", &endpoint, "--token-file", "domicile/token"];
     let as_service = |arguments: &[&'static str]| -> Vec<String> {
@@ -159,22 +159,36 @@ async fn from_nothing_to_the_first_people_on_one_machine() {
     assert!(status.success());
 }
 
-/// The flags of a sign-in by certificate.
-fn by_certificate<'a>(endpoint: &'a str, of: &'a Issued) -> Vec<&'a str> {
-    let (certificate, key) = (of.certificate.to_str().unwrap(), of.key.to_str().unwrap());
-    vec!["--endpoint", endpoint, "--ca", "servers.pem", "--client-certificate", certificate, "--client-key", key]
+fn words(arguments: &[String]) -> Vec<&str> {
+    arguments.iter().map(String::as_str).collect()
+}
+
+/// Writes a certificate and its key as `NAME.pem` and `NAME.key`.
+fn keep(folder: &Path, name: &str, (certificate, key): (String, String)) {
+    std::fs::write(folder.join(format!("{name}.pem")), certificate).unwrap();
+    std::fs::write(folder.join(format!("{name}.key")), key).unwrap();
+}
+
+/// The flags of a sign-in by a certificate.
+fn by_certificate(endpoint: &str, name: &str) -> Vec<String> {
+    let (certificate, key) = (format!("{name}.pem"), format!("{name}.key"));
+    let flags =
+        ["--endpoint", endpoint, "--ca", "servers.pem", "--client-certificate", &certificate, "--client-key", &key];
+    flags.map(ToOwned::to_owned).to_vec()
 }
 
 #[tokio::test]
 async fn from_nothing_to_the_first_people_by_certificates_alone() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let (servers, clients) = (Authority::new(at, "servers"), Authority::new(at, "clients"));
-    servers.issue("server", &["127.0.0.1", "localhost"]);
-    let operator = clients.issue("operator", &["spiffe://acme.internal/operations"]);
-    let console = clients.issue("console", &["console.acme.internal"]);
-    let stranger = clients.issue("stranger", &["spiffe://acme.internal/stranger"]);
-    let elsewhere = Authority::new(at, "elsewhere").issue("foreign", &["spiffe://acme.internal/operations"]);
+    let (servers, clients) = (Authority::default(), Authority::default());
+    std::fs::write(at.join("servers.pem"), servers.root()).unwrap();
+    std::fs::write(at.join("clients.pem"), clients.root()).unwrap();
+    keep(at, "server", servers.host("127.0.0.1"));
+    keep(at, "operator", clients.workload("spiffe://acme.internal/operations"));
+    keep(at, "console", clients.host("console.acme.internal"));
+    keep(at, "stranger", clients.workload("spiffe://acme.internal/stranger"));
+    keep(at, "foreign", servers.workload("spiffe://acme.internal/operations"));
 
     let name = ["--operator-certificate", "spiffe://acme.internal/operations", "--listen", "127.0.0.1:0"];
     let files = ["--tls-certificate", "server.pem", "--tls-key", "server.key", "--client-ca", "clients.pem"];
@@ -194,31 +208,35 @@ async fn from_nothing_to_the_first_people_by_certificates_alone() {
     assert!(shown["services[1]"]["origin"].as_str().unwrap().ends_with("domicile.toml"), "{shown}");
 
     done(at, &["db", "migrate"]).await;
-    let server = Server::of_configuration(&path).await;
+    let server = Server::configured(&path).await;
     assert_eq!(server.admin("/readyz").await.0, 200);
     let endpoint = format!("https://{}", server.address());
-    let by = |of| by_certificate(&endpoint, of);
-    let made = json(at, &[&NEW_WORKSPACE[..], &by(&operator), &["--yes"]].concat()).await;
+    let by = |name| by_certificate(&endpoint, name);
+    let with = |command: &[&str], flags: &[String]| -> Vec<String> {
+        command.iter().map(|word| (*word).to_owned()).chain(flags.iter().cloned()).collect()
+    };
+    let made = json(at, &words(&with(&[&NEW_WORKSPACE[..], &["--yes"]].concat(), &by("operator")))).await;
     let manager = made["manager"].as_str().unwrap();
 
     let anna = ["assign", "anna@acme.example", "--workspace", "acme", "--role", "member", "--first-name", "Anna"];
     let rest = ["--last-name", "Kovacs", "--username", "anna", "--language", "en", "--yes", "--as", manager];
     let assign = [&anna[..], &rest].concat();
-    let (out, _) = done(at, &[&assign[..], &by(&console)].concat()).await;
+    let (out, _) = done(at, &words(&with(&assign, &by("console")))).await;
     assert!(out.starts_with("Saved   CREATED_INTERNAL"), "{out}");
 
     // The operator acts for nobody, the console makes no workspaces, and whoever else comes is not known.
-    refused(at, &[&assign[..], &by(&operator)].concat(), 5, &["operator"]).await;
+    refused(at, &words(&with(&assign, &by("operator"))), 5, &["operator"]).await;
     let mut second = NEW_WORKSPACE;
     second[2] = "borealis";
-    refused(at, &[&second[..], &by(&console), &["--yes"]].concat(), 5, &["PERMISSION_DENIED"]).await;
+    let second = [&second[..], &["--yes"]].concat();
+    refused(at, &words(&with(&second, &by("console"))), 5, &["PERMISSION_DENIED"]).await;
     let show = ["workspace", "show", "acme"];
-    refused(at, &[&show[..], &by(&stranger)].concat(), 5, &["UNAUTHENTICATED"]).await;
-    refused(at, &[&show[..], &by(&elsewhere)].concat(), 7, &[]).await;
-    let mut wrong_root = by(&operator);
-    wrong_root[3] = "clients.pem";
+    refused(at, &words(&with(&show, &by("stranger"))), 5, &["UNAUTHENTICATED"]).await;
+    refused(at, &words(&with(&show, &by("foreign"))), 7, &[]).await;
+    let mut wrong_root = by("operator");
+    "clients.pem".clone_into(&mut wrong_root[3]);
     let told = [&endpoint, "no encrypted connection comes about", "check the root certificate"];
-    refused(at, &[&show[..], &wrong_root].concat(), 7, &told).await;
+    refused(at, &words(&with(&show, &wrong_root)), 7, &told).await;
     let (status, log) = server.stop().await;
     assert!(status.success(), "{log:?}");
     assert!(!log.join("").contains("anna@acme.example"), "{log:?}");
@@ -237,7 +255,7 @@ async fn an_operator_whose_tokens_an_issuer_gives() {
     done(at, &[&["init", "--listen", "127.0.0.1:0"][..], &of_issuer].concat()).await;
     done(at, &["db", "migrate"]).await;
     let path = at.join("domicile.toml");
-    let server = Server::of_configuration(&path).await;
+    let server = Server::configured(&path).await;
     // The start waits for no issuer.
     while server.admin("/readyz").await.0 != 200 {}
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
@@ -257,7 +275,7 @@ async fn an_operator_whose_tokens_an_issuer_gives() {
     assert!(status.success(), "{log:?}");
 
     issuer.stop().await;
-    let server = Server::of_configuration(&path).await;
+    let server = Server::configured(&path).await;
     let (status, body) = server.admin("/readyz").await;
     assert!(status == 503 && body.contains(&format!("issuer {url}")), "{body}");
 }

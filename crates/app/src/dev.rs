@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use domicile_domain::model::language::LanguageTag;
@@ -59,10 +60,11 @@ pub(crate) async fn run(args: &DevArgs) -> Result<()> {
                 listener,
                 authenticator: Arc::new(DevelopmentAuthenticator::new(token)),
                 development: true,
-            tls: None,
+                tls: None,
                 gateway,
                 language: LanguageTag::parse("en")?,
-                limits: Limits::default(),
+                // Whoever tries it out does not wait for others to turn elsewhere.
+                limits: Limits { lame_duck: Duration::ZERO, ..Limits::default() },
             },
             stop,
         )

@@ -169,7 +169,7 @@ impl Draft {
              # which value holds and why, `domicile config check` whether the service would start.\n\n",
         );
         let mut table = "";
-        for row in &SETTINGS {
+        for row in SETTINGS {
             let (of, _) = row.key.split_once('.').unwrap_or(("", row.key));
             if of != table {
                 table = of;
@@ -310,7 +310,7 @@ mod tests {
             assert!(text.lines().any(|written| written == line), "{line}: {text}");
         }
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH + 10), "{text}");
-        for row in &SETTINGS {
+        for row in SETTINGS {
             let begins: String = row.help.chars().take(40).collect();
             assert!(text.contains(&format!("# {begins}")), "{}", row.key);
         }

@@ -89,7 +89,7 @@ pub(crate) fn show(args: &ShowConfigArgs) -> Result<(), Failure> {
 
 pub(crate) fn schema() -> Result<()> {
     let mut out = std::io::stdout().lock();
-    for row in &SETTINGS {
+    for row in SETTINGS {
         let file = if row.secret { format!(", or a file named by {}_FILE", row.variable()) } else { String::new() };
         writeln!(out, "{}\n    {}", row.key, row.help)?;
         writeln!(out, "    {}{file}; default: {}", row.variable(), row.default.unwrap_or("none"))?;

@@ -373,8 +373,7 @@ impl Keeper {
             );
             return Err(passage.barred(TransportReason::MethodNotAllowed, Some(&said), &[("method", method)]));
         }
-        let arrival =
-            usecase::Arrival { deadline, correlation_id: passage.correlation.clone(), surface: "grpc" };
+        let arrival = usecase::Arrival { deadline, correlation_id: passage.correlation.clone(), surface: "grpc" };
         let actor = self.api.identify(caller, &arrival).await.map_err(|refusal| passage.refused(&refusal))?;
         match (policy, &actor.user) {
             (Some(policy), None) if policy.acting_user => {

@@ -22,7 +22,7 @@ const fn secret(key: &'static str, help: &'static str) -> Row {
 }
 
 /// Every setting, in the order in which a configuration file is written: what has no section first.
-pub(crate) const SETTINGS: [Row; 42] = [
+pub(crate) const SETTINGS: &[Row] = &[
     row(
         "listen",
         Some("127.0.0.1:50051"),
@@ -94,7 +94,11 @@ pub(crate) const SETTINGS: [Row; 42] = [
     row("limits.checks_per_process", Some("256"), "checks of access at work at once in the process; more are refused"),
     row("limits.handshakes", Some("256"), "handshakes of encryption at once; the slowest is given up for a new one"),
     row("limits.handshake_seconds", Some("10"), "how long a handshake may take"),
-    row("limits.reflection_seconds", Some("300"), "how long a client may read the contract by one stream of reflection"),
+    row(
+        "limits.reflection_seconds",
+        Some("300"),
+        "how long a client may read the contract by one stream of reflection",
+    ),
     row("limits.keepalive_interval_seconds", Some("60"), "how often a silent connection is asked whether it lives"),
     row("limits.keepalive_timeout_seconds", Some("20"), "how long it may take to answer"),
     row(
@@ -110,8 +114,6 @@ pub(crate) const SETTINGS: [Row; 42] = [
         "how long the service goes on once it was asked to stop, while readiness and health send callers elsewhere",
     ),
     row("limits.drain_seconds", Some("20"), "how long calls at work may take to end after that"),
-        "how long calls at work may take to end once the service was asked to stop",
-    ),
     row("log.level", Some("info"), "what is logged: error, warn, info, debug, or directives such as info,sqlx=warn"),
     row("log.format", Some("auto"), "text, json, or auto: text on a terminal and json elsewhere"),
 ];
