@@ -7,7 +7,8 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use domicile_client::{Client, Credentials};
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::task::JoinHandle;
 
@@ -23,6 +24,8 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 pub fn settings(database_url: &str) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("DOMICILE_LISTEN", "127.0.0.1:0".to_owned()),
+        ("DOMICILE_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
+        ("DOMICILE_LIMITS_LAME_DUCK_SECONDS", "0".to_owned()),
         ("DOMICILE_DATABASE_URL", database_url.to_owned()),
         ("DOMICILE_AUTH_DEVELOPMENT_TOKEN", TOKEN.to_owned()),
         ("DOMICILE_SEALING_KEYS", "0f".repeat(32)),
@@ -34,6 +37,7 @@ pub struct Server {
     child: Child,
     log: JoinHandle<Vec<String>>,
     address: SocketAddr,
+    admin: Option<SocketAddr>,
     said: String,
 }
 
@@ -45,18 +49,20 @@ impl Server {
 
     /// Starts one by a configuration file and returns once it serves.
     pub async fn configured(file: &Path) -> Self {
-        Self::run(command().args(["serve", "--config"]).arg(file)).await
+        let apart = ["--set", "admin.listen=127.0.0.1:0", "--set", "limits.lame_duck_seconds=0"];
+        Self::run(command().args(["serve", "--config"]).arg(file).args(apart)).await
     }
 
     async fn run(command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the program was built");
         let mut log = BufReader::new(child.stderr.take().expect("it is piped")).lines();
-        let mut told = String::new();
+        let (mut told, mut admin) = (String::new(), None);
         let ready = async {
             while let Some(line) = log.next_line().await.expect("the log is text") {
-                if let Some(address) = address_of(&line) {
+                if let Some(address) = address_of(&line, "domicile serves") {
                     return address;
                 }
+                admin = admin.or_else(|| address_of(&line, "the admin listener answers"));
                 told.push_str(&line);
             }
             panic!("the server ended before it served: {told}");
@@ -64,12 +70,22 @@ impl Server {
         let address = tokio::time::timeout(READY_WITHIN, ready).await.expect("the server serves in time");
         // Read on, or the server would wait for somebody to take its words.
         let log = tokio::spawn(rest_of(log));
-        Self { child, log, address, said: told }
+        Self { child, log, address, admin, said: told }
     }
 
     /// Where it serves.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What the admin listener answers: status and body.
+    pub async fn admin(&self, path: &str) -> (u16, String) {
+        get(self.admin_address(), path).await
+    }
+
+    /// Where the admin listener answers.
+    pub const fn admin_address(&self) -> SocketAddr {
+        self.admin.expect("the admin listener is on")
     }
 
     /// What it logged before it served.
@@ -103,10 +119,22 @@ async fn rest_of(mut log: Lines<BufReader<ChildStderr>>) -> Vec<String> {
     lines
 }
 
-/// The address in the line that says that it serves.
-fn address_of(line: &str) -> Option<SocketAddr> {
+/// The address in the line that says so.
+fn address_of(line: &str, says: &str) -> Option<SocketAddr> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
     let fields = line.get("fields")?;
-    let serves = fields.get("message")?.as_str()? == "domicile serves";
-    serves.then(|| fields.get("listen")?.as_str()?.parse().ok()).flatten()
+    let said = fields.get("message")?.as_str()? == says;
+    said.then(|| fields.get("listen")?.as_str()?.parse().ok()).flatten()
+}
+
+/// Asks for a page over HTTP: status and body.
+pub async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("it answers with text, and closes");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+    let status = head.split_whitespace().nth(1).and_then(|status| status.parse().ok());
+    (status.expect("a head has a status"), body.to_owned())
 }

@@ -25,6 +25,7 @@ use domicile_domain::model::time::{Timestamp, Version};
 use domicile_domain::model::user::{Person, User, UserState};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef, WorkspaceState};
 use domicile_domain::port::directory::Directory;
+use domicile_domain::port::probe::StoreProbe;
 use domicile_domain::port::runtime::Clock;
 use domicile_domain::port::store::{Store, UnitOfWork};
 use domicile_domain::usecase::{
@@ -73,6 +74,8 @@ pub struct World {
     pub domicile: Arc<Domicile>,
     /// Its ports.
     pub ports: Ports,
+    /// Tells whether its store can be reached.
+    pub store: Arc<dyn StoreProbe>,
     /// Its clock.
     pub clock: Arc<FixedClock>,
     /// Host of most tests.
@@ -99,20 +102,20 @@ where
 
 impl World {
     /// Both workspaces on a fresh store.
-    pub async fn new<S: Store + Directory + 'static>(store: Arc<S>) -> Self {
+    pub async fn new<S: Store + Directory + StoreProbe + 'static>(store: Arc<S>) -> Self {
         Self::with_clock(store, FixedClock::at(BEGINNING)).await
     }
 
     /// Both workspaces on a fresh store, under a clock that moves on by what is slept, so that deadlines come.
-    pub async fn passing<S: Store + Directory + 'static>(store: Arc<S>) -> Self {
+    pub async fn passing<S: Store + Directory + StoreProbe + 'static>(store: Arc<S>) -> Self {
         Self::with_clock(store, FixedClock::passing(BEGINNING)).await
     }
 
-    async fn with_clock<S: Store + Directory + 'static>(store: Arc<S>, clock: FixedClock) -> Self {
+    async fn with_clock<S: Store + Directory + StoreProbe + 'static>(store: Arc<S>, clock: FixedClock) -> Self {
         let clock = Arc::new(clock);
         let ports = Ports {
             store: store.clone(),
-            directory: store,
+            directory: store.clone(),
             clock: clock.clone(),
             ids: Arc::new(SequentialIds::new()),
             sealer: Arc::new(PlainSealer),
@@ -122,7 +125,7 @@ impl World {
         let domicile = Arc::new(Domicile::new(ports.clone()));
         let acme = place(&domicile, &ports, "acme", "US", "dana").await;
         let borealis = place(&domicile, &ports, "borealis", "HU", "lena").await;
-        Self { domicile, ports, clock, acme, borealis }
+        Self { domicile, ports, store, clock, acme, borealis }
     }
 
     /// A call of the test's service for a person.
@@ -148,8 +151,10 @@ impl World {
         let address = listener.local_addr().expect("an address").to_string();
         let server = ServerParts {
             api: self.domicile.clone(),
+            store_health: self.store.clone(),
             authenticator: Arc::new(TrustingAuthenticator::new(service)),
             development: true,
+            tls: None,
             clock: self.ports.clock.clone(),
             ids: self.ports.ids.clone(),
             limits: Limits::default(),

@@ -231,7 +231,7 @@ async fn a_manager_says_who_a_person_is_at_an_issuer_and_takes_it_back() {
     let bind = [&["user", "bind-identity", "sam"][..], &who].concat();
     let unbind = [&["user", "unbind-identity", "sam"][..], &who].concat();
     let show = ["user", "show", "sam", "--workspace", "acme"];
-    let rehearsed = dev.run(&[&bind[..], &["--validate-only"]].concat()).await;
+    let rehearsed = dev.run(&[&bind[..], &["--dry-run"]].concat()).await;
     assert_eq!(rehearsed.done().out, "Would   succeed; nothing was changed\n");
     let bound = dev.run(&bind).await;
     assert_eq!(bound.done().out, "Bound   s-1 at https://login.example   sam\n");
@@ -357,7 +357,7 @@ async fn the_exit_code_tells_what_kind_of_no_it_was() {
 #[tokio::test]
 async fn quiet_leaves_the_result_and_a_rehearsal_saves_nothing() {
     let dev = Dev::new().await;
-    let rehearsed = dev.run(&[&MBALI[..], &["--validate-only", "--quiet"]].concat()).await;
+    let rehearsed = dev.run(&[&MBALI[..], &["--dry-run", "--quiet"]].concat()).await;
     assert_eq!(
         (rehearsed.done().out.as_str(), rehearsed.err.as_str()),
         ("Would   LINKED_EXTERNAL; nothing was saved\n", "")

@@ -29,7 +29,7 @@ fn sqlite(folder: &TempDir) -> String {
 async fn what_is_missing_or_wrong_in_the_settings_is_told_before_anything_is_done() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let missing = ["database.url is not set", "auth.development_token is not set", "sealing.keys is not set"];
+    let missing = ["database.url is not set", "nothing tells who is calling", "sealing.keys is not set"];
     fails(at, &["serve"], &[], 6, &missing).await;
     fails(at, &["config", "check"], &[], 6, &missing).await;
     let near = ["`DOMICILE_LISTNE` is no setting; did you mean `DOMICILE_LISTEN`?"];

@@ -206,11 +206,12 @@ impl Stage {
     /// A member of `acme` who holds these rights and no other.
     async fn member_with(&self, name: &str, rights: &[Right]) -> UserId {
         let role_of = |right: &Right| match right {
-            Right::Create => Some(self.create),
-            Right::Update => Some(self.update),
-            Right::Member | Right::Unspecified => None,
+            Right::Create => vec![self.create],
+            Right::Update => vec![self.update],
+            Right::QualifyingManager => vec![self.create, self.update],
+            Right::Member | Right::Unspecified => vec![],
         };
-        self.holder(name, &rights.iter().filter_map(role_of).collect::<Vec<_>>()).await
+        self.holder(name, &rights.iter().flat_map(role_of).collect::<Vec<_>>()).await
     }
 
     async fn call(&self, act: Act, caller: &Caller, workspace: &str, about: Somebody) -> Result<(), Status> {
@@ -301,14 +302,14 @@ async fn every_requirement_of_a_method_counts_alone() {
         let channel = match policy.scope() {
             ServiceScope::Unspecified => bare.clone(),
             ServiceScope::AccessCheck => here.clone(),
-            ServiceScope::WorkspacesCreate => everywhere.clone(),
+            _ => everywhere.clone(),
         };
         let exact = Caller { channel, user };
         stage.served(path, policy, &exact, stage.plain).await;
 
         for right in &rights {
             let rest = match right {
-                Right::Create => vec![Right::Update],
+                Right::Create | Right::QualifyingManager => vec![Right::Update],
                 Right::Update => vec![Right::Create],
                 // Whoever is no member can hold no right here: a manager of elsewhere.
                 Right::Member | Right::Unspecified => Vec::new(),
@@ -324,7 +325,7 @@ async fn every_requirement_of_a_method_counts_alone() {
         let lesser = match policy.scope() {
             ServiceScope::Unspecified => vec![],
             ServiceScope::AccessCheck => vec![("no scope", &bare), ("scope elsewhere", &elsewhere)],
-            ServiceScope::WorkspacesCreate => vec![("no scope", &bare), ("scope in one workspace", &here)],
+            _ => vec![("no scope", &bare), ("scope in one workspace", &here)],
         };
         for (why, channel) in lesser {
             let without = Caller { channel: channel.clone(), ..exact.clone() };
@@ -468,8 +469,7 @@ async fn the_operator_makes_and_sees_workspaces_and_nothing_in_them() {
     let operator = Caller { channel: channel.clone(), user: None };
     let for_plain = Caller { channel, user: Some(stage.plain.user) };
     for (path, policy) in MethodPolicies::read().unwrap().iter() {
-        let of_workspaces = path.ends_with("/CreateWorkspace") || path.ends_with("/GetWorkspace");
-        if of_workspaces {
+        if policy.operator_allowed {
             stage.served(path, policy, &operator, stage.plain).await;
         } else {
             let reason = if policy.acting_user { "ACTING_USER_REQUIRED" } else { "PERMISSION_DENIED" };

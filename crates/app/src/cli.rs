@@ -19,6 +19,8 @@ pub(crate) enum Command {
     Dev(DevArgs),
     /// Serve with the database and mail server of the configuration
     Serve(ConfigArgs),
+    /// Write a configuration with keys and an operator, to begin with
+    Init(Box<InitArgs>),
     /// Look after the database
     #[command(subcommand)]
     Db(DbCommand),
@@ -28,6 +30,9 @@ pub(crate) enum Command {
     /// Find people, and say who they are at an issuer of tokens
     #[command(subcommand)]
     User(UserCommand),
+    /// Make and show workspaces
+    #[command(subcommand)]
+    Workspace(WorkspaceCommand),
     /// Create or link a person, give roles, save, tell: steps 2 to 6 in one go
     Assign(AssignArgs),
     /// See what became of messages
@@ -46,6 +51,62 @@ pub(crate) struct DevArgs {
     /// Loopback address to serve on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:50051")]
     pub(crate) listen: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Folder for the configuration, an embedded database and captured messages
+    #[arg(long, default_value = ".", value_name = "FOLDER")]
+    pub(crate) data: PathBuf,
+    /// Address to serve on
+    #[arg(long, default_value = "127.0.0.1:50051")]
+    pub(crate) listen: SocketAddr,
+    /// Database in place of an embedded one: `postgres://user@host:5432/name`
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+    /// Name in the operator's client certificate: `spiffe://acme.internal/operator`, `dns:operator.internal`
+    #[arg(long, value_name = "NAME", requires_all = ["tls_certificate", "client_ca"])]
+    pub(crate) operator_certificate: Option<String>,
+    /// How an issuer's tokens name the operator: the issuer's URL and the client id there
+    #[arg(long, value_name = "ISSUER,CLIENT_ID", value_parser = operator_client, requires = "issuer_keys")]
+    pub(crate) operator_client: Option<OperatorClient>,
+    /// Where that issuer publishes its keys (JWKS)
+    #[arg(long, value_name = "URL", requires = "operator_client")]
+    pub(crate) issuer_keys: Option<String>,
+    /// Audience of that issuer's tokens for this service
+    #[arg(long, default_value = "domicile")]
+    pub(crate) audience: String,
+    /// PEM file with the certificate of the server
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// PEM file with its key
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// PEM file with the certificates that vouch for clients
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(crate) client_ca: Option<PathBuf>,
+    /// Write a new configuration in the place of one that is there, which is kept beside it
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A client of an issuer.
+#[derive(Debug, Clone)]
+pub(crate) struct OperatorClient {
+    pub(crate) issuer: String,
+    pub(crate) client_id: String,
+}
+
+fn operator_client(text: &str) -> Result<OperatorClient, String> {
+    match text.rsplit_once(',') {
+        Some((issuer, client_id)) if !issuer.is_empty() && !client_id.is_empty() => {
+            Ok(OperatorClient { issuer: issuer.to_owned(), client_id: client_id.to_owned() })
+        }
+        _ => Err("write the issuer's URL, a comma and the client id: https://login.acme.example,operator".to_owned()),
+    }
 }
 
 /// Where the configuration comes from: flags win over variables, those over the file.
@@ -98,6 +159,8 @@ pub(crate) struct ClientArgs {
     /// Credentials that `domicile dev` wrote
     #[arg(long, env = "DOMICILE_CREDENTIALS", default_value = crate::credentials::USUAL_CREDENTIALS)]
     pub(crate) credentials: PathBuf,
+    #[command(flatten)]
+    pub(crate) sign_in: SignInArgs,
     /// Act as this person: a short name of the credentials, or a user id
     #[arg(long = "as", value_name = "PERSON")]
     pub(crate) acting: Option<String>,
@@ -110,6 +173,91 @@ pub(crate) struct ClientArgs {
     /// Never ask; what is missing is an error
     #[arg(long)]
     pub(crate) no_input: bool,
+}
+
+/// Where the service is and how it knows the caller, in place of the credentials of a development instance.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sign-in elsewhere than at a development instance")]
+pub(crate) struct SignInArgs {
+    /// Service to call: `https://domicile.example:50051`, or `http://` on this machine
+    #[arg(long, env = "DOMICILE_ENDPOINT", value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
+    /// File with the token of the calling service, or of a person
+    #[arg(long, env = "DOMICILE_TOKEN_FILE", value_name = "FILE", requires = "endpoint")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// PEM file with the certificates that vouch for the service; those of the public web unless given
+    #[arg(long, env = "DOMICILE_CA", value_name = "FILE", requires = "endpoint")]
+    pub(crate) ca: Option<PathBuf>,
+    /// PEM file with the certificate of the calling service
+    #[arg(long, env = "DOMICILE_CLIENT_CERTIFICATE", value_name = "FILE", requires_all = ["endpoint", "client_key"])]
+    pub(crate) client_certificate: Option<PathBuf>,
+    /// PEM file with its key
+    #[arg(long, env = "DOMICILE_CLIENT_KEY", value_name = "FILE", requires_all = ["endpoint", "client_certificate"])]
+    pub(crate) client_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WorkspaceCommand {
+    /// Make a workspace with its first manager, who is created Internal there
+    Create(Box<CreateWorkspaceArgs>),
+    /// Show a workspace
+    Show(ShowWorkspaceArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateWorkspaceArgs {
+    /// Handle: 2 to 63 characters a-z, 0-9 and -, beginning with a letter; it never changes
+    pub(crate) handle: String,
+    /// Name for people
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Region of which national phone numbers are: HU, DE
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    /// Language of the workspace and of its manager: en, de, pt-BR
+    #[arg(long)]
+    pub(crate) language: Option<String>,
+    /// Email address of the first manager, who must be new to the system
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) manager: Option<String>,
+    /// Phone number of the manager
+    #[arg(long)]
+    pub(crate) phone: Option<String>,
+    /// First name of the manager
+    #[arg(long)]
+    pub(crate) first_name: Option<String>,
+    /// Last name of the manager
+    #[arg(long)]
+    pub(crate) last_name: Option<String>,
+    /// Username of the manager
+    #[arg(long)]
+    pub(crate) username: Option<String>,
+    #[command(flatten)]
+    pub(crate) save: SaveArgs,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowWorkspaceArgs {
+    /// Workspace: id or handle
+    pub(crate) workspace: String,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+/// How every save is made.
+#[derive(Debug, Args)]
+pub(crate) struct SaveArgs {
+    /// Check everything and save nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// UUID that makes the save repeatable; a new one unless given
+    #[arg(long)]
+    pub(crate) request_id: Option<uuid::Uuid>,
+    /// Save without asking
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -143,7 +291,7 @@ pub(crate) struct IdentityArgs {
     /// The person's home: id or handle
     #[arg(long)]
     pub(crate) workspace: String,
-    /// Issuer exactly as its tokens name it, for example https://login.example
+    /// Issuer exactly as its tokens name it, for example `https://login.example`
     #[arg(long, value_name = "URL")]
     pub(crate) issuer: String,
     /// Subject exactly as the issuer's tokens name it
@@ -151,7 +299,7 @@ pub(crate) struct IdentityArgs {
     pub(crate) subject: String,
     /// Check everything and change nothing
     #[arg(long)]
-    pub(crate) validate_only: bool,
+    pub(crate) dry_run: bool,
     /// UUID that makes the change repeatable; a new one unless given
     #[arg(long)]
     pub(crate) request_id: Option<uuid::Uuid>,
@@ -235,15 +383,8 @@ pub(crate) struct AssignArgs {
     /// Whether the person is told
     #[arg(long, value_enum, default_value = "tell")]
     pub(crate) notify: Notify,
-    /// Check everything and save nothing
-    #[arg(long)]
-    pub(crate) validate_only: bool,
-    /// UUID that makes the save repeatable; a new one unless given
-    #[arg(long)]
-    pub(crate) request_id: Option<uuid::Uuid>,
-    /// Save without asking
-    #[arg(long, short)]
-    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) save: SaveArgs,
     #[command(flatten)]
     pub(crate) client: ClientArgs,
 }

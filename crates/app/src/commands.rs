@@ -1,39 +1,14 @@
 //! The client commands. Each calls the service and prints what it answered.
 
-use std::path::Path;
-
 use anyhow::Result;
-use domicile_client::{Client, Credentials, v1};
+use domicile_client::{Client, v1};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::cli::{AssignArgs, CheckArgs, ClientArgs, Expect, ListArgs, LookupArgs, Notify, ShowArgs};
-use crate::credentials::{CredentialsFile, USUAL_CREDENTIALS};
-use crate::dev::own_name;
+use crate::cli::{AssignArgs, CheckArgs, Expect, ListArgs, LookupArgs, Notify, SaveArgs, ShowArgs};
 use crate::failure::Failure;
 use crate::output::Output;
-
-/// A connected client with its credentials and output.
-pub(crate) struct Session {
-    pub(crate) client: Client,
-    pub(crate) file: CredentialsFile,
-    pub(crate) output: Output,
-}
-
-pub(crate) async fn session(args: &ClientArgs) -> Result<Session, Failure> {
-    let file = CredentialsFile::read(&args.credentials).map_err(|error| Failure::new(2, error.to_string()))?;
-    let acting = file.user_of(args.acting.as_deref().unwrap_or(&file.acting))?;
-    let credentials = Credentials { token: file.token.clone(), acting_user: Some(acting) };
-    let client = Client::connect(&file.endpoint, &credentials).await?;
-    Ok(Session { client, file, output: Output::new(args.json, args.quiet, args.no_input) })
-}
-
-/// A command to type next, as this program was called and with the same credentials.
-pub(crate) fn next(command: &str, client: &ClientArgs) -> String {
-    let usual = client.credentials == Path::new(USUAL_CREDENTIALS);
-    let flag = if usual { String::new() } else { format!(" --credentials {}", client.credentials.display()) };
-    format!("Next    {} {command}{flag}", own_name())
-}
+use crate::session::{next, session};
 
 /// An enum's word without its type: `LOOKUP_OUTCOME_FOUND` -> `FOUND`.
 pub(crate) fn word(name: &'static str, prefix: &str) -> String {
@@ -110,7 +85,7 @@ pub(crate) async fn assign(args: &AssignArgs) -> Result<(), Failure> {
     let display = display_name(&session.client, &args.workspace).await?;
     tell_plan(&session.output, args, &display, &found, creates)?;
     let profile = if creates { Some(profile(&session.output, args)?) } else { typed_profile(args) };
-    confirm(&session.output, args)?;
+    confirm(&session.output, &args.save)?;
 
     let (roles, permissions) = (args.roles.clone(), args.permissions.clone());
     let internal = creates.then(|| v1::InternalGrants { roles: roles.clone(), permissions: permissions.clone() });
@@ -121,17 +96,17 @@ pub(crate) async fn assign(args: &AssignArgs) -> Result<(), Failure> {
     };
     let request = v1::AssignUserRequest {
         workspace: args.workspace.clone(),
-        request_id: args.request_id.unwrap_or_else(Uuid::now_v7).to_string(),
+        request_id: args.save.request_id.unwrap_or_else(Uuid::now_v7).to_string(),
         expectation: expectation.into(),
         email,
         phone,
-        match_handle: if args.request_id.is_some() { String::new() } else { found.match_handle.clone() },
+        match_handle: if args.save.request_id.is_some() { String::new() } else { found.match_handle.clone() },
         profile,
         internal,
         external,
         external_id: String::new(),
         notify: notify.into(),
-        validate_only: args.validate_only,
+        validate_only: args.save.dry_run,
     };
     let saved = session.client.assign_user(request).await?;
     tell_saved(&session.output, args, &saved)
@@ -145,7 +120,7 @@ fn expectation(args: &AssignArgs, found: &v1::LookupUserResponse) -> Result<v1::
         (Expect::Create | Expect::Either, Outcome::NotFound) => Ok(v1::Expectation::Create),
         (Expect::Link | Expect::Either, Outcome::Found | Outcome::FormerMember) => Ok(v1::Expectation::Link),
         // It may be this very save that made them a member: the service knows by the request id.
-        (expect, Outcome::AlreadyMember | Outcome::MemberPending) if args.request_id.is_some() => {
+        (expect, Outcome::AlreadyMember | Outcome::MemberPending) if args.save.request_id.is_some() => {
             Ok(match (expect, found.member_kind()) {
                 (Expect::Create, _) | (Expect::Either, v1::MembershipKind::Internal) => v1::Expectation::Create,
                 _ => v1::Expectation::Link,
@@ -235,8 +210,8 @@ fn profile(output: &Output, args: &AssignArgs) -> Result<v1::Profile, Failure> {
     })
 }
 
-fn confirm(output: &Output, args: &AssignArgs) -> Result<(), Failure> {
-    if args.yes || args.validate_only {
+pub(crate) fn confirm(output: &Output, save: &SaveArgs) -> Result<(), Failure> {
+    if save.yes || save.dry_run {
         return Ok(());
     }
     if !output.can_ask() {
@@ -255,7 +230,7 @@ fn tell_saved(output: &Output, args: &AssignArgs, saved: &v1::AssignUserResponse
     let state = word(saved.notification_state().as_str_name(), "NOTIFICATION_STATE_");
     let value = json!({
         "outcome": outcome,
-        "validate_only": args.validate_only,
+        "validate_only": args.save.dry_run,
         "membership": membership.name,
         "user": membership.user,
         "notification": notice,
@@ -263,7 +238,7 @@ fn tell_saved(output: &Output, args: &AssignArgs, saved: &v1::AssignUserResponse
         "discarded_fields": saved.discarded_fields,
         "consistency_token": saved.consistency_token,
     });
-    if args.validate_only {
+    if args.save.dry_run {
         output.result(&format!("Would   {outcome}; nothing was saved"), &value)?;
         return Ok(());
     }
@@ -370,7 +345,7 @@ pub(crate) async fn check(args: &CheckArgs) -> Result<(), Failure> {
     let session = session(&args.client).await?;
     let request = v1::CheckAccessRequest {
         workspace: args.workspace.clone(),
-        subject: Some(v1::check_access_request::Subject::User(session.file.user_of(&args.person)?)),
+        subject: Some(v1::check_access_request::Subject::User(session.user_of(&args.person)?)),
         permission: args.permission.clone(),
         consistency: None,
     };

@@ -6,9 +6,6 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
-
-use crate::failure::Failure;
 
 /// Where `domicile dev` leaves them unless told otherwise.
 pub(crate) const USUAL_CREDENTIALS: &str = "./domicile-dev/credentials.json";
@@ -54,21 +51,5 @@ impl CredentialsFile {
 
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         crate::files::write_private(path, serde_json::to_string_pretty(self)?.as_bytes())
-    }
-
-    /// The user id behind a short name, or the id itself.
-    ///
-    /// # Errors
-    /// Neither; the sentence names the short names that there are.
-    pub(crate) fn user_of(&self, name: &str) -> Result<String, Failure> {
-        match self.people.get(name) {
-            Some(person) => Ok(person.user.clone()),
-            None if Uuid::try_parse(name).is_ok() => Ok(name.to_owned()),
-            None => {
-                let known: Vec<&str> = self.people.keys().map(String::as_str).collect();
-                let known = known.join(", ");
-                Err(Failure::new(2, format!("nobody is called `{name}` here; give {known}, or a user id")))
-            }
-        }
     }
 }

@@ -7,21 +7,26 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use domicile_domain::model::language::LanguageTag;
 use domicile_domain::usecase::{Ports, TxRunner};
+use domicile_grpc::Limits;
 use domicile_notify::CaptureGateway;
 use domicile_store_seaorm::SeaOrmStore;
 use tokio::net::TcpListener;
 
+use crate::auth::DevelopmentAuthenticator;
 use crate::cli::DevArgs;
 use crate::credentials::{CredentialsFile, Person};
 use crate::sealer::{AeadSealer, random};
 use crate::seed::Seeder;
 use crate::service::{Outside, Service, asked_to_stop};
+use crate::telemetry::{self, LogFormat, LogSettings};
 
 pub(crate) async fn run(args: &DevArgs) -> Result<()> {
+    let _logs = telemetry::install_for_service(&LogSettings { level: "warn".to_owned(), format: LogFormat::Auto })?;
     refuse_production()?;
     if !args.listen.ip().is_loopback() {
         bail!(
@@ -49,7 +54,21 @@ pub(crate) async fn run(args: &DevArgs) -> Result<()> {
     let gateway = Arc::new(CaptureGateway::new(args.data.join("messages")));
     let stop = asked_to_stop()?;
     write!(std::io::stdout().lock(), "{}", banner(args, address, &people)?)?;
-    service.run(Outside { listener, token, gateway, language: LanguageTag::parse("en")? }, stop).await
+    service
+        .run(
+            Outside {
+                listener,
+                authenticator: Arc::new(DevelopmentAuthenticator::new(token)),
+                development: true,
+                tls: None,
+                gateway,
+                language: LanguageTag::parse("en")?,
+                // Whoever tries it out does not wait for others to turn elsewhere.
+                limits: Limits { lame_duck: Duration::ZERO, ..Limits::default() },
+            },
+            stop,
+        )
+        .await
 }
 
 fn refuse_production() -> Result<()> {
@@ -77,15 +96,7 @@ fn lock(folder: &Path) -> Result<std::fs::File> {
 /// Keeps the token of an earlier start, so that what people noted goes on working.
 fn write_credentials(folder: &Path, address: SocketAddr, people: &BTreeMap<String, Person>) -> Result<String> {
     let path = folder.join("credentials.json");
-    let token = if path.exists() {
-        CredentialsFile::read(&path)?.token
-    } else {
-        random::<32>()?.iter().fold(String::new(), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-    };
+    let token = if path.exists() { CredentialsFile::read(&path)?.token } else { hex::encode(random::<32>()?) };
     let endpoint = format!("http://{address}");
     CredentialsFile { endpoint, token: token.clone(), acting: "dana".to_owned(), people: people.clone() }
         .write(&path)?;

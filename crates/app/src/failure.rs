@@ -29,14 +29,19 @@ const fn exit_of(code: Code) -> u8 {
 
 /// The flag that mends a field of the contract.
 fn flag_of(field: &str) -> String {
-    match field {
+    let of_manager = field.strip_prefix("manager.");
+    match of_manager.unwrap_or(field) {
+        "email" if of_manager.is_some() => "--manager".to_owned(),
         "email" => "the email address".to_owned(),
+        "handle" => "the handle".to_owned(),
+        "display_name" => "--name".to_owned(),
+        "default_region" => "--region".to_owned(),
         "phone" => "--phone".to_owned(),
         "identity.issuer" => "--issuer".to_owned(),
         "identity.subject" => "--subject".to_owned(),
-        "profile.preferred_language" => "--language".to_owned(),
-        "profile.first_name" | "profile.last_name" | "profile.username" => {
-            format!("--{}", field.trim_start_matches("profile.").replace('_', "-"))
+        "default_language" | "profile.preferred_language" => "--language".to_owned(),
+        profile @ ("profile.first_name" | "profile.last_name" | "profile.username") => {
+            format!("--{}", profile.trim_start_matches("profile.").replace('_', "-"))
         }
         _ if field.contains(".roles[") => "--role".to_owned(),
         _ if field.contains(".permissions[") => "--permission".to_owned(),

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::cli::{ClientArgs, IdentityArgs, ShowUserArgs, UnbindArgs};
-use crate::commands::{Session, next, session, word};
+use crate::commands::word;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::session::{Session, next, session};
 
 /// What a change sends, whichever way it goes.
 struct Change {
@@ -21,7 +22,7 @@ struct Change {
 fn change(session: &Session, args: &IdentityArgs) -> Result<Change, Failure> {
     Ok(Change {
         request_id: args.request_id.unwrap_or_else(Uuid::now_v7).to_string(),
-        user: session.file.user_of(&args.person)?,
+        user: session.user_of(&args.person)?,
         identity: Some(v1::Identity { issuer: args.issuer.clone(), subject: args.subject.clone() }),
     })
 }
@@ -30,7 +31,7 @@ pub(crate) async fn bind(args: &IdentityArgs) -> Result<(), Failure> {
     let session = session(&args.client).await?;
     let Change { request_id, user, identity } = change(&session, args)?;
     let workspace = args.workspace.clone();
-    let validate_only = args.validate_only;
+    let validate_only = args.dry_run;
     let request = v1::BindIdentityRequest { workspace, request_id, user, identity, validate_only };
     let bound = session.client.bind_identity(request).await?;
     tell(&session.output, args, "Bound", bound.user.as_ref(), &bound.consistency_token)
@@ -41,9 +42,9 @@ pub(crate) async fn unbind(args: &UnbindArgs) -> Result<(), Failure> {
     let session = session(&args.client).await?;
     let Change { request_id, user, identity } = change(&session, args)?;
     session.output.talk(&format!("Takes   {} at {} from {}", args.subject, args.issuer, args.person))?;
-    confirm(&session.output, *yes || args.validate_only)?;
+    confirm(&session.output, *yes || args.dry_run)?;
     let workspace = args.workspace.clone();
-    let validate_only = args.validate_only;
+    let validate_only = args.dry_run;
     let request = v1::UnbindIdentityRequest { workspace, request_id, user, identity, validate_only };
     let unbound = session.client.unbind_identity(request).await?;
     tell(&session.output, args, "Unbound", unbound.user.as_ref(), &unbound.consistency_token)
@@ -76,12 +77,12 @@ fn tell(
     consistency_token: &str,
 ) -> Result<(), Failure> {
     let value = json!({
-        "validate_only": args.validate_only,
+        "validate_only": args.dry_run,
         "user": user.map(|user| &user.uid),
         "identities": user.map(identities),
         "consistency_token": consistency_token,
     });
-    if args.validate_only {
+    if args.dry_run {
         output.result("Would   succeed; nothing was changed", &value)?;
         return Ok(());
     }
@@ -99,7 +100,7 @@ pub(crate) async fn show(args: &ShowUserArgs) -> Result<(), Failure> {
     let session = session(&args.client).await?;
     let request = v1::GetUserRequest {
         workspace: args.workspace.clone(),
-        user: session.file.user_of(&args.person)?,
+        user: session.user_of(&args.person)?,
         consistency: None,
     };
     let (text, value) = match session.client.get_user(request).await?.view {

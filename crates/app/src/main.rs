@@ -1,5 +1,6 @@
 //! The binary: reads the command line and hands over.
 
+mod admin;
 mod auth;
 mod cli;
 mod commands;
@@ -11,21 +12,28 @@ mod dispatching;
 mod failure;
 mod files;
 mod identities;
+mod init;
+mod metrics;
 mod output;
+mod readiness;
 mod runtime;
 mod sealer;
 mod seed;
 mod serve;
 mod service;
+mod session;
 mod settings;
 mod telemetry;
+mod workspaces;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{AccessCommand, Cli, Command, ConfigCommand, DbCommand, NotificationsCommand, UserCommand};
+use crate::cli::{
+    AccessCommand, Cli, Command, ConfigCommand, DbCommand, NotificationsCommand, UserCommand, WorkspaceCommand,
+};
 use crate::failure::Failure;
 
 #[tokio::main]
@@ -43,22 +51,25 @@ async fn main() -> ExitCode {
 }
 
 async fn run(command: &Command) -> Result<(), Failure> {
-    // A service tells what it does; a command on a terminal only what went wrong.
-    if !matches!(command, Command::Serve(_)) {
-        telemetry::install("warn")?;
+    // A service tells what it does, in its own way; a command only what went wrong.
+    if !matches!(command, Command::Dev(_) | Command::Serve(_)) {
+        telemetry::install_for_command()?;
     }
     match command {
         Command::Dev(args) => dev::run(args).await.map_err(Failure::from),
         Command::Serve(args) => serve::run(args).await,
+        Command::Init(args) => init::run(args),
         Command::Db(DbCommand::Migrate(args)) => database::migrate(args).await,
         Command::Db(DbCommand::Check(args)) => database::check(args).await,
-        Command::Config(ConfigCommand::Check(args)) => settings::check(args),
+        Command::Config(ConfigCommand::Check(args)) => settings::check(args).await,
         Command::Config(ConfigCommand::Show(args)) => settings::show(args),
         Command::Config(ConfigCommand::Schema) => settings::schema().map_err(Failure::from),
         Command::User(UserCommand::Lookup(args)) => commands::lookup(args).await,
         Command::User(UserCommand::Show(args)) => identities::show(args).await,
         Command::User(UserCommand::BindIdentity(args)) => identities::bind(args).await,
         Command::User(UserCommand::UnbindIdentity(args)) => identities::unbind(args).await,
+        Command::Workspace(WorkspaceCommand::Create(args)) => workspaces::create(args).await,
+        Command::Workspace(WorkspaceCommand::Show(args)) => workspaces::show(args).await,
         Command::Assign(args) => commands::assign(args).await,
         Command::Notifications(NotificationsCommand::List(args)) => commands::list_notifications(args).await,
         Command::Notifications(NotificationsCommand::Show(args)) => commands::show_notification(args).await,

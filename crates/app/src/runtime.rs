@@ -7,14 +7,19 @@ use domicile_domain::model::time::Timestamp;
 use domicile_domain::port::runtime::{Clock, Ids};
 use uuid::Uuid;
 
+/// The present instant.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
 /// The system's clock.
 pub(crate) struct SystemClock;
 
 #[async_trait]
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+        now()
     }
 
     async fn sleep(&self, duration: Duration) {

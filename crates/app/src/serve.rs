@@ -3,15 +3,23 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use domicile_domain::port::authenticator::Authenticator;
 use domicile_domain::port::notifier::NotificationGateway;
+use domicile_domain::usecase::Ports;
+use domicile_grpc::tls::Tls;
+use domicile_identity::MappedAuthenticator;
 use domicile_notify::CaptureGateway;
 use domicile_notify::smtp::{SmtpGateway, SmtpSettingsError};
 use domicile_store_seaorm::SeaOrmStore;
 use tokio::net::TcpListener;
 
+use crate::admin::Admin;
+use crate::auth::DevelopmentAuthenticator;
 use crate::cli::ConfigArgs;
-use crate::config::ServeConfig;
+use crate::config::{AdminListen, ServeConfig, SignIn};
 use crate::failure::Failure;
+use crate::metrics::Metrics;
+use crate::readiness::{IssuersProbe, Stage, StoreProbe};
 use crate::sealer::AeadSealer;
 use crate::service::{Outside, Service, asked_to_stop};
 use crate::settings::read;
@@ -19,27 +27,73 @@ use crate::telemetry;
 
 pub(crate) async fn run(args: &ConfigArgs) -> Result<(), Failure> {
     let layers = read(args)?;
-    telemetry::install(layers.get("log").map_or("info", |setting| setting.value.as_str()))?;
+    let logs = telemetry::install_for_service(&layers.logs().map_err(|error| Failure::invalid(&error))?)?;
     let config = layers.serve().map_err(|error| Failure::invalid(&error))?;
-    if !config.listen.ip().is_loopback() {
-        let message = format!(
-            "the token of auth.development_token can act as anybody, so it serves on loopback only, and {} is not; set \
-             listen to 127.0.0.1:{}",
-            config.listen,
-            config.listen.port()
-        );
-        return Err(Failure::new(6, message));
-    }
+    let admin = match config.admin {
+        AdminListen::At(address) => Some(Admin::start(address, Metrics::record(logs.dropped())?).await?),
+        AdminListen::Off => None,
+    };
+    let enter = |stage| admin.iter().for_each(|admin| admin.readiness().enter(stage));
     let store = SeaOrmStore::open(&config.database.database, config.database.pool_size).await?;
-    let service = Service::new(store, AeadSealer::new(&config.sealing_keys.0));
+    let service = Service::new(store.clone(), AeadSealer::new(&config.sealing_keys.0));
+    if let Some(admin) = &admin {
+        admin.readiness().watch(Arc::new(StoreProbe(store.clone())));
+        admin.metrics().ask(store, service.api.clone());
+    }
+    let gateway = gateway(&config).map_err(|error| Failure::new(6, error.to_string()))?;
+    let sign_in = sign_in(config.sign_in, &service.ports)?;
+    if let (Some(admin), Some(mapped)) = (&admin, sign_in.mapped) {
+        admin.readiness().watch(Arc::new(IssuersProbe(mapped.clone())));
+        admin.metrics().ask_issuers(mapped);
+    }
+    let tls = match config.tls {
+        Some(settings) => Some(Tls::open(settings).await.map_err(|error| Failure::new(6, error.to_string()))?),
+        None => None,
+    };
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
         format!("{} cannot be listened on; is something running there? Choose another with --listen", config.listen)
     })?;
-    let gateway = gateway(&config).map_err(|error| Failure::new(6, error.to_string()))?;
     let address = listener.local_addr()?;
-    let stop = asked_to_stop()?;
+    let asked = asked_to_stop()?;
+    let stop = async {
+        asked.await;
+        enter(Stage::Stopping);
+    };
+    enter(Stage::Serving);
     tracing::info!(listen = %address, database = %config.database.database, "domicile serves");
-    Ok(service.run(Outside { listener, token: config.token.0, gateway, language: config.language }, stop).await?)
+    let outside = Outside {
+        listener,
+        authenticator: sign_in.authenticator,
+        development: sign_in.development,
+        tls,
+        gateway,
+        language: config.language,
+        limits: config.limits,
+    };
+    Ok(service.run(outside, stop).await?)
+}
+
+/// Who tells callers.
+struct Known {
+    authenticator: Arc<dyn Authenticator>,
+    development: bool,
+    mapped: Option<Arc<MappedAuthenticator>>,
+}
+
+fn sign_in(of: SignIn, ports: &Ports) -> anyhow::Result<Known> {
+    Ok(match of {
+        SignIn::Development(token) => {
+            tracing::warn!(
+                "whoever has the token of auth.development_token can act as anybody; it serves on loopback alone"
+            );
+            let authenticator = Arc::new(DevelopmentAuthenticator::new(token.0));
+            Known { authenticator, development: true, mapped: None }
+        }
+        SignIn::Mapped(config) => {
+            let mapped = Arc::new(MappedAuthenticator::start(config, ports.clock.clone())?);
+            Known { authenticator: mapped.clone(), development: false, mapped: Some(mapped) }
+        }
+    })
 }
 
 fn gateway(config: &ServeConfig) -> Result<Arc<dyn NotificationGateway>, SmtpSettingsError> {

@@ -5,20 +5,22 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use domicile_contact::{CldrLanguageMatcher, LibPhoneParser};
 use domicile_domain::model::language::LanguageTag;
+use domicile_domain::port::authenticator::Authenticator;
 use domicile_domain::port::notifier::NotificationGateway;
 use domicile_domain::usecase::{Dispatcher, Domicile, Ports};
+use domicile_grpc::tls::Tls;
 use domicile_grpc::{Limits, ServerParts};
 use domicile_notify::FluentWriter;
 use domicile_store_seaorm::SeaOrmStore;
 use tokio::net::TcpListener;
 
-use crate::auth::DevelopmentAuthenticator;
 use crate::dispatching::Dispatching;
 use crate::runtime::{SystemClock, SystemIds};
 use crate::sealer::AeadSealer;
 
 /// A service that is ready to run.
 pub(crate) struct Service {
+    pub(crate) store: Arc<SeaOrmStore>,
     pub(crate) ports: Ports,
     pub(crate) api: Arc<Domicile>,
 }
@@ -26,9 +28,14 @@ pub(crate) struct Service {
 /// How the service is reached and how it tells people.
 pub(crate) struct Outside {
     pub(crate) listener: TcpListener,
-    pub(crate) token: String,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    /// Whether anybody can act as anybody.
+    pub(crate) development: bool,
+    /// What it is encrypted with; absent on loopback only.
+    pub(crate) tls: Option<Tls>,
     pub(crate) gateway: Arc<dyn NotificationGateway>,
     pub(crate) language: LanguageTag,
+    pub(crate) limits: Limits,
 }
 
 impl Service {
@@ -36,7 +43,7 @@ impl Service {
         let store = Arc::new(store);
         let ports = Ports {
             store: store.clone(),
-            directory: store,
+            directory: store.clone(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
             sealer: Arc::new(sealer),
@@ -44,7 +51,7 @@ impl Service {
             languages: Arc::new(CldrLanguageMatcher),
         };
         let api = Arc::new(Domicile::new(ports.clone()));
-        Self { ports, api }
+        Self { store, ports, api }
     }
 
     /// Serves and sends until `stop` ends.
@@ -54,11 +61,13 @@ impl Service {
         let dispatching = Dispatching::start(dispatcher);
         let server = ServerParts {
             api: self.api,
-            authenticator: Arc::new(DevelopmentAuthenticator::new(outside.token)),
-            development: true,
+            store_health: self.store,
+            authenticator: outside.authenticator,
+            development: outside.development,
+            tls: outside.tls,
             clock: self.ports.clock,
             ids: self.ports.ids,
-            limits: Limits::default(),
+            limits: outside.limits,
         };
         let outcome = domicile_grpc::serve(server, outside.listener, stop).await;
         dispatching.stop().await;

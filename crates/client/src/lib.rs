@@ -1,17 +1,18 @@
 //! A typed client of the Domicile gRPC service, for other Rust services; the command line is its first user.
 //!
-//! Every call carries the service's token and the acting user; every error is decoded into its stable reason, the wrong
-//! fields and what to do.
+//! Every call carries the service's token and the acting user, where there are any; a client certificate can tell the service
+//! instead. Every error is decoded into its stable reason, the wrong fields and what to do.
 
 pub use domicile_proto::v1;
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::time::Duration;
 
 use tonic::metadata::AsciiMetadataValue;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 use v1::access_service_client::AccessServiceClient;
@@ -24,10 +25,41 @@ use v1::workspace_service_client::WorkspaceServiceClient;
 /// Who calls, and for whom.
 #[derive(Clone, Default)]
 pub struct Credentials {
-    /// The token of the calling service.
+    /// The token of the calling service, or of a person; empty where a client certificate says it all.
     pub token: String,
     /// The id of the person it acts for.
     pub acting_user: Option<String>,
+}
+
+/// How an encrypted connection is made. `Debug` shows no key.
+#[derive(Clone, Default)]
+pub struct ClientTls {
+    /// Certificates, PEM, one of which vouches for the service; absent for those that vouch for the public web.
+    pub root_certificates: Option<Vec<u8>>,
+    /// The client's own certificate and its key, PEM.
+    pub identity: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl std::fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientTls")
+            .field("root_certificates", &self.root_certificates.as_ref().map(Vec::len))
+            .field("identity", &self.identity.as_ref().map(|_| "set"))
+            .finish()
+    }
+}
+
+impl ClientTls {
+    fn config(&self) -> ClientTlsConfig {
+        let config = match &self.root_certificates {
+            Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+            None => ClientTlsConfig::new().with_webpki_roots(),
+        };
+        match &self.identity {
+            Some((certificate, key)) => config.identity(Identity::from_pem(certificate, key)),
+            None => config,
+        }
+    }
 }
 
 /// A call was refused, or did not come through.
@@ -66,13 +98,15 @@ impl From<Status> for ClientError {
 
 #[derive(Clone)]
 struct Headers {
-    authorization: AsciiMetadataValue,
+    authorization: Option<AsciiMetadataValue>,
     acting_user: Option<AsciiMetadataValue>,
 }
 
 impl Interceptor for Headers {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.authorization.clone());
+        if let Some(token) = &self.authorization {
+            request.metadata_mut().insert("authorization", token.clone());
+        }
         if let Some(user) = &self.acting_user {
             request.metadata_mut().insert("x-domicile-acting-user", user.clone());
         }
@@ -106,22 +140,66 @@ impl Client {
     /// # Errors
     /// `Unavailable` naming the address when nothing answers there.
     pub async fn connect(endpoint: &str, credentials: &Credentials) -> Result<Self, ClientError> {
+        Self::connect_by(endpoint, credentials, &ClientTls::default()).await
+    }
+
+    /// Connects to `endpoint`, for example `https://domicile.example:50051`; `tls` is of use for `https` alone.
+    ///
+    /// # Errors
+    /// `Unavailable` naming the address when nothing answers there, or no encrypted connection comes about.
+    pub async fn connect_by(endpoint: &str, credentials: &Credentials, tls: &ClientTls) -> Result<Self, ClientError> {
         let header = |text: String| {
             text.parse::<AsciiMetadataValue>()
                 .map_err(|_| unusable("the credentials have characters that a header cannot carry".to_owned()))
         };
         let headers = Headers {
-            authorization: header(format!("Bearer {}", credentials.token))?,
+            authorization: Some(credentials.token.as_str())
+                .filter(|token| !token.is_empty())
+                .map(|token| header(format!("Bearer {token}")))
+                .transpose()?,
             acting_user: credentials.acting_user.clone().map(header).transpose()?,
         };
         let parsed = Endpoint::from_shared(endpoint.to_owned())
             .map_err(|error| unusable(format!("`{endpoint}` is not an address of a service: {error}")))?;
-        let channel = parsed.connect_timeout(CONNECT_WITHIN).connect().await.map_err(|_| ClientError {
-            code: Code::Unavailable,
-            ..unusable(format!("nothing answers at {endpoint}; start the service there, or name the right address"))
-        })?;
+        let parsed = match parsed.uri().scheme_str() {
+            Some("https") => parsed.tls_config(tls.config()).map_err(|error| {
+                unusable(format!("the certificates for {endpoint} cannot be used: {}", innermost(&error)))
+            })?,
+            _ => parsed,
+        };
+        let channel = parsed
+            .connect_timeout(CONNECT_WITHIN)
+            .connect()
+            .await
+            .map_err(|error| ClientError { code: Code::Unavailable, ..unusable(not_connected(endpoint, &error)) })?;
         Ok(Self { channel: InterceptedService::new(channel, headers) })
     }
+}
+
+/// An error and its causes.
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
+}
+
+/// The words of the cause of all others.
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+/// Whether nothing is there, or no encrypted connection came about.
+fn not_connected(endpoint: &str, error: &(dyn Error + 'static)) -> String {
+    // The TLS library tells what it does not like as data that is not valid.
+    let broken = |cause: &(dyn Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|cause| cause.kind() == std::io::ErrorKind::InvalidData)
+    };
+    if endpoint.starts_with("https") && causes(error).any(broken) {
+        let detail = innermost(error);
+        return format!(
+            "{endpoint} answers, but no encrypted connection comes about ({detail}); check the root certificate and the name \
+             in the address"
+        );
+    }
+    format!("nothing answers at {endpoint}; start the service there, or name the right address")
 }
 
 macro_rules! methods {

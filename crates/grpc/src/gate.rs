@@ -1,6 +1,8 @@
-//! What every call passes before its handler: correlation, policy, identity, deadline, and a net for panics.
+//! What every call passes before its handler: correlation, trace, admission, identity, policy, deadline, and a net for
+//! panics.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,21 +12,28 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use domicile_domain::error::{Reason, Refusal};
-use domicile_domain::model::actor::Actor;
+use domicile_domain::model::actor::{Actor, Means};
 use domicile_domain::model::time::Timestamp;
-use domicile_domain::port::authenticator::{AuthenticationError, Authenticator, Credentials};
+use domicile_domain::port::authenticator::{AuthenticationError, Authenticator, Credentials, PeerNames};
 use domicile_domain::port::runtime::{Clock, Ids};
-use domicile_domain::usecase::{Arrival, DomicileApi};
-use domicile_proto::v1::MethodPolicy;
+use domicile_domain::usecase::{self, DomicileApi};
+use domicile_proto::v1::{CostClass, MethodPolicy};
 use http::{HeaderMap, HeaderValue, Request, Response};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
+use tracing::{Instrument, Span};
 
+use crate::admission::{Admission, Full, Permit, PoolName};
+use crate::answer::{Ending, StreamEnd, outgoing};
+use crate::connections::Arrival;
+use crate::foreign_identity;
+use crate::measures::Measures;
 use crate::method_policy::{MethodPolicies, ceiling};
-use crate::status::{TransportReason, explained, of_refusal, of_transport};
+use crate::status::{TransportReason, of_refusal, of_transport};
+use crate::trace_context::{TRACEPARENT, TraceContext};
 
 /// The header that correlates a call with logs; made here if the caller sends none.
 pub(crate) const REQUEST_ID: &str = "x-request-id";
@@ -44,22 +53,107 @@ pub(crate) struct Admitted {
 
 /// What the gate works with.
 pub(crate) struct Keeper {
-    pub(crate) policies: MethodPolicies,
+    pub(crate) methods: Methods,
+    pub(crate) admission: Admission,
     pub(crate) api: Arc<dyn DomicileApi>,
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
     /// Whether the contract may be read without an identity.
     pub(crate) open_reflection: bool,
+    /// How long one stream of reflection may go on.
+    pub(crate) reflection: Duration,
     /// Closes when the last call has ended, of those too whose caller left.
     pub(crate) at_work: mpsc::Sender<Infallible>,
+    /// Becomes true when streams have to end.
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+/// A method that can be called, by what the gate does with it.
+enum Kind {
+    /// Of the contract.
+    Contract {
+        policy: MethodPolicy,
+        /// Whether its answer is a stream.
+        streams: bool,
+    },
+    /// Standard; answered whatever happens.
+    Health,
+    /// Standard; tells the contract.
+    Reflection,
+    /// Nothing is served there.
+    Unknown,
+}
+
+/// A method as the gate knows it.
+pub(crate) struct Method {
+    /// As gRPC writes it: `domicile.v1.UserService/LookupUser`.
+    name: String,
+    kind: Kind,
+    pub(crate) measures: Measures,
+}
+
+impl Method {
+    fn of(name: &str, kind: Kind) -> Arc<Self> {
+        Arc::new(Self { name: name.to_owned(), kind, measures: Measures::of(name) })
+    }
+}
+
+/// Every method by its path.
+pub(crate) struct Methods {
+    known: HashMap<String, Arc<Method>>,
+    unknown: Arc<Method>,
+}
+
+impl Methods {
+    pub(crate) fn of(policies: &MethodPolicies) -> Self {
+        let contract = policies.iter().map(|(path, policy)| {
+            let streams = policies.streams(path);
+            (path.trim_start_matches('/').to_owned(), Kind::Contract { policy: policy.clone(), streams })
+        });
+        let standard = [
+            ("grpc.health.v1.Health/Check", Kind::Health),
+            ("grpc.health.v1.Health/Watch", Kind::Health),
+            ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Kind::Reflection),
+            ("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Kind::Reflection),
+        ];
+        let standard = standard.into_iter().map(|(name, kind)| (name.to_owned(), kind));
+        let known = contract.chain(standard).map(|(name, kind)| (format!("/{name}"), Method::of(&name, kind)));
+        Self { known: known.collect(), unknown: Method::of("_other", Kind::Unknown) }
+    }
+
+    fn get(&self, path: &str) -> Arc<Method> {
+        self.known.get(path).unwrap_or(&self.unknown).clone()
+    }
 }
 
 /// One call on its way through the gate.
-struct Passage {
-    path: String,
-    correlation: String,
-    arrived: Instant,
+pub(crate) struct Passage {
+    pub(crate) method: Arc<Method>,
+    pub(crate) correlation: String,
+    pub(crate) arrived: Instant,
+    pub(crate) span: Span,
+    trace: TraceContext,
+    arrival: Option<Arc<Arrival>>,
+}
+
+impl Passage {
+    /// Refuses the call here, in the reason's words unless there are better ones.
+    fn barred(&self, reason: TransportReason, said: Option<&str>, facts: &[(&str, &str)]) -> Status {
+        self.method.measures.refused(reason.as_str());
+        of_transport(reason, said, facts, &self.correlation)
+    }
+
+    /// Refuses the call here in the words of the domain.
+    fn refused(&self, refusal: &Refusal) -> Status {
+        self.method.measures.refused(refusal.reason.as_str());
+        of_refusal(refusal, &self.correlation)
+    }
+
+    /// What the caller allows, if that is less.
+    fn allowed(&self, headers: &HeaderMap, most: Duration) -> Duration {
+        timeout_of(headers).map_or(most, |asked| asked.min(most))
+    }
 }
 
 #[derive(Clone)]
@@ -92,32 +186,58 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         // The clone takes the place of the service that was polled ready.
         let fresh = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, fresh);
         let keeper = self.keeper.clone();
-        let passage = Passage {
-            path: request.uri().path().to_owned(),
-            correlation: keeper.correlation(request.headers()),
-            arrived: Instant::now(),
-        };
-        Box::pin(async move { Ok(keeper.admit(inner, request, passage).await) })
+        foreign_identity::strip(request.headers_mut());
+        let passage = Arc::new(keeper.passage(&request));
+        let span = passage.span.clone();
+        let ending = Ending::of(passage);
+        Box::pin(async move { Ok(keeper.admit(inner, request, ending).await) }.instrument(span))
     }
 }
 
+/// An answer, and how its stream ends if it is one.
+type Answered = (Response<Body>, Option<StreamEnd>);
+
 impl Keeper {
-    async fn admit<S>(self: Arc<Self>, inner: S, request: Request<Body>, passage: Passage) -> Response<Body>
+    fn passage(&self, request: &Request<Body>) -> Passage {
+        let (headers, fresh) = (request.headers(), self.ids.uuid());
+        let method = self.methods.get(request.uri().path());
+        let correlation = usable_id(headers).map_or_else(|| fresh.to_string(), ToOwned::to_owned);
+        let trace = TraceContext::of(headers, fresh.into_bytes());
+        let span = tracing::info_span!(
+            "call",
+            otel.name = method.name,
+            rpc.method = method.name,
+            request.id = correlation,
+            trace.id = %trace.trace_id(),
+            span.id = %trace.span_id(),
+            rpc.grpc.status_code = tracing::field::Empty,
+            duration = tracing::field::Empty,
+        );
+        let arrival = request.extensions().get::<Arc<Arrival>>().cloned();
+        Passage { method, correlation, arrived: Instant::now(), span, trace, arrival }
+    }
+
+    async fn admit<S>(self: Arc<Self>, inner: S, request: Request<Body>, ending: Ending) -> Response<Body>
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send + 'static,
         S::Future: Send + 'static,
     {
-        let correlation = passage.correlation.clone();
-        let response = match self.policies.get(&passage.path).cloned() {
-            Some(policy) => self.serve_in_time(inner, request, passage, policy).await,
-            None => self.serve_standard(inner, request, &passage).await,
+        let passage = ending.passage.clone();
+        let answered = match &passage.method.kind {
+            Kind::Contract { policy, streams } => {
+                self.serve_in_time(inner, request, passage.clone(), policy.clone(), *streams).await
+            }
+            Kind::Health => Ok(self.serve_health(inner, request, &passage).await),
+            Kind::Reflection => self.serve_reflection(inner, request, &passage).await,
+            Kind::Unknown => Err(passage.barred(TransportReason::Unimplemented, None, &[])),
         };
-        stamped(explained(response, &correlation), &correlation)
+        let (response, stream_end) = answered.unwrap_or_else(|status| (status.into_http(), None));
+        stamped(outgoing(response, ending, stream_end), &passage)
     }
 
     /// A call of the contract, until its deadline.
@@ -125,31 +245,37 @@ impl Keeper {
         self: Arc<Self>,
         inner: S,
         request: Request<Body>,
-        passage: Passage,
+        passage: Arc<Passage>,
         policy: MethodPolicy,
-    ) -> Response<Body>
+        streams: bool,
+    ) -> Result<Answered, Status>
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send + 'static,
         S::Future: Send + 'static,
     {
-        let most = ceiling(&policy);
-        let allowed = timeout_of(request.headers()).map_or(most, |asked| asked.min(most));
+        let pool = if policy.cost() == CostClass::Check { PoolName::Checks } else { PoolName::Calls };
+        let permit = self.permit(pool, &passage)?;
+        let allowed = passage.allowed(request.headers(), ceiling(&policy));
         let until = passage.arrived + answered_within(allowed);
-        let correlation = passage.correlation.clone();
+        let (keeper, called) = (self.clone(), passage.clone());
         let at_work = self.at_work.clone();
         // The work goes on in a task of its own: a client that leaves cannot cut a transaction between statements.
-        let work = tokio::spawn(async move {
+        let work = async move {
             let _at_work = at_work;
-            match caught(self.identified(inner, request, &passage, &policy, allowed)).await {
+            let response = match caught(keeper.identified(inner, request, &called, &policy, allowed)).await {
                 Ok(response) => response,
-                Err(panic) => self.incident(&passage, &*panic).into_http(),
+                Err(panic) => keeper.incident(&called, &*panic).into_http(),
+            };
+            (response, permit)
+        };
+        match tokio::time::timeout_at(until, tokio::spawn(work.instrument(passage.span.clone()))).await {
+            Ok(Ok((response, permit))) => {
+                let end = streams.then(|| self.stream_end(Some(until), Some(permit)));
+                Ok((response, end))
             }
-        });
-        match tokio::time::timeout_at(until, work).await {
-            Ok(Ok(response)) => response,
             // Panics are caught inside; a task is cut only when the whole process ends.
-            Ok(Err(_)) => of_refusal(&Refusal::new(Reason::StoreUnavailable), &correlation).into_http(),
-            Err(_) => of_transport(TransportReason::DeadlineExceeded, None, &correlation).into_http(),
+            Ok(Err(_)) => Err(of_refusal(&Refusal::new(Reason::StoreUnavailable), &passage.correlation)),
+            Err(_) => Err(of_transport(TransportReason::DeadlineExceeded, None, &[], &passage.correlation)),
         }
     }
 
@@ -164,74 +290,119 @@ impl Keeper {
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     {
-        let correlation = &passage.correlation;
         let deadline = self.clock.now().after(allowed);
-        let actor = match self.identify(passage, request.headers(), deadline).await {
+        let actor = match self.actor(request.headers(), passage, Some(policy), deadline).await {
             Ok(actor) => actor,
             Err(status) => return status.into_http(),
         };
-        if policy.acting_user && actor.user.is_none() {
-            return of_refusal(&Refusal::new(Reason::ActingUserRequired), correlation).into_http();
-        }
-        request.extensions_mut().insert(Admitted { actor, deadline, correlation_id: correlation.clone() });
+        let correlation_id = passage.correlation.clone();
+        request.extensions_mut().insert(Admitted { actor, deadline, correlation_id });
         called(&mut inner, request).await
     }
 
-    /// Health and reflection are not of the contract; whatever else there may be is refused.
-    async fn serve_standard<S>(&self, mut inner: S, request: Request<Body>, passage: &Passage) -> Response<Body>
+    /// Health is told to everybody and never refused.
+    async fn serve_health<S>(&self, mut inner: S, request: Request<Body>, passage: &Passage) -> Answered
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     {
-        if passage.path.starts_with("/grpc.health.v1.Health/") {
-            return called(&mut inner, request).await;
-        }
-        if passage.path.starts_with("/grpc.reflection.") {
-            if !self.open_reflection
-                && let Err(status) =
-                    self.identify(passage, request.headers(), self.clock.now().after(STANDARD_CALL)).await
-            {
-                return status.into_http();
-            }
-            return called(&mut inner, request).await;
-        }
-        of_transport(TransportReason::Unimplemented, None, &passage.correlation).into_http()
+        let until = timeout_of(request.headers()).map(|asked| passage.arrived + answered_within(asked));
+        (called(&mut inner, request).await, Some(self.stream_end(until, None)))
     }
 
-    async fn identify(&self, passage: &Passage, headers: &HeaderMap, deadline: Timestamp) -> Result<Actor, Status> {
-        let correlation = passage.correlation.as_str();
-        let unknown = |said: &str| of_transport(TransportReason::Unauthenticated, Some(said), correlation);
-        let credentials = credentials(headers).map_err(|said| unknown(&said))?;
-        let method = passage.path.trim_start_matches('/');
+    /// The contract is read by whoever may know it.
+    async fn serve_reflection<S>(
+        &self,
+        mut inner: S,
+        request: Request<Body>,
+        passage: &Passage,
+    ) -> Result<Answered, Status>
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    {
+        let permit = self.permit(PoolName::Calls, passage)?;
+        let allowed = passage.allowed(request.headers(), self.reflection);
+        let until = passage.arrived + answered_within(allowed);
+        if !self.open_reflection {
+            self.actor(request.headers(), passage, None, self.clock.now().after(STANDARD_CALL)).await?;
+        }
+        Ok((called(&mut inner, request).await, Some(self.stream_end(Some(until), Some(permit)))))
+    }
+
+    fn stream_end(&self, until: Option<Instant>, permit: Option<Permit>) -> StreamEnd {
+        StreamEnd { until, stopping: self.stopping.clone(), permit }
+    }
+
+    /// A place among the calls at work. Refusing costs next to nothing: who calls is not even asked.
+    fn permit(&self, pool: PoolName, passage: &Passage) -> Result<Permit, Status> {
+        let connection = passage.arrival.as_ref().map(|arrival| &arrival.permits);
+        self.admission.enter(pool, connection).map_err(|full| {
+            let of = match full {
+                Full::Connection => "connection",
+                Full::Process => "process",
+            };
+            passage.barred(TransportReason::Overloaded, None, &[("pool", pool.as_str()), ("of", of)])
+        })
+    }
+
+    /// Who calls, if they may call this at all. Whoever is known may read the contract, which has no policy.
+    async fn actor(
+        &self,
+        headers: &HeaderMap,
+        passage: &Passage,
+        policy: Option<&MethodPolicy>,
+        deadline: Timestamp,
+    ) -> Result<Actor, Status> {
+        let unknown = |said: &str| passage.barred(TransportReason::Unauthenticated, Some(said), &[]);
+        let peer = passage.arrival.as_ref().and_then(|arrival| arrival.peer.clone());
+        let credentials = credentials(headers, peer).map_err(|said| unknown(&said))?;
+        let method = passage.method.name.as_str();
         let caller = self.authenticator.authenticate(method, &credentials).await.map_err(|error| match &error {
             AuthenticationError::Unavailable(_) => {
-                tracing::warn!(request.id = correlation, %error, "the caller cannot be told");
-                of_refusal(&Refusal::new(Reason::StoreUnavailable), correlation)
+                tracing::warn!(request.id = passage.correlation, %error, "the caller cannot be told");
+                passage.refused(&Refusal::new(Reason::StoreUnavailable))
             }
-            AuthenticationError::NotGranted(_) => of_refusal(
-                &Refusal { message: error.to_string(), ..Refusal::new(Reason::ActAsNotGranted) },
-                correlation,
-            ),
+            AuthenticationError::NotGranted(_) => {
+                passage.refused(&Refusal { message: error.to_string(), ..Refusal::new(Reason::ActAsNotGranted) })
+            }
             AuthenticationError::Missing(_) | AuthenticationError::Refused(_) => unknown(&error.to_string()),
         })?;
-        let arrival = Arrival { deadline, correlation_id: correlation.to_owned(), surface: "grpc" };
-        self.api.identify(caller, &arrival).await.map_err(|refusal| of_refusal(&refusal, correlation))
-    }
-
-    fn correlation(&self, headers: &HeaderMap) -> String {
-        let sent = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
-        let usable = |text: &&str| (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-        sent.filter(usable).map_or_else(|| self.ids.uuid().to_string(), ToOwned::to_owned)
+        if policy.is_some() && !caller.service.methods.has(method) {
+            let said = format!(
+                "the service `{}` may not call {method}; ask the operator to add it to the methods of the service",
+                caller.service.name
+            );
+            return Err(passage.barred(TransportReason::MethodNotAllowed, Some(&said), &[("method", method)]));
+        }
+        let arrival = usecase::Arrival { deadline, correlation_id: passage.correlation.clone(), surface: "grpc" };
+        let actor = self.api.identify(caller, &arrival).await.map_err(|refusal| passage.refused(&refusal))?;
+        match (policy, &actor.user) {
+            (Some(policy), None) if policy.acting_user => {
+                Err(passage.refused(&Refusal::new(Reason::ActingUserRequired)))
+            }
+            (Some(policy), Some(user)) if policy.own_token && user.means != Means::OwnToken => {
+                Err(passage.barred(TransportReason::OwnTokenRequired, None, &[]))
+            }
+            _ => Ok(actor),
+        }
     }
 
     fn incident(&self, passage: &Passage, panic: &(dyn Any + Send)) -> Status {
         let incident = self.ids.uuid();
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let error = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-        let (id, path) = (passage.correlation.as_str(), passage.path.as_str());
-        tracing::error!(incident.id = %incident, request.id = id, rpc.path = path, error, "a handler panicked");
+        let (id, method) = (passage.correlation.as_str(), passage.method.name.as_str());
+        tracing::error!(incident.id = %incident, request.id = id, rpc.method = method, error, "a handler panicked");
         let refusal = Refusal::new(Reason::Internal).with("incident", incident);
         of_refusal(&refusal, &passage.correlation)
     }
+}
+
+/// The caller's own id for the call, if it can be taken over: what could be an address, a token or a line of its own in a
+/// log is not.
+fn usable_id(headers: &HeaderMap) -> Option<&str> {
+    let usable = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'/');
+    let sent = headers.get(REQUEST_ID)?.to_str().ok()?;
+    ((1..=64).contains(&sent.len()) && sent.bytes().all(usable)).then_some(sent)
 }
 
 async fn called<S>(inner: &mut S, request: Request<Body>) -> Response<Body>
@@ -263,7 +434,7 @@ fn answered_within(allowed: Duration) -> Duration {
 
 /// What came with the call. Two forms that could disagree are refused, and so is what cannot be read: a call must not
 /// lose its acting user on the way.
-fn credentials(headers: &HeaderMap) -> Result<Credentials, String> {
+fn credentials(headers: &HeaderMap, peer: Option<PeerNames>) -> Result<Credentials, String> {
     let only = |name: &str| -> Result<Option<String>, String> {
         let mut values = headers.get_all(name).iter();
         let Some(value) = values.next() else { return Ok(None) };
@@ -277,12 +448,15 @@ fn credentials(headers: &HeaderMap) -> Result<Credentials, String> {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned()).filter(|token| !token.is_empty())
     });
-    Ok(Credentials { peer: None, bearer, acting_user: only(ACTING_USER)? })
+    Ok(Credentials { peer, bearer, acting_user: only(ACTING_USER)? })
 }
 
-fn stamped(mut response: Response<Body>, correlation: &str) -> Response<Body> {
-    if let Ok(value) = HeaderValue::from_str(correlation) {
+fn stamped(mut response: Response<Body>, passage: &Passage) -> Response<Body> {
+    if let Ok(value) = HeaderValue::from_str(&passage.correlation) {
         response.headers_mut().insert(REQUEST_ID, value);
+    }
+    if let Some(value) = passage.trace.header() {
+        response.headers_mut().insert(TRACEPARENT, value);
     }
     response
 }
@@ -332,7 +506,7 @@ mod tests {
 
     #[test]
     fn credentials_are_read_once_and_whole() {
-        let read = |list: &[(&'static str, &[u8])]| credentials(&headers(list));
+        let read = |list: &[(&'static str, &[u8])]| credentials(&headers(list), None);
         assert_eq!(read(&[]).unwrap(), Credentials::default());
         assert_eq!(read(&[("authorization", b"bearer  abc")]).unwrap().bearer.as_deref(), Some("abc"));
         for none in [&b"Basic abc"[..], b"Bearer ", b"Bearer"] {

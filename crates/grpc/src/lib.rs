@@ -2,23 +2,34 @@
 //!
 //! Recipe for a new method: write it in the contract with its policy and comments, add its row to the test in
 //! [`method_policy`], then a handler in `service` that reads the request, calls one use case and maps the answer.
-//! Conversion lives in `convert`, errors in `status`, and what every call passes before its handler in `gate`.
+//! Conversion lives in `convert`, errors in `status`. What every call passes before its handler is `gate`, with one module
+//! for each of its layers: `foreign_identity`, `trace_context`, `admission`; `answer` is what it passes on its way out.
+//! Connections come in through `connections` with `tls`, and `health` says whether it is worth connecting.
 
+mod admission;
+mod answer;
+mod connections;
 mod convert;
 #[cfg(feature = "bench-echo")]
 pub mod echo;
+mod foreign_identity;
 mod gate;
+mod health;
+mod limits;
+mod measures;
 pub mod method_policy;
 mod service;
 pub mod status;
+pub mod tls;
+mod trace_context;
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use domicile_domain::port::authenticator::Authenticator;
+use domicile_domain::port::probe::StoreProbe;
 use domicile_domain::port::runtime::{Clock, Ids};
 use domicile_domain::usecase::DomicileApi;
 use domicile_proto::FILE_DESCRIPTOR_SET;
@@ -28,69 +39,29 @@ use domicile_proto::v1::{
     user_service_server::UserServiceServer, workspace_service_server::WorkspaceServiceServer,
 };
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
-use tonic::transport::server::TcpIncoming;
-use tonic_health::ServingStatus;
-use tonic_health::pb::health_server::{Health, HealthServer};
-use tonic_health::server::HealthReporter;
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::gate::{GateLayer, Keeper};
+use crate::admission::Admission;
+use crate::connections::connections;
+use crate::gate::{GateLayer, Keeper, Methods};
+use crate::health::Health;
+pub use crate::limits::Limits;
 use crate::method_policy::{MethodPolicies, PolicyError};
 use crate::service::Services;
-
-/// The limits of the server. Whatever is not set here would be unlimited.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// The largest request, in bytes.
-    pub request_bytes: usize,
-    /// The largest answer, in bytes.
-    pub answer_bytes: usize,
-    /// The largest list of headers, in bytes.
-    pub header_list_bytes: u32,
-    /// Streams at once on one connection, by the protocol.
-    pub concurrent_streams: u32,
-    /// Calls at work at once on one connection.
-    pub calls_per_connection: usize,
-    /// How often a silent connection is asked whether it lives.
-    pub keepalive_interval: Duration,
-    /// How long it may take to answer.
-    pub keepalive_timeout: Duration,
-    /// After this a connection is asked to begin anew, so that load spreads.
-    pub connection_age: Duration,
-    /// Streams that the client reset before they were accepted.
-    pub pending_accept_reset_streams: usize,
-    /// Streams that were reset here for a client's errors.
-    pub local_error_reset_streams: usize,
-    /// How long calls at work may take to end after the server was asked to stop.
-    pub drain: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            request_bytes: 1024 * 1024,
-            answer_bytes: 4 * 1024 * 1024,
-            header_list_bytes: 16 * 1024,
-            concurrent_streams: 256,
-            calls_per_connection: 128,
-            keepalive_interval: Duration::from_mins(1),
-            keepalive_timeout: Duration::from_secs(20),
-            connection_age: Duration::from_mins(30),
-            pending_accept_reset_streams: 20,
-            local_error_reset_streams: 1024,
-            drain: Duration::from_secs(20),
-        }
-    }
-}
+use crate::tls::Tls;
 
 /// What the server works with.
 pub struct ServerParts {
     /// The product.
     pub api: Arc<dyn DomicileApi>,
+    /// Whether the store can be reached, which health says.
+    pub store_health: Arc<dyn StoreProbe>,
     /// Who is calling.
     pub authenticator: Arc<dyn Authenticator>,
     /// Whether the authenticator is the development one, which serves on loopback alone.
     pub development: bool,
+    /// The certificate to serve with; without one the server listens on loopback alone.
+    pub tls: Option<Tls>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Correlation and incident ids.
@@ -105,6 +76,11 @@ pub enum ServeError {
     /// Development credentials must not be reachable from elsewhere.
     #[error("the development sign-in serves on loopback only, and {0} is not; listen on 127.0.0.1")]
     NotLoopback(SocketAddr),
+    /// What is sent could be read on the way.
+    #[error(
+        "without a certificate the server listens on loopback only, and {0} is not; give it one, or listen on 127.0.0.1"
+    )]
+    Plaintext(SocketAddr),
     /// The contract is not complete.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -119,15 +95,9 @@ pub enum ServeError {
     Transport(#[from] tonic::transport::Error),
 }
 
-/// The health service, which does not say SERVING before there is a server: tonic-health itself begins so.
-async fn silent_health() -> (HealthReporter, HealthServer<impl Health>) {
-    let (health, service) = tonic_health::server::health_reporter();
-    health.set_service_status("", ServingStatus::NotServing).await;
-    (health, service)
-}
-
-/// Serves until `shutdown` ends; then health says so, no call is taken any more, and those at work end, those too whose
-/// caller has left. What has not ended after [`Limits::drain`] is left behind, and said so in the log.
+/// Serves until `shutdown` ends; then health says so, and after [`Limits::lame_duck`] no call is taken any more, streams end,
+/// and calls at work end, those too whose caller has left. What has not ended after [`Limits::drain`] is left behind, and
+/// said so in the log.
 ///
 /// # Errors
 /// [`ServeError`]; nothing was served unless the transport broke.
@@ -140,23 +110,32 @@ pub async fn serve(
     if parts.development && !address.ip().is_loopback() {
         return Err(ServeError::NotLoopback(address));
     }
+    if parts.tls.is_none() && !address.ip().is_loopback() {
+        return Err(ServeError::Plaintext(address));
+    }
     let policies = MethodPolicies::read()?;
     #[cfg(feature = "bench-echo")]
     let policies = policies.with(echo::ECHO_PATH, echo::policy());
+    measures::describe();
+    let ServerParts { api, store_health, tls, limits, .. } = parts;
     let (at_work, mut idle) = mpsc::channel(1);
+    let (end_streams, stopping) = watch::channel(false);
     let keeper = Keeper {
-        policies,
-        api: parts.api.clone(),
+        methods: Methods::of(&policies),
+        admission: Admission::of(&limits),
+        api: api.clone(),
         authenticator: parts.authenticator,
         clock: parts.clock,
         ids: parts.ids,
         open_reflection: parts.development,
+        reflection: limits.reflection,
         at_work,
+        stopping,
     };
-    let services = Services { api: parts.api };
-    let Limits { request_bytes, answer_bytes, .. } = parts.limits;
+    let services = Services { api };
+    let Limits { request_bytes, answer_bytes, .. } = limits;
 
-    let (health, health_service) = silent_health().await;
+    let (mut health, health_service) = Health::silent(policies.services()).await;
     let reflection =
         || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET);
     macro_rules! limited {
@@ -166,10 +145,8 @@ pub async fn serve(
                 .max_encoding_message_size(answer_bytes)
         };
     }
-    let limits = &parts.limits;
     let router = tonic::transport::Server::builder()
         .max_concurrent_streams(limits.concurrent_streams)
-        .concurrency_limit_per_connection(limits.calls_per_connection)
         .http2_max_header_list_size(limits.header_list_bytes)
         .http2_keepalive_interval(Some(limits.keepalive_interval))
         .http2_keepalive_timeout(Some(limits.keepalive_timeout))
@@ -191,63 +168,44 @@ pub async fn serve(
         tracing::warn!("this build serves the control of the benchmark: it is not for use");
         router.add_service(echo::EchoServer { request_bytes, answer_bytes })
     };
-    health.set_service_status("", ServingStatus::Serving).await;
+    health.begin(&*store_health).await;
     let (stopping, stopped) = oneshot::channel();
+    let (lame_duck, drain) = (limits.lame_duck, limits.drain);
     let stop = async move {
-        shutdown.await;
-        health.set_service_status("", ServingStatus::NotServing).await;
+        tokio::select! {
+            () = shutdown => {}
+            () = health.follow(&*store_health) => {}
+        }
+        health.stop().await;
+        tokio::time::sleep(lame_duck).await;
+        end_streams.send_replace(true);
         // The other end waits for as long as the server serves.
         let _ = stopping.send(());
     };
+    let fresh_certificate = async {
+        match &tls {
+            Some(tls) => tls.keep_fresh().await,
+            None => std::future::pending().await,
+        }
+    };
     let serving = async {
-        router.serve_with_incoming_shutdown(connections(listener), stop).await?;
+        router.serve_with_incoming_shutdown(connections(listener, tls.clone(), limits), stop).await?;
         // Every sender is in a gate or with a call at work.
         let _: Option<Infallible> = idle.recv().await;
         Ok(())
     };
     let late = async {
         match stopped.await {
-            Ok(()) => tokio::time::sleep(limits.drain).await,
+            Ok(()) => tokio::time::sleep(drain).await,
             Err(_) => std::future::pending().await,
         }
     };
     tokio::select! {
         ended = serving => ended,
+        () = fresh_certificate => Ok(()),
         () = late => {
-            tracing::warn!(drain.seconds = limits.drain.as_secs(), "calls were still at work when the server stopped");
+            tracing::warn!(drain.seconds = drain.as_secs(), "calls were still at work when the server stopped");
             Ok(())
         }
-    }
-}
-
-/// Connections on which nothing waits. An answer is written in two parts, and the kernel would hold the second one back until
-/// the client has acknowledged the first, which takes a client 40 ms that has nothing else to say.
-fn connections(listener: TcpListener) -> TcpIncoming {
-    TcpIncoming::from(listener).with_nodelay(Some(true))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::net::TcpStream;
-    use tokio_stream::StreamExt;
-    use tonic_health::pb::health_client::HealthClient;
-    use tonic_health::pb::{HealthCheckRequest, health_check_response};
-
-    #[tokio::test]
-    async fn health_does_not_serve_before_there_is_a_server() {
-        let (_health, service) = silent_health().await;
-        let whole = HealthCheckRequest { service: String::new() };
-        let said = HealthClient::new(service).check(whole).await.unwrap().into_inner();
-        assert_eq!(said.status(), health_check_response::ServingStatus::NotServing);
-    }
-
-    #[tokio::test]
-    async fn no_answer_waits_for_an_acknowledgement() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut connections = connections(listener);
-        let (_client, accepted) = tokio::join!(TcpStream::connect(address), connections.next());
-        assert!(accepted.unwrap().unwrap().nodelay().unwrap());
     }
 }

@@ -27,7 +27,14 @@ pub enum PolicyError {
 
 /// The policy of every method by its path, `/domicile.v1.UserService/LookupUser`.
 #[derive(Debug, Clone)]
-pub struct MethodPolicies(BTreeMap<String, MethodPolicy>);
+pub struct MethodPolicies(BTreeMap<String, Entry>);
+
+#[derive(Debug, Clone)]
+struct Entry {
+    policy: MethodPolicy,
+    /// Whether the answer is a stream.
+    streams: bool,
+}
 
 impl MethodPolicies {
     /// Reads the table of this contract.
@@ -57,7 +64,7 @@ impl MethodPolicies {
             if policy.cost() == CostClass::Unspecified || policy.deadline_ms == 0 {
                 return Err(PolicyError::Unreadable(path));
             }
-            table.insert(path, policy);
+            table.insert(path, Entry { policy, streams: method.is_server_streaming() });
         }
         Ok(Self(table))
     }
@@ -66,18 +73,31 @@ impl MethodPolicies {
     #[cfg(feature = "bench-echo")]
     #[must_use]
     pub(crate) fn with(mut self, path: &str, policy: MethodPolicy) -> Self {
-        self.0.insert(path.to_owned(), policy);
+        self.0.insert(path.to_owned(), Entry { policy, streams: false });
         self
     }
 
     /// The policy of a method; `None` for methods that are not of this contract.
     pub fn get(&self, path: &str) -> Option<&MethodPolicy> {
-        self.0.get(path)
+        self.0.get(path).map(|entry| &entry.policy)
+    }
+
+    /// Whether the method's answer is a stream.
+    pub(crate) fn streams(&self, path: &str) -> bool {
+        self.0.get(path).is_some_and(|entry| entry.streams)
+    }
+
+    /// The names of the services.
+    pub(crate) fn services(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.0.keys().filter_map(|path| path.split('/').nth(1)).map(ToOwned::to_owned).collect();
+        names.dedup();
+        names
     }
 
     /// Every method with its policy, by path.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &MethodPolicy)> {
-        self.0.iter().map(|(path, policy)| (path.as_str(), policy))
+        self.0.iter().map(|(path, entry)| (path.as_str(), &entry.policy))
     }
 }
 

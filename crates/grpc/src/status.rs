@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use domicile_domain::error::{ErrorKind, Reason, Refusal};
 use http::{HeaderMap, Response};
-use http_body_util::BodyExt;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -19,7 +18,7 @@ const FRAME: usize = 512;
 /// What facts for programs take at most.
 const FACTS_LIMIT: usize = 1024;
 
-/// Reasons of the transport; the domain never gives them.
+/// Reasons of the transport and its gate; the domain never gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransportReason {
     /// The caller is not known.
@@ -30,12 +29,28 @@ pub enum TransportReason {
     Unimplemented,
     /// The answer is larger than is sent.
     AnswerTooLarge,
+    /// The calling service may not call the method.
+    MethodNotAllowed,
+    /// The person must come with their own token.
+    OwnTokenRequired,
+    /// As much is at work as may be.
+    Overloaded,
+    /// The server stops.
+    Stopping,
 }
 
 impl TransportReason {
     /// Every reason, for tables that must not forget one.
-    pub const ALL: [Self; 4] =
-        [Self::Unauthenticated, Self::DeadlineExceeded, Self::Unimplemented, Self::AnswerTooLarge];
+    pub const ALL: [Self; 8] = [
+        Self::Unauthenticated,
+        Self::DeadlineExceeded,
+        Self::Unimplemented,
+        Self::AnswerTooLarge,
+        Self::MethodNotAllowed,
+        Self::OwnTokenRequired,
+        Self::Overloaded,
+        Self::Stopping,
+    ];
 
     /// The stable word.
     pub const fn as_str(self) -> &'static str {
@@ -44,6 +59,10 @@ impl TransportReason {
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Unimplemented => "UNIMPLEMENTED",
             Self::AnswerTooLarge => "ANSWER_TOO_LARGE",
+            Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            Self::OwnTokenRequired => "OWN_TOKEN_REQUIRED",
+            Self::Overloaded => "OVERLOADED",
+            Self::Stopping => "STOPPING",
         }
     }
 
@@ -58,6 +77,17 @@ impl TransportReason {
                 "There is no such method here, or not in this form. Compare the versions of client and service."
             }
             Self::AnswerTooLarge => "The answer is larger than is sent. Ask for less at once, with a smaller page.",
+            Self::MethodNotAllowed => {
+                "The calling service may not call this method. Ask the operator to add it to the methods of the service."
+            }
+            Self::OwnTokenRequired => {
+                "Only the person can say this: send the person's own token, not one exchanged for the service and not the \
+                 name alone."
+            }
+            Self::Overloaded => {
+                "As many calls are at work as this server takes. Nothing was done; the same again after the pause is safe."
+            }
+            Self::Stopping => "The server stops. The same again reaches another one, or this one after its restart.",
         }
     }
 
@@ -67,6 +97,18 @@ impl TransportReason {
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::Unimplemented => Code::Unimplemented,
             Self::AnswerTooLarge => Code::ResourceExhausted,
+            Self::MethodNotAllowed | Self::OwnTokenRequired => Code::PermissionDenied,
+            Self::Overloaded | Self::Stopping => Code::Unavailable,
+        }
+    }
+
+    /// The pause before the same again, where that helps. As much as is at work at once ends within half a second unless the
+    /// store is stuck.
+    const fn pause(self) -> Option<Duration> {
+        match self {
+            Self::Overloaded => Some(Duration::from_millis(500)),
+            Self::Stopping => Some(Duration::from_secs(1)),
+            _ => None,
         }
     }
 }
@@ -84,30 +126,27 @@ const fn code(kind: ErrorKind) -> Code {
     }
 }
 
-/// A status of the transport, in the reason's words unless there are better ones.
-pub(crate) fn of_transport(reason: TransportReason, said: Option<&str>, correlation: &str) -> Status {
+/// A status of the transport, in the reason's words unless there are better ones, with facts for programs.
+pub(crate) fn of_transport(
+    reason: TransportReason,
+    said: Option<&str>,
+    facts: &[(&str, &str)],
+    correlation: &str,
+) -> Status {
+    let metadata: HashMap<_, _> = facts.iter().map(|(key, value)| ((*key).to_owned(), cut(value, 512))).collect();
     let mut details = ErrorDetails::new();
-    details.set_error_info(reason.as_str(), ERROR_DOMAIN, HashMap::new()).set_request_info(correlation, "");
+    details.set_error_info(reason.as_str(), ERROR_DOMAIN, metadata).set_request_info(correlation, "");
+    if let Some(pause) = reason.pause() {
+        details.set_retry_info(Some(pause));
+    }
     Status::with_error_details(reason.code(), cut(said.unwrap_or(reason.explanation()), 512), details)
 }
 
 /// Gives reason and details to what the transport refused by itself: a request that is too large, cannot be read or comes
-/// in a form that is not served, and an answer that is too large.
-pub(crate) fn explained(response: Response<Body>, correlation: &str) -> Response<Body> {
-    let bare = !response.headers().contains_key("grpc-status-details-bin");
-    let Some(status) = Status::from_header_map(response.headers()) else {
-        let correlation = correlation.to_owned();
-        let explained_end = move |body: Body| {
-            body.map_frame(move |mut frame| {
-                if let Some(trailers) = frame.trailers_mut() {
-                    explain_trailers(trailers, &correlation);
-                }
-                frame
-            })
-        };
-        return response.map(|body| Body::new(explained_end(body)));
-    };
-    if !bare {
+/// in a form that is not served.
+pub(crate) fn explained_head(response: Response<Body>, correlation: &str) -> Response<Body> {
+    let Some(status) = Status::from_header_map(response.headers()) else { return response };
+    if response.headers().contains_key("grpc-status-details-bin") {
         return response;
     }
     match status.code() {
@@ -118,16 +157,16 @@ pub(crate) fn explained(response: Response<Body>, correlation: &str) -> Response
         }
         Code::Unimplemented => {
             let said = (!status.message().is_empty()).then(|| status.message());
-            of_transport(TransportReason::Unimplemented, said, correlation).into_http()
+            of_transport(TransportReason::Unimplemented, said, &[], correlation).into_http()
         }
         _ => response,
     }
 }
 
 /// An answer turns out to be too large when its head has gone out. Nothing else is out of range.
-fn explain_trailers(trailers: &mut HeaderMap, correlation: &str) {
+pub(crate) fn explain_trailers(trailers: &mut HeaderMap, correlation: &str) {
     if Status::from_header_map(trailers).is_some_and(|status| status.code() == Code::OutOfRange) {
-        let status = of_transport(TransportReason::AnswerTooLarge, None, correlation);
+        let status = of_transport(TransportReason::AnswerTooLarge, None, &[], correlation);
         // Its words are ours, and they fit into a header.
         let _ = status.add_header(trailers);
     }
@@ -213,7 +252,29 @@ pub fn errors_page() -> String {
     )
 }
 
-const fn code_name(code: Code) -> &'static str {
+/// Every code there is.
+pub(crate) const ALL_CODES: [Code; 17] = [
+    Code::Ok,
+    Code::Cancelled,
+    Code::Unknown,
+    Code::InvalidArgument,
+    Code::DeadlineExceeded,
+    Code::NotFound,
+    Code::AlreadyExists,
+    Code::PermissionDenied,
+    Code::ResourceExhausted,
+    Code::FailedPrecondition,
+    Code::Aborted,
+    Code::OutOfRange,
+    Code::Unimplemented,
+    Code::Internal,
+    Code::Unavailable,
+    Code::DataLoss,
+    Code::Unauthenticated,
+];
+
+/// A code as gRPC writes it.
+pub(crate) const fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

@@ -10,6 +10,7 @@ use domicile_grpc::{Limits, ServerParts, serve};
 use domicile_testkit::authenticator::TrustingAuthenticator;
 use domicile_testkit::clock::FixedClock;
 use domicile_testkit::ids::SequentialIds;
+use domicile_testkit::memory::MemoryStore;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Endpoint;
 use tonic::{Code, Request, Status};
@@ -24,8 +25,10 @@ async fn server() -> String {
     api.expect_identify().returning(|caller, _| Ok(Actor::service(caller.service)));
     let parts = ServerParts {
         api: Arc::new(api),
+        store_health: Arc::new(MemoryStore::new()),
         authenticator: Arc::new(TrustingAuthenticator::with_token(ServicePrincipal::new("bench"), "t")),
         development: true,
+        tls: None,
         clock: Arc::new(FixedClock::at(Timestamp::from_micros(0))),
         ids: Arc::new(SequentialIds::new()),
         limits: Limits::default(),

@@ -8,6 +8,7 @@
 //! nothing of SeaORM leaves the crate.
 
 mod classify;
+mod condition;
 mod convert;
 mod database;
 mod directory;
@@ -18,6 +19,7 @@ mod memberships;
 mod migration;
 mod notices;
 mod postgres;
+mod probe;
 mod records;
 mod relationships;
 mod roles;
@@ -30,6 +32,7 @@ mod workspaces;
 #[cfg(feature = "inspect")]
 pub mod inspect;
 
+pub use crate::condition::{Connections, Unfit, WaitingNotices};
 pub use crate::database::{Database, OpenError};
 
 use std::path::Path;
@@ -42,7 +45,7 @@ use sea_orm::{
 };
 
 use crate::executor::{Guarded, StatementCount};
-use crate::postgres::Pools;
+use crate::postgres::{Pool, Pools};
 use crate::sqlite::{Access, Place, Writer, WriterTurn, connect_readers, connect_writer};
 use crate::unit_of_work::SeaOrmUnit;
 
@@ -154,6 +157,10 @@ impl SeaOrmStore {
     }
 
     async fn read(&self) -> Result<Read, StoreError> {
+        self.read_over(|pools| &pools.readers, self.statements.clone()).await
+    }
+
+    async fn read_over(&self, pool: fn(&Pools) -> &Pool, count: StatementCount) -> Result<Read, StoreError> {
         let (turn, transaction) = match &self.engine {
             Engine::SqliteFile { readers, .. } => (None, begin(readers, None).await?),
             Engine::SqliteMemory { writer } => {
@@ -161,9 +168,9 @@ impl SeaOrmStore {
                 let transaction = begin(turn.connection()?, None).await?;
                 (Some(turn), transaction)
             }
-            Engine::Postgres(pools) => (None, pools.readers.begin(READ_PATIENCE).await?),
+            Engine::Postgres(pools) => (None, pool(pools).begin(READ_PATIENCE).await?),
         };
-        Ok(Read { guarded: self.guarded(transaction), _turn: turn })
+        Ok(Read { guarded: Guarded::new(transaction, count), _turn: turn })
     }
 }
 

@@ -1,4 +1,5 @@
-//! Connections of PostgreSQL: a pool for units of work and one for reads, both bounded in size and in waiting.
+//! Connections of PostgreSQL: a pool for units of work, one for reads, and a connection for signs of life; all bounded in
+//! size and in waiting.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -28,11 +29,13 @@ pub(crate) struct Pool {
     size: u32,
 }
 
-/// Both pools of a database.
+/// The pools of a database.
 #[derive(Clone)]
 pub(crate) struct Pools {
     pub(crate) writers: Pool,
     pub(crate) readers: Pool,
+    /// One connection for questions whether the database lives: they do not wait behind the work of others.
+    pub(crate) probe: Pool,
 }
 
 /// Reads a URL; a wrong one is told without its password.
@@ -90,7 +93,12 @@ pub(crate) fn pools(options: &PgConnectOptions, size: u32) -> Pools {
             ("idle_in_transaction_session_timeout", IDLE_TRANSACTION_TIMEOUT),
         ])
     };
-    Pools { writers: pool(bounded(options.clone()), size), readers: pool(bounded(reading), size) }
+    let reading = bounded(reading);
+    Pools {
+        writers: pool(bounded(options.clone()), size),
+        readers: pool(reading.clone(), size),
+        probe: pool(reading, 1),
+    }
 }
 
 /// Keeps other processes from changing the schema until the connection ends.
@@ -108,6 +116,11 @@ fn pool(options: PgConnectOptions, size: u32) -> Pool {
 }
 
 impl Pool {
+    /// How many connections are open, how many of them idle, and how many there may be.
+    pub(crate) fn sizes(&self) -> (u32, usize, u32) {
+        (self.connections.size(), self.connections.num_idle(), self.size)
+    }
+
     /// Begins a transaction, waiting at most `patience` for a connection.
     ///
     /// A connection is not tried before it is used, so after a restart of the server each idle one fails once: those are

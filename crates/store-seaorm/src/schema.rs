@@ -24,15 +24,21 @@ fn failed(place: &str) -> impl Fn(DbErr) -> OpenError {
 /// # Errors
 /// [`OpenError::Newer`] when the database has taken one that this program does not know.
 pub(crate) async fn pending(connection: &DatabaseConnection, place: &str) -> Result<Vec<String>, OpenError> {
+    if !SchemaManager::new(connection).has_table(STEPS).await.map_err(failed(place))? {
+        return missing(Vec::new(), place);
+    }
+    let taken = seaql_migrations::Entity::find().all(connection).await.map_err(failed(place))?;
+    missing(taken.into_iter().map(|step| step.version), place)
+}
+
+/// The steps that are not among those taken.
+pub(crate) fn missing(taken: impl IntoIterator<Item = String>, place: &str) -> Result<Vec<String>, OpenError> {
     let known = Migrator::migrations();
     let mut missing: Vec<String> = known.iter().map(|step| step.name().to_owned()).collect();
-    if !SchemaManager::new(connection).has_table(STEPS).await.map_err(failed(place))? {
-        return Ok(missing);
-    }
-    for step in seaql_migrations::Entity::find().all(connection).await.map_err(failed(place))? {
-        match missing.iter().position(|name| *name == step.version) {
+    for step in taken {
+        match missing.iter().position(|name| *name == step) {
             Some(at) => drop(missing.remove(at)),
-            None => return Err(OpenError::Newer { place: place.to_owned(), step: step.version }),
+            None => return Err(OpenError::Newer { place: place.to_owned(), step }),
         }
     }
     Ok(missing)

@@ -18,7 +18,7 @@ pub(crate) enum Place {
 /// How long SQLite itself waits for a lock of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Readers of a file; in memory there is one connection for all.
-const READERS: u32 = 4;
+pub(crate) const READERS: u32 = 4;
 
 /// What a connection may do with a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +84,11 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn new(place: Place, connection: DatabaseConnection) -> Self {
         Self { place, slot: Arc::new(Mutex::new(Some(connection))) }
+    }
+
+    /// Whether somebody has the turn.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.slot.try_lock().is_err()
     }
 
     /// Waits at most `patience` for the turn. A connection that was thrown away is made anew.

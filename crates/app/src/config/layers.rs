@@ -7,12 +7,21 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use toml::{Table, Value};
 
-use super::settings::{Row, SETTINGS, nearest};
+use super::settings::{Row, SECTIONS, SETTINGS, nearest};
 
 /// The file that is read where none is named.
 const USUAL_FILE: &str = "domicile.toml";
 /// Variables of the program that are no settings.
-const OTHER_VARIABLES: [&str; 3] = ["DOMICILE_CONFIG", "DOMICILE_CREDENTIALS", "DOMICILE_ENV"];
+const OTHER_VARIABLES: [&str; 8] = [
+    "DOMICILE_CA",
+    "DOMICILE_CLIENT_CERTIFICATE",
+    "DOMICILE_CLIENT_KEY",
+    "DOMICILE_CONFIG",
+    "DOMICILE_CREDENTIALS",
+    "DOMICILE_ENDPOINT",
+    "DOMICILE_ENV",
+    "DOMICILE_TOKEN_FILE",
+];
 
 /// What the caller of the program gave.
 #[derive(Debug, Default)]
@@ -74,8 +83,18 @@ impl Setting {
     }
 }
 
-/// Every setting that has a value.
-pub(crate) struct Layers(BTreeMap<&'static str, Setting>);
+/// A list of tables as the file has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Entries {
+    pub(crate) entries: Vec<Value>,
+    pub(crate) origin: Origin,
+}
+
+/// Every setting that has a value, and the lists of the file.
+pub(crate) struct Layers {
+    settings: BTreeMap<&'static str, Setting>,
+    lists: BTreeMap<&'static str, Entries>,
+}
 
 impl Layers {
     /// Reads every source.
@@ -95,12 +114,14 @@ impl Layers {
     pub(crate) fn of(sources: &Sources, file: Option<(PathBuf, String)>) -> Result<Self> {
         let defaults =
             SETTINGS.iter().filter_map(|row| row.default.map(|value| (row.key.to_owned(), value.to_owned())));
-        let mut layers = Self(BTreeMap::new());
+        let mut layers = Self { settings: BTreeMap::new(), lists: BTreeMap::new() };
         layers.put(&defaults.collect(), |_| Origin::Default, "defaults")?;
         if let Some((path, text)) = file {
-            let table: Table = text.parse().with_context(|| format!("{} cannot be read as TOML", path.display()))?;
+            let mut table: Table =
+                text.parse().with_context(|| format!("{} cannot be read as TOML", path.display()))?;
             let mut flat = BTreeMap::new();
-            flatten("", table, &mut flat).with_context(|| format!("{} is not right", path.display()))?;
+            let read = layers.take_lists(&path, &mut table).and_then(|()| flatten("", table, &mut flat));
+            read.with_context(|| format!("{} is not right", path.display()))?;
             layers.put(&flat, |_| Origin::File(path.clone()), &path.display().to_string())?;
         }
         layers.put(&by_key(&sources.environment)?, |row| Origin::Variable(row.variable()), "environment")?;
@@ -110,11 +131,29 @@ impl Layers {
 
     /// A setting that has a value.
     pub(crate) fn get(&self, key: &str) -> Option<&Setting> {
-        self.0.get(key)
+        self.settings.get(key)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Setting> {
-        self.0.values()
+        self.settings.values()
+    }
+
+    /// A list of the file, if it has one.
+    pub(crate) fn list(&self, name: &str) -> Option<&Entries> {
+        self.lists.get(name)
+    }
+
+    /// Takes the lists out of the file; what is left are settings.
+    fn take_lists(&mut self, path: &Path, table: &mut Table) -> Result<()> {
+        for section in &SECTIONS {
+            let entries = match table.remove(section.name) {
+                None => continue,
+                Some(Value::Array(entries)) if entries.iter().all(Value::is_table) => entries,
+                Some(_) => bail!("`{0}` is a list of tables; begin each with [[{0}]]", section.name),
+            };
+            self.lists.insert(section.name, Entries { entries, origin: Origin::File(path.to_owned()) });
+        }
+        Ok(())
     }
 
     /// Puts a layer over those below.
@@ -144,7 +183,7 @@ impl Layers {
                 let value = read_text(&path, row.key)?.trim().to_owned();
                 Setting { row, value, origin: Origin::SecretFile(path, Box::new(named)) }
             };
-            self.0.insert(row.key, setting);
+            self.settings.insert(row.key, setting);
         }
         Ok(())
     }
@@ -160,6 +199,24 @@ fn unknown(place: &str, written: &str, nearest: Option<String>) -> anyhow::Error
         |nearest| format!("did you mean `{nearest}`?"),
     );
     anyhow::anyhow!("{place}: `{written}` is no setting; {hint}")
+}
+
+/// What serde says of an entry, with the nearest name instead of all where a key or word is unknown.
+pub(crate) fn told_of_entry(error: &str) -> String {
+    let error = error.trim();
+    let mut quoted = error.split('`').skip(1).step_by(2);
+    let known = |error: &str| error.starts_with("unknown field") || error.starts_with("unknown variant");
+    match quoted.next() {
+        Some(written) if known(error) => {
+            let known: Vec<String> = quoted.map(ToOwned::to_owned).collect();
+            let all = known.join(", ");
+            match nearest(written, known.into_iter()) {
+                Some(nearest) => format!("`{written}` is not known here; did you mean `{nearest}`?"),
+                None => format!("`{written}` is not known here; there are {all}"),
+            }
+        }
+        _ => error.to_owned(),
+    }
 }
 
 /// Variables by key: `DOMICILE_DATABASE_URL` is `database.url`, `..._FILE` its file.

@@ -8,6 +8,7 @@ pub mod authenticator;
 pub mod contact;
 pub mod directory;
 pub mod notifier;
+pub mod probe;
 pub mod runtime;
 pub mod sealer;
 pub mod store;

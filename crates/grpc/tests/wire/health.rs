@@ -9,12 +9,12 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::support::{Served, parts};
+use crate::support::{Served, limits, parts};
 
 #[tokio::test]
 async fn health_serves_without_identity_until_the_server_is_asked_to_stop() {
     // The watch below is open when the server stops; it is not waited for.
-    let limits = Limits { drain: Duration::from_millis(50), ..Limits::default() };
+    let limits = Limits { drain: Duration::from_millis(50), ..limits() };
     let served = Served::of(ServerParts { limits, ..parts(MockDomicileApi::new()) }).await;
     let mut health = HealthClient::new(served.channel().await);
     let whole = || HealthCheckRequest { service: String::new() };

@@ -7,8 +7,11 @@ use domicile_grpc::{Limits, ServeError, ServerParts};
 use domicile_proto::v1::ListRolesRequest;
 use domicile_proto::v1::role_service_client::RoleServiceClient;
 use tokio::net::TcpListener;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
-use crate::support::{Held, Served, parts, signed};
+use crate::support::{Held, Served, limits, parts, signed};
 
 #[tokio::test]
 async fn the_development_sign_in_is_served_on_loopback_alone() {
@@ -40,7 +43,7 @@ async fn at_work(limits: Limits) -> (Served, Held, tokio::task::JoinHandle<Resul
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_at_work_ends_with_its_answer() {
-    let (served, held, call) = at_work(Limits::default()).await;
+    let (served, held, call) = at_work(limits()).await;
     let stopping = served.asked_to_stop();
     held.release();
     call.await.unwrap().unwrap();
@@ -49,7 +52,7 @@ async fn a_call_at_work_ends_with_its_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_waits_for_work_whose_caller_left() {
-    let (served, held, call) = at_work(Limits::default()).await;
+    let (served, held, call) = at_work(limits()).await;
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
     let stopping = served.asked_to_stop();
@@ -60,9 +63,30 @@ async fn the_server_waits_for_work_whose_caller_left() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_does_not_end_is_left_after_the_drain() {
-    let limits = Limits { drain: Duration::from_millis(50), ..Limits::default() };
+    let limits = Limits { drain: Duration::from_millis(50), ..limits() };
     let (served, held, call) = at_work(limits).await;
     served.asked_to_stop().await.unwrap().unwrap();
     assert!(!call.is_finished(), "nobody answered it");
     held.release();
+}
+
+#[tokio::test]
+async fn a_stopping_server_goes_on_until_callers_have_heard_of_it() {
+    let limits = Limits { lame_duck: Duration::from_secs(5), ..limits() };
+    let mut api = MockDomicileApi::new();
+    api.expect_list_roles().returning(|_, _, _, _| Ok(Page { items: Vec::new(), next_token: String::new() }));
+    let served = Served::of(ServerParts { limits, ..parts(api) }).await;
+    let channel = served.channel().await;
+    let mut health = HealthClient::new(channel.clone());
+    let mut watch = health.watch(HealthCheckRequest { service: String::new() }).await.unwrap().into_inner();
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    let stopping = served.asked_to_stop();
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    let asked = tokio::time::Instant::now();
+    tokio::time::pause();
+    RoleServiceClient::new(channel).list_roles(signed(ListRolesRequest::default())).await.unwrap();
+    assert!(watch.message().await.is_err(), "streams end after that");
+    assert!(asked.elapsed() >= Duration::from_secs(4), "{:?}", asked.elapsed());
+    drop((health, watch));
+    stopping.await.unwrap().unwrap();
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use domicile_domain::error::{Reason, Refusal};
 use domicile_domain::model::actor::{ActingUser, Actor, Means, ScopeReach, ServicePrincipal, ServiceScope};
@@ -13,9 +14,11 @@ use domicile_grpc::{Limits, ServeError, ServerParts};
 use domicile_testkit::authenticator::TrustingAuthenticator;
 use domicile_testkit::clock::FixedClock;
 use domicile_testkit::ids::SequentialIds;
+use domicile_testkit::memory::MemoryStore;
 use http::{HeaderMap, Request};
 use prost::Message;
 use prost::bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -53,16 +56,23 @@ fn identified(caller: Caller) -> Result<Actor, Refusal> {
     }
 }
 
+/// The usual limits, of a server that stops at once.
+pub(crate) fn limits() -> Limits {
+    Limits { lame_duck: Duration::ZERO, ..Limits::default() }
+}
+
 /// What a server over the mock works with; tests change what they are about.
 pub(crate) fn parts(mut api: MockDomicileApi) -> ServerParts {
     api.expect_identify().returning(|caller, _| identified(caller));
     ServerParts {
         api: Arc::new(api),
+        store_health: Arc::new(MemoryStore::new()),
         authenticator: Arc::new(TrustingAuthenticator::with_token(service(), "known")),
         development: true,
+        tls: None,
         clock: Arc::new(FixedClock::default()),
         ids: Arc::new(SequentialIds::new()),
-        limits: Limits::default(),
+        limits: limits(),
     }
 }
 
@@ -98,10 +108,12 @@ impl Served {
 
     /// A connection for raw requests.
     pub(crate) async fn raw(&self) -> Raw {
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-        tokio::spawn(connection);
-        Raw(sender)
+        Raw::over(self.stream().await).await.unwrap()
+    }
+
+    /// A connection on which nothing has been said.
+    pub(crate) async fn stream(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
     }
 
     /// Asks the server to stop; what is handed back ends when it has.
@@ -118,6 +130,7 @@ pub(crate) type Headers<'a> = &'a [(&'a str, &'a [u8])];
 pub(crate) struct Raw(h2::client::SendRequest<Bytes>);
 
 /// What came back.
+#[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     /// How long the body was.
@@ -132,14 +145,35 @@ impl Answer {
 }
 
 impl Raw {
+    /// Speaks over a connection.
+    pub(crate) async fn over<S>(stream: S) -> Result<Self, h2::Error>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (sender, connection) = h2::client::handshake(stream).await?;
+        tokio::spawn(connection);
+        Ok(Self(sender))
+    }
+
+    /// Opens a stream to a method: with one message and no more, or with nothing said yet.
+    pub(crate) async fn open(
+        &self,
+        path: &str,
+        headers: Headers<'_>,
+        only: Option<Vec<u8>>,
+    ) -> (http::Response<h2::RecvStream>, h2::SendStream<Bytes>) {
+        let mut sender = self.0.clone().ready().await.unwrap();
+        let (response, mut stream) = sender.send_request(request(path, headers), false).unwrap();
+        if let Some(message) = only {
+            stream.send_data(message.into(), true).unwrap();
+        }
+        (response.await.unwrap(), stream)
+    }
+
     /// Calls a method with headers beside the usual ones, and a body as it is.
     pub(crate) async fn call(&self, path: &str, headers: Headers<'_>, body: Vec<u8>) -> Answer {
         let mut sender = self.0.clone().ready().await.unwrap();
-        let request = headers.iter().fold(
-            Request::post(format!("http://localhost{path}")).header("content-type", "application/grpc"),
-            |request, (name, value)| request.header(*name, *value),
-        );
-        let (response, mut stream) = sender.send_request(request.body(()).unwrap(), false).unwrap();
+        let (response, mut stream) = sender.send_request(request(path, headers), false).unwrap();
         // A server that has refused already takes no body any more.
         let _ = stream.send_data(body.into(), true);
         let response = response.await.unwrap();
@@ -163,6 +197,12 @@ impl Raw {
         let usual = [("authorization", TOKEN.as_bytes()), ("x-domicile-acting-user", acting.as_bytes())];
         self.call(path, &[&usual, more].concat(), body).await
     }
+}
+
+fn request(path: &str, headers: Headers<'_>) -> Request<()> {
+    let request = Request::post(format!("http://localhost{path}")).header("content-type", "application/grpc");
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    request.body(()).unwrap()
 }
 
 /// A message in its frame.

@@ -11,6 +11,7 @@ use domicile_domain::model::time::Revision;
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::directory::{Directory, MemberRow, NoticeRow};
+use domicile_domain::port::probe::StoreProbe;
 use domicile_domain::port::store::StoreError;
 
 use super::tables::Tables;
@@ -25,6 +26,14 @@ impl MemoryStore {
 
 fn count(limit: u32) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+#[async_trait]
+impl StoreProbe for MemoryStore {
+    /// It is always there. What is injected is for the calls under test.
+    async fn reachable(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 #[async_trait]

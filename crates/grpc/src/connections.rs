@@ -1,0 +1,202 @@
+//! Connections as they come in: plain or encrypted, each handshake in a task of its own with a limit of its own, so that a
+//! silent client delays nobody.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use domicile_domain::port::authenticator::PeerNames;
+use futures::Stream;
+use futures::stream::unfold;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+use tonic::transport::server::Connected;
+
+use crate::Limits;
+use crate::admission::ConnectionPermits;
+use crate::tls::{Tls, names_in};
+
+/// How long to wait after the system refused to accept, as it does without free file descriptors: at once it would again.
+const AFTER_A_REFUSAL: Duration = Duration::from_millis(100);
+
+/// What is known of a connection; each of its calls finds it in the extensions.
+pub(crate) struct Arrival {
+    /// The names in the client's certificate; absent if it showed none.
+    pub(crate) peer: Option<PeerNames>,
+    /// How much may be at work for this connection.
+    pub(crate) permits: ConnectionPermits,
+}
+
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// A connection on which requests can come.
+pub(crate) struct Connection {
+    stream: Box<dyn Duplex>,
+    arrival: Arc<Arrival>,
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Arc<Arrival>;
+
+    fn connect_info(&self) -> Arc<Arrival> {
+        self.arrival.clone()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+/// Takes connections from the listener; ends with the stream that holds it.
+struct Door {
+    listener: TcpListener,
+    tls: Option<Tls>,
+    limits: Limits,
+    handshakes: JoinSet<Option<Connection>>,
+    /// Those in progress, the oldest first.
+    oldest: VecDeque<AbortHandle>,
+    refused: bool,
+}
+
+/// The connections of a listener, for as long as the stream is held.
+pub(crate) fn connections(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    limits: Limits,
+) -> impl Stream<Item = io::Result<Connection>> {
+    let door = Door { listener, tls, limits, handshakes: JoinSet::new(), oldest: VecDeque::new(), refused: false };
+    unfold(door, |mut door| async move {
+        let connection = door.next().await;
+        Some((Ok(connection), door))
+    })
+}
+
+impl Door {
+    async fn next(&mut self) -> Connection {
+        loop {
+            tokio::select! {
+                accepted = accept(&self.listener) => match accepted {
+                    Ok(stream) => {
+                        self.refused = false;
+                        if let Some(connection) = self.opened(stream) {
+                            return connection;
+                        }
+                    }
+                    Err(error) => self.not_accepted(&error).await,
+                },
+                Some(ended) = self.handshakes.join_next() => {
+                    // Neither an end by force nor a failed handshake is a connection.
+                    if let Ok(Some(connection)) = ended {
+                        return connection;
+                    }
+                }
+            }
+        }
+    }
+
+    /// A plain connection is there; an encrypted one when its handshake is done.
+    fn opened(&mut self, stream: TcpStream) -> Option<Connection> {
+        let permits = ConnectionPermits::of(&self.limits);
+        let Some(acceptor) = self.tls.as_ref().map(Tls::acceptor) else {
+            let arrival = Arc::new(Arrival { peer: None, permits });
+            return Some(Connection { stream: Box::new(stream), arrival });
+        };
+        self.make_room();
+        let limit = self.limits.handshake;
+        let handshake = async move {
+            match tokio::time::timeout(limit, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => {
+                    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                    let arrival = Arc::new(Arrival { peer: shown.and_then(names_in), permits });
+                    Some(Connection { stream: Box::new(stream), arrival })
+                }
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "a client could not agree on an encrypted connection");
+                    None
+                }
+                Err(_) => {
+                    tracing::debug!(limit.seconds = limit.as_secs(), "a client did not end its handshake");
+                    None
+                }
+            }
+        };
+        self.oldest.push_back(self.handshakes.spawn(handshake));
+        None
+    }
+
+    /// Gives up the handshake that takes longest when too many are in progress: an honest one takes milliseconds.
+    fn make_room(&mut self) {
+        self.oldest.retain(|handshake| !handshake.is_finished());
+        while self.oldest.len() >= self.limits.handshakes {
+            let Some(longest) = self.oldest.pop_front() else { return };
+            longest.abort();
+        }
+    }
+
+    async fn not_accepted(&mut self, error: &io::Error) {
+        use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, InvalidInput};
+        // The client's trouble, and over: some systems give no option of a connection that is gone.
+        if matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | InvalidInput) {
+            return;
+        }
+        if !self.refused {
+            self.refused = true;
+            tracing::error!(%error, "no connection can be accepted now; it is tried again until one is");
+        }
+        tokio::time::sleep(AFTER_A_REFUSAL).await;
+    }
+}
+
+/// A connection on which nothing waits. An answer is written in two parts, and the kernel would hold the second one back
+/// until the client has acknowledged the first, which takes a client 40 ms that has nothing else to say.
+async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+    let (stream, _) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_answer_waits_for_an_acknowledgement() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_client, accepted) = tokio::join!(TcpStream::connect(address), accept(&listener));
+        assert!(accepted.unwrap().nodelay().unwrap());
+    }
+}

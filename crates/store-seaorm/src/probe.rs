@@ -1,0 +1,21 @@
+//! A sign of life of the database.
+
+use async_trait::async_trait;
+use domicile_domain::port::probe::StoreProbe;
+use domicile_domain::port::store::StoreError;
+use sea_orm::{EntityTrait, QuerySelect, QueryTrait};
+
+use crate::SeaOrmStore;
+use crate::entity::workspace;
+use crate::executor::{Executor, StatementCount};
+
+#[async_trait]
+impl StoreProbe for SeaOrmStore {
+    /// Reads one row at most, and does not count among the statements: those are of calls.
+    async fn reachable(&self) -> Result<(), StoreError> {
+        let mut read = self.read_over(|pools| &pools.probe, StatementCount::default()).await?;
+        let one = workspace::Entity::find().select_only().column(workspace::Column::Id).limit(1);
+        let statement = one.build(read.guarded.backend());
+        read.guarded.one(statement).await.map(|_| ())
+    }
+}
