@@ -1,6 +1,7 @@
 //! The running service, the same for `dev` and `serve`: use cases over one store, the server, and the sending of messages.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use domicile_contact::{CldrLanguageMatcher, LibPhoneParser};
@@ -61,7 +62,8 @@ impl Service {
             tls: None,
             clock: self.ports.clock,
             ids: self.ports.ids,
-            limits: Limits::default(),
+            // Nobody turns elsewhere from the development sign-in.
+            limits: Limits { lame_duck: Duration::ZERO, ..Limits::default() },
         };
         let outcome = domicile_grpc::serve(server, outside.listener, stop).await;
         dispatching.stop().await;

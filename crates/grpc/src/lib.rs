@@ -18,6 +18,7 @@ mod health;
 mod limits;
 mod measures;
 pub mod method_policy;
+pub mod rights_page;
 mod service;
 pub mod status;
 pub mod tls;
@@ -174,7 +175,7 @@ pub async fn serve(
     let stop = async move {
         tokio::select! {
             () = shutdown => {}
-            () = health.follow(&*store_health) => {}
+            never = health.follow(&*store_health) => match never {},
         }
         health.stop().await;
         tokio::time::sleep(lame_duck).await;
@@ -202,7 +203,7 @@ pub async fn serve(
     };
     tokio::select! {
         ended = serving => ended,
-        () = fresh_certificate => Ok(()),
+        never = fresh_certificate => match never {},
         () = late => {
             tracing::warn!(drain.seconds = drain.as_secs(), "calls were still at work when the server stopped");
             Ok(())

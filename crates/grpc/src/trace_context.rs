@@ -31,23 +31,17 @@ impl TraceContext {
     }
 
     /// The trace's id as logs name it.
-    pub(crate) fn trace_id(&self) -> impl fmt::Display {
-        fmt::from_fn({
-            let trace = self.trace;
-            move |f| write!(f, "{trace:032x}")
-        })
+    pub(crate) fn trace_id(self) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "{:032x}", self.trace))
     }
 
     /// The span's id as logs name it.
-    pub(crate) fn span_id(&self) -> impl fmt::Display {
-        fmt::from_fn({
-            let span = self.span;
-            move |f| write!(f, "{span:016x}")
-        })
+    pub(crate) fn span_id(self) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "{:016x}", self.span))
     }
 
     /// The header that tells the caller.
-    pub(crate) fn header(&self) -> Option<HeaderValue> {
+    pub(crate) fn header(self) -> Option<HeaderValue> {
         HeaderValue::from_str(&format!("00-{:032x}-{:016x}-{:02x}", self.trace, self.span, self.flags)).ok()
     }
 }
