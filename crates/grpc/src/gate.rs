@@ -146,11 +146,6 @@ impl Passage {
         self.method.measures.refused(refusal.reason.as_str());
         of_refusal(refusal, &self.correlation)
     }
-
-    /// What the caller allows, if that is less.
-    fn allowed(&self, headers: &HeaderMap, most: Duration) -> Duration {
-        timeout_of(headers).map_or(most, |asked| asked.min(most))
-    }
 }
 
 #[derive(Clone)]
@@ -204,7 +199,7 @@ impl Keeper {
         let (headers, fresh) = (request.headers(), self.ids.uuid());
         let method = self.methods.get(request.uri().path());
         let correlation = usable_id(headers).map_or_else(|| fresh.to_string(), ToOwned::to_owned);
-        let trace = TraceContext::of(headers, fresh.into_bytes());
+        let trace = TraceContext::of(headers, fresh.as_u64_pair());
         let span = tracing::info_span!(
             "call",
             otel.name = method.name,
@@ -252,7 +247,7 @@ impl Keeper {
     {
         let pool = if policy.cost() == CostClass::Check { PoolName::Checks } else { PoolName::Calls };
         let permit = self.permit(pool, &passage)?;
-        let allowed = passage.allowed(request.headers(), ceiling(&policy));
+        let allowed = allowed_by(request.headers(), ceiling(&policy));
         let until = passage.arrived + answered_within(allowed);
         let (keeper, called) = (self.clone(), passage.clone());
         let at_work = self.at_work.clone();
@@ -317,7 +312,7 @@ impl Keeper {
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     {
         let permit = self.permit(PoolName::Calls, passage)?;
-        let allowed = passage.allowed(request.headers(), self.reflection);
+        let allowed = allowed_by(request.headers(), self.reflection);
         let until = passage.arrived + answered_within(allowed);
         if !self.open_reflection {
             self.actor(request.headers(), passage, None).await?;
@@ -464,6 +459,11 @@ fn stamped(mut response: Response<Body>, passage: &Passage) -> Response<Body> {
         response.headers_mut().insert(TRACEPARENT, value);
     }
     response
+}
+
+/// What the caller allows, if that is less.
+fn allowed_by(headers: &HeaderMap, most: Duration) -> Duration {
+    timeout_of(headers).map_or(most, |asked| asked.min(most))
 }
 
 /// The caller's `grpc-timeout`: at most eight digits and a unit.

@@ -26,7 +26,7 @@ exists. Rights hold in one workspace: `update` in Acme is nothing in Borealis.
   workspace, whose account is active, and who holds both.
 - **Themself** means that a person may ask about their own account or membership without any right.
 - **The operator** runs the installation. The operator sees that workspaces exist, and nothing in them.
-- **Searches for people** have a budget, since their answer tells whether somebody is known here. They need a person.
+- **Searches for people** have a budget, since their answer tells whether somebody is known here.
 - **Recorded** says what the audit record keeps. Refusals always are.
 ";
 

@@ -274,10 +274,12 @@ mod tests {
         }
     }
 
+    /// Makes files of one pair wrong, with another pair at hand.
+    type Break = fn(&Folder, &(String, String)) -> TlsSettings;
+
     #[tokio::test]
     async fn files_that_cannot_be_served_are_named_with_the_mend() {
         let (one, other) = (pair("one.example"), pair("other.example"));
-        type Break = fn(&Folder, &(String, String)) -> TlsSettings;
         let cases: [(Break, &str); 7] = [
             (
                 |folder, _| TlsSettings { key: "nowhere".into(), ..folder.settings() },

@@ -143,7 +143,7 @@ async fn call(raw: &Raw) -> Code {
     raw.call(CHECK_ACCESS, &[("authorization", TOKEN.as_bytes())], body).await.status.code()
 }
 
-/// A mock whose checks answer NOT_FOUND, so that a test sees that it was asked.
+/// A mock whose checks answer `NOT_FOUND`, so that a test sees that it was asked.
 fn asked() -> MockDomicileApi {
     let mut api = MockDomicileApi::new();
     api.expect_check_access().returning(|_, _| Err(Refusal::new(Reason::NotFound)));
