@@ -143,7 +143,7 @@ pub(crate) struct IdentityArgs {
     /// The person's home: id or handle
     #[arg(long)]
     pub(crate) workspace: String,
-    /// Issuer exactly as its tokens name it, for example https://login.example
+    /// Issuer exactly as its tokens name it, for example `https://login.example`
     #[arg(long, value_name = "URL")]
     pub(crate) issuer: String,
     /// Subject exactly as the issuer's tokens name it
