@@ -31,7 +31,7 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<(), Failure> {
         return Err(Failure::new(6, message));
     }
     let store = SeaOrmStore::open(&config.database.database, config.database.pool_size).await?;
-    let service = Service::new(store, AeadSealer::new(&config.sealing_keys.0));
+    let service = Service::new(store, AeadSealer::new(&config.sealing_keys.0), config.budgets);
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
         format!("{} cannot be listened on; is something running there? Choose another with --listen", config.listen)
     })?;

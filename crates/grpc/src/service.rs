@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use domicile_domain::error::Refusal;
 use domicile_domain::model::answer::RequestFingerprint;
+use domicile_domain::model::budget::BudgetStanding;
 use domicile_domain::model::id::WorkspaceId;
 use domicile_domain::model::user::Identity;
 use domicile_domain::usecase::{
@@ -25,6 +26,8 @@ use crate::status::of_refusal;
 
 /// Says that an answer is that of an earlier request with the same id.
 const REPLAYED: &str = "x-domicile-replayed";
+/// Says how the budgets of identity probes stand after the call.
+const BUDGET: &str = "x-domicile-budget";
 
 /// Every service of the contract over the inbound port.
 #[derive(Clone)]
@@ -53,8 +56,19 @@ fn identity_of<M: Message>(id: String, body_without_id: &M) -> RequestIdentity {
     RequestIdentity { id, fingerprint: RequestFingerprint(Sha256::digest(body_without_id.encode_to_vec()).into()) }
 }
 
-fn answer<T>(message: T, replayed: bool) -> Response<T> {
+/// An answer of a probe, with how the budgets stand in its metadata.
+fn answer_of_probe<T>(message: T, budget: &[BudgetStanding]) -> Response<T> {
     let mut response = Response::new(message);
+    if !budget.is_empty()
+        && let Ok(value) = convert::budget(budget).parse()
+    {
+        response.metadata_mut().insert(BUDGET, value);
+    }
+    response
+}
+
+fn answer<T>(message: T, budget: &[BudgetStanding], replayed: bool) -> Response<T> {
+    let mut response = answer_of_probe(message, budget);
     if replayed {
         response.metadata_mut().insert(REPLAYED, MetadataValue::from_static("true"));
     }
@@ -77,7 +91,7 @@ impl user_service_server::UserService for Services {
         });
         let kind = found.member_kind.map_or(v1::MembershipKind::Unspecified, convert::member_kind);
         let state = found.member_state.map_or(v1::MembershipState::Unspecified, convert::member_state);
-        Ok(Response::new(v1::LookupUserResponse {
+        let message = v1::LookupUserResponse {
             outcome: convert::lookup_outcome(found.outcome).into(),
             matched_by: matched.collect(),
             display: found.display.unwrap_or_default(),
@@ -85,7 +99,8 @@ impl user_service_server::UserService for Services {
             member_state: state.into(),
             match_handle: found.match_handle,
             match_handle_expire_time: Some(convert::time(found.match_handle_expires_at)),
-        }))
+        };
+        Ok(answer_of_probe(message, &found.budget))
     }
 
     async fn get_user(&self, request: Request<v1::GetUserRequest>) -> Result<Response<v1::GetUserResponse>, Status> {
@@ -136,7 +151,7 @@ impl membership_service_server::MembershipService for Services {
             discarded_fields: saved.discarded_fields,
             consistency_token: saved.consistency_token.unwrap_or_default(),
         };
-        Ok(answer(message, saved.replayed))
+        Ok(answer(message, &saved.budget, saved.replayed))
     }
 
     async fn get_membership(
@@ -196,7 +211,7 @@ impl workspace_service_server::WorkspaceService for Services {
             manager: created.manager.map(convert::membership),
             consistency_token: created.consistency_token.unwrap_or_default(),
         };
-        Ok(answer(message, created.replayed))
+        Ok(answer(message, &created.budget, created.replayed))
     }
 
     async fn get_workspace(

@@ -17,7 +17,7 @@ use domicile_domain::model::time::{Revision, Timestamp};
 use domicile_domain::model::workspace::{NewWorkspace, Workspace, WorkspaceRef};
 use domicile_domain::port::directory::Directory;
 use domicile_domain::port::store::{Constraint, Store, StoreError};
-use domicile_store_seaorm::{OpenError, SeaOrmStore};
+use domicile_store_seaorm::{Database, OpenError, SeaOrmStore};
 use sea_orm::ConnectionTrait;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -235,4 +235,27 @@ async fn a_newer_schema_another_normaliser_and_a_missing_folder_are_refused_with
     sql(&folder, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_later', 0)").await;
     assert!(refused(&path).await.contains("m9999_later"));
     assert!(refused(&folder.path().join("nowhere/d.db")).await.contains("Check that the folder exists"));
+}
+
+#[tokio::test]
+async fn a_database_of_the_first_schema_gains_what_it_lacks_and_keeps_its_rows() {
+    let (folder, store) = in_file().await;
+    let mut unit = store.begin(PATIENCE).await.unwrap();
+    unit.workspaces().insert(&workspace(1, "acme")).await.unwrap();
+    unit.commit().await.unwrap();
+    let rows = async |store: &SeaOrmStore| {
+        let mut dump = store.dump().await.unwrap();
+        // When a step was taken is another matter.
+        dump.remove("seaql_migrations").unwrap();
+        dump
+    };
+    let before = rows(&store).await;
+    drop(store);
+    let first = "DROP TABLE budget_counters; DELETE FROM seaql_migrations WHERE version <> 'm0001_first'";
+    sql(&folder, first).await;
+    let database = Database::SqliteFile(folder.path().join("d.db"));
+    let behind = SeaOrmStore::open(&database, 1).await.err().unwrap().to_string();
+    assert!(behind.contains("lacks m0002_budgets"), "{behind}");
+    assert_eq!(SeaOrmStore::migrate(&database).await.unwrap(), ["m0002_budgets"]);
+    assert_eq!(rows(&SeaOrmStore::open(&database, 1).await.unwrap()).await, before);
 }

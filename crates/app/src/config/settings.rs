@@ -22,7 +22,7 @@ const fn secret(key: &'static str, help: &'static str) -> Row {
 }
 
 /// Every setting.
-pub(crate) const SETTINGS: [Row; 19] = [
+pub(crate) const SETTINGS: [Row; 22] = [
     row("listen", Some("127.0.0.1:50051"), "address and port to serve on; loopback only until there is a sign-in"),
     secret("database.url", "where everything is kept: sqlite:PATH or postgres://user:password@host:5432/name"),
     row("database.pool_size", Some("8"), "connections for writing, and as many for reading, on PostgreSQL"),
@@ -31,6 +31,13 @@ pub(crate) const SETTINGS: [Row; 19] = [
         "sealing.keys",
         "keys that seal handles and tokens, 64 hexadecimal digits each, separated by commas; the first seals, all open; the same on every replica",
     ),
+    row(
+        "budgets.probes_per_user_minute",
+        Some("20"),
+        "searches and saves that tell whether a contact exists: how many one person may make in a minute",
+    ),
+    row("budgets.probes_per_workspace_hour", Some("300"), "how many of them one workspace may see in an hour"),
+    row("budgets.probes_per_service_hour", Some("2000"), "how many of them one calling service may make in an hour"),
     row("messages.language", Some("en"), "language for people for whom nothing else has a text"),
     row("messages.folder", Some("./domicile-messages"), "where messages are kept while there is no mail server"),
     row("smtp.host", None, "mail server; without one messages are captured, not sent"),

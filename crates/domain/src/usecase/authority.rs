@@ -34,6 +34,11 @@ pub(super) fn holds(policies: &Policies, facts: &AccessFacts, right: Right, now:
     policies.access.decide(facts, &ceiling, &right.permission(), now).is_ok()
 }
 
+/// Whether the person of the facts holds every one of the rights there.
+pub(super) fn holds_all(policies: &Policies, facts: &AccessFacts, rights: &[Right], now: Timestamp) -> bool {
+    rights.iter().all(|right| holds(policies, facts, *right, now))
+}
+
 /// Whether the person of the facts is a qualifying manager there: Internal, account active, holding both rights (I3).
 pub(super) fn is_qualifying_manager(policies: &Policies, facts: &AccessFacts, now: Timestamp) -> bool {
     matches!(facts.membership, Some(Membership::Internal(_)))
@@ -53,7 +58,5 @@ pub(super) async fn authorise(
 ) -> Result<AccessFacts, Refusal> {
     let user = acting_user(call)?;
     let facts = tx.memberships().access_facts(workspace.unwrap_or(WorkspaceId::nil()), user).await?;
-    facts
-        .filter(|facts| rights.iter().all(|right| holds(policies, facts, *right, now)))
-        .ok_or_else(|| Refusal::new(Reason::PermissionDenied))
+    facts.filter(|facts| holds_all(policies, facts, rights, now)).ok_or_else(|| Refusal::new(Reason::PermissionDenied))
 }
