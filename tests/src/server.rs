@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use domicile_client::{Client, Credentials};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStderr};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::task::JoinHandle;
 
 use crate::binary::{ask_to_stop, command};
@@ -41,10 +42,18 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one and returns once it serves.
+    /// Starts one by variables and returns once it serves.
     pub async fn start(settings: &BTreeMap<&'static str, String>) -> Self {
-        let mut child =
-            command().arg("serve").envs(settings).stderr(Stdio::piped()).spawn().expect("the program was built");
+        Self::run(command().arg("serve").envs(settings)).await
+    }
+
+    /// Starts one by a configuration file and returns once it serves.
+    pub async fn configured(file: &Path) -> Self {
+        Self::run(command().args(["serve", "--config"]).arg(file)).await
+    }
+
+    async fn run(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the program was built");
         let mut log = BufReader::new(child.stderr.take().expect("it is piped")).lines();
         let mut told = String::new();
         let ready = async {

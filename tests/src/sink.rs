@@ -4,10 +4,10 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::certificates::Authority;
 use crate::python::python;
 
 /// A running sink. It ends with the value.
@@ -28,13 +28,14 @@ impl Sink {
         let mut command = Command::new(python);
         command.arg(script).arg(folder.path()).args(arguments);
         let root = arguments.iter().any(|a| ["tls", "starttls"].contains(a)).then(|| {
-            let (root, certificate, key) = certificates("localhost");
+            let authority = Authority::default();
+            let (certificate, key) = authority.host("localhost");
             for (flag, name, pem) in [("--certificate", "leaf.pem", certificate), ("--key", "key.pem", key)] {
                 let path = folder.path().join(name);
                 std::fs::write(&path, pem).expect("the sink works");
                 command.arg(flag).arg(path);
             }
-            root
+            authority.root()
         });
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the sink works");
         let input = process.stdin.take();
@@ -88,19 +89,4 @@ impl Taken {
             .expect("the sink works")
             .replace("\r\n", "\n")
     }
-}
-
-/// A root of our own, and a certificate for a host that it signed, with its key.
-pub fn certificates(host: &str) -> (String, String, String) {
-    let mut root = CertificateParams::new(Vec::new()).expect("the sink works");
-    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    root.distinguished_name.push(DnType::CommonName, "Root of a test");
-    let root =
-        CertifiedIssuer::self_signed(root, KeyPair::generate().expect("the sink works")).expect("the sink works");
-    let key = KeyPair::generate().expect("the sink works");
-    let leaf = CertificateParams::new(vec![host.to_owned()])
-        .expect("the sink works")
-        .signed_by(&key, &root)
-        .expect("the sink works");
-    (root.pem(), leaf.pem(), key.serialize_pem())
 }

@@ -225,6 +225,44 @@ async fn a_check_answers_and_ends_well_whatever_the_answer() {
 }
 
 #[tokio::test]
+async fn a_manager_says_who_a_person_is_at_an_issuer_and_takes_it_back() {
+    let dev = Dev::new().await;
+    let who = ["--workspace", "acme", "--issuer", "https://login.example", "--subject", "s-1"];
+    let bind = [&["user", "bind-identity", "sam"][..], &who].concat();
+    let unbind = [&["user", "unbind-identity", "sam"][..], &who].concat();
+    let show = ["user", "show", "sam", "--workspace", "acme"];
+    let rehearsed = dev.run(&[&bind[..], &["--validate-only"]].concat()).await;
+    assert_eq!(rehearsed.done().out, "Would   succeed; nothing was changed\n");
+    let bound = dev.run(&bind).await;
+    assert_eq!(bound.done().out, "Bound   s-1 at https://login.example   sam\n");
+    assert!(bound.err.contains("Next ") && bound.err.contains(&show.join(" ")), "{}", bound.err);
+    let shown = dev.run(&show).await;
+    assert!(shown.done().out.contains("Identity  s-1 at https://login.example\n"), "{}", shown.out);
+    let identity = json!({ "issuer": "https://login.example", "subject": "s-1" });
+    assert_eq!(dev.json(&show).await["identities"], json!([identity]));
+
+    let mut other = bind.clone();
+    other[2] = "dana";
+    dev.run(&bind).await.refused(4, &["IDENTITY_TAKEN"]);
+    other[8] = "d-1";
+    dev.run(&other).await.refused(5, &["ANOTHER_PERSON_REQUIRED"]);
+    dev.run(&MBALI).await.done();
+    (other[2], other[8]) = ("mbali", "m-1");
+    dev.run(&other).await.refused(4, &["HOME_OWNED_FIELD"]);
+    let host = dev.json(&["user", "show", "mbali", "--workspace", "acme"]).await;
+    assert_eq!((&host["initials"], &host["identities"]), (&json!("M. O."), &Value::Null));
+    (other[2], other[6]) = ("sam", "http://login.example");
+    dev.run(&other).await.refused(6, &["--issuer: ", "https://login.example"]);
+
+    dev.run(&unbind).await.refused(2, &["Takes   s-1 at https://login.example from sam", "--yes"]);
+    let unbind = [&unbind[..], &["--yes"]].concat();
+    let taken = dev.json(&unbind).await;
+    assert_eq!(keys(&taken), ["consistency_token", "identities", "user", "validate_only"]);
+    assert_eq!(taken["identities"], json!([]));
+    dev.run(&unbind).await.refused(3, &["NOT_FOUND"]);
+}
+
+#[tokio::test]
 async fn results_in_json_have_the_documented_keys() {
     let dev = Dev::new().await;
     let found = dev.json(&["user", "lookup", "nobody@acme.example", "--workspace", "acme"]).await;
@@ -264,7 +302,15 @@ async fn results_in_json_have_the_documented_keys() {
     assert_eq!(keys(&shown["message"]), ["from", "html", "subject", "text", "to"]);
     assert_eq!(keys(&shown["attempts"][0]), ["class", "number", "provider_words"]);
     let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/COMMANDS.md")).unwrap();
-    let all = [keys(&found), of_saves.to_vec(), of_messages.to_vec(), keys(&listed), vec!["decision", "reason"]];
+    let person = dev.json(&["user", "show", "sam", "--workspace", "acme"]).await;
+    let all = [
+        keys(&person),
+        keys(&found),
+        of_saves.to_vec(),
+        of_messages.to_vec(),
+        keys(&listed),
+        vec!["decision", "reason"],
+    ];
     for key in all.concat() {
         assert!(page.contains(&format!("`{key}`")), "docs/COMMANDS.md does not tell of `{key}`");
     }

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domicile_client::v1;
-use domicile_domain::model::actor::{ScopeReach, ServicePrincipal};
+use domicile_domain::model::actor::{ActAsGrant, MethodSet, ScopeReach, ServicePrincipal};
 use domicile_domain::model::id::{NoticeId, RoleId, UserId, WorkspaceId};
 use domicile_domain::model::membership::ExternalState;
 use domicile_domain::model::permission::PermissionName;
-use domicile_domain::model::user::UserState;
-use domicile_domain::model::workspace::WorkspaceRef;
-use domicile_domain::model::workspace::WorkspaceState;
+use domicile_domain::model::user::{Identity, UserState};
+use domicile_domain::model::workspace::{WorkspaceRef, WorkspaceState};
 use domicile_grpc::method_policy::MethodPolicies;
 use domicile_store_seaorm::SeaOrmStore;
 use domicile_testkit::builders;
@@ -98,6 +97,13 @@ rows! {
         workspace: about.workspace,
         ..v1::ListRolesRequest::default()
     });
+    "UserService/BindIdentity": UserServiceClient.bind_identity(|about| v1::BindIdentityRequest {
+        workspace: about.workspace,
+        request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+        user: about.user.to_string(),
+        identity: Some(identity("bound", about.serial)),
+        validate_only: false,
+    });
     "UserService/GetUser": UserServiceClient.get_user(|about| v1::GetUserRequest {
         workspace: about.workspace,
         user: about.user.to_string(),
@@ -107,6 +113,14 @@ rows! {
         workspace: about.workspace,
         email: "somebody@people.example".to_owned(),
         phone: String::new(),
+    });
+    // Before it is to be served the stage binds what it takes away.
+    "UserService/UnbindIdentity": UserServiceClient.unbind_identity(|about| v1::UnbindIdentityRequest {
+        workspace: about.workspace,
+        request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+        user: about.user.to_string(),
+        identity: Some(identity("unbound", about.serial)),
+        validate_only: false,
     });
     // It names no workspace that is there: who may not make one must not learn which handles are taken.
     "WorkspaceService/CreateWorkspace": WorkspaceServiceClient.create_workspace(|about| v1::CreateWorkspaceRequest {
@@ -126,6 +140,10 @@ rows! {
         workspace: about.workspace,
         consistency: None,
     });
+}
+
+fn identity(issuer: &str, serial: u32) -> v1::Identity {
+    v1::Identity { issuer: format!("https://{issuer}.example"), subject: serial.to_string() }
 }
 
 fn profile(serial: u32) -> v1::Profile {
@@ -214,6 +232,10 @@ impl Stage {
         let free = format!("new{}", self.serial.get());
         let names = if policy.scope_field.is_empty() { vec![free] } else { vec![acme, "acme".to_owned()] };
         for name in names {
+            if path.ends_with("/UnbindIdentity") {
+                let v1::Identity { issuer, subject } = identity("unbound", self.serial.get());
+                self.world.put(vec![(about.user, Identity { issuer, subject }).into()]).await;
+            }
             let answer = self.call(row(path), caller, &name, about).await;
             let metadata = answer.unwrap_or_else(|status| panic!("{path} {name}: {status:?}"));
             // What the contract calls a probe costs budgets and says so, and nothing else does.
@@ -419,6 +441,30 @@ async fn members_without_rights_see_themselves_where_the_policy_says_so_and_nobo
     assert!(own > 0, "the contract has methods for oneself");
 }
 
+/// A service that may name people in some workspaces alone: elsewhere all is as in a workspace that is not there.
+#[tokio::test]
+async fn a_grant_to_name_people_reaches_its_own_workspaces_alone() {
+    let stage = Stage::new().await;
+    let world = &stage.world;
+    let granted = |place: Place| {
+        let reach = ScopeReach::Workspaces(BTreeSet::from([WorkspaceRef::Id(place.workspace)]));
+        let act_as = Some(ActAsGrant { reach, methods: MethodSet::All });
+        ServicePrincipal { act_as, ..service(Some(ScopeReach::Everywhere)) }
+    };
+    let here = Caller { channel: stage.channel(granted(world.acme)).await, user: Some(world.acme.manager) };
+    let elsewhere = Caller { channel: stage.channel(granted(world.borealis)).await, ..here.clone() };
+    let own = Caller { user: Some(stage.plain.user), ..elsewhere.clone() };
+    for (path, policy) in MethodPolicies::read().unwrap().iter() {
+        // What is made is none of the workspaces of a grant.
+        if !policy.scope_field.is_empty() {
+            stage.served(path, policy, &here, stage.plain).await;
+        }
+        for (why, caller) in [("manager", &elsewhere), ("themself", &own)] {
+            stage.refused_in_acme((path, why), caller, "PERMISSION_DENIED").await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_operator_makes_and_sees_workspaces_and_nothing_in_them() {
     let stage = Stage::new().await;
@@ -433,9 +479,8 @@ async fn the_operator_makes_and_sees_workspaces_and_nothing_in_them() {
             let reason = if policy.acting_user { "ACTING_USER_REQUIRED" } else { "PERMISSION_DENIED" };
             stage.refused_in_acme((path, "operator"), &operator, reason).await;
         }
-        if policy.rights().any(|right| right != Right::Member) && !policy.self_allowed {
-            stage.refused_in_acme((path, "operator for a member"), &for_plain, "PERMISSION_DENIED").await;
-        }
+        // It acts for nobody, whatever grant it is given.
+        stage.refused_in_acme((path, "operator for a member"), &for_plain, "ACT_AS_NOT_GRANTED").await;
     }
     let missing =
         stage.call(row("/domicile.v1.WorkspaceService/GetWorkspace"), &operator, "nowhere", stage.plain).await;

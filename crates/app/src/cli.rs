@@ -25,7 +25,7 @@ pub(crate) enum Command {
     /// See what the configuration says
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Find people
+    /// Find people, and say who they are at an issuer of tokens
     #[command(subcommand)]
     User(UserCommand),
     /// Create or link a person, give roles, save, tell: steps 2 to 6 in one go
@@ -116,6 +116,56 @@ pub(crate) struct ClientArgs {
 pub(crate) enum UserCommand {
     /// Search the whole system by email or phone
     Lookup(LookupArgs),
+    /// Show somebody as seen from a workspace: everything to the home, with the identities that are bound
+    Show(ShowUserArgs),
+    /// Bind an identity at an issuer of tokens to a person of this home: whoever shows it is that person
+    BindIdentity(IdentityArgs),
+    /// Take an identity from a person of this home: whoever shows it is nobody then
+    UnbindIdentity(UnbindArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowUserArgs {
+    /// Short name of the credentials, or user id
+    pub(crate) person: String,
+    /// Workspace from which to look: id or handle
+    #[arg(long)]
+    pub(crate) workspace: String,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+/// Whose identity, and which.
+#[derive(Debug, Args)]
+pub(crate) struct IdentityArgs {
+    /// Short name of the credentials, or user id
+    pub(crate) person: String,
+    /// The person's home: id or handle
+    #[arg(long)]
+    pub(crate) workspace: String,
+    /// Issuer exactly as its tokens name it, for example https://login.example
+    #[arg(long, value_name = "URL")]
+    pub(crate) issuer: String,
+    /// Subject exactly as the issuer's tokens name it
+    #[arg(long)]
+    pub(crate) subject: String,
+    /// Check everything and change nothing
+    #[arg(long)]
+    pub(crate) validate_only: bool,
+    /// UUID that makes the change repeatable; a new one unless given
+    #[arg(long)]
+    pub(crate) request_id: Option<uuid::Uuid>,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UnbindArgs {
+    #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
+    /// Take it away without asking
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]

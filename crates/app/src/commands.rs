@@ -14,13 +14,13 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 /// A connected client with its credentials and output.
-struct Session {
-    client: Client,
-    file: CredentialsFile,
-    output: Output,
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    pub(crate) file: CredentialsFile,
+    pub(crate) output: Output,
 }
 
-async fn session(args: &ClientArgs) -> Result<Session, Failure> {
+pub(crate) async fn session(args: &ClientArgs) -> Result<Session, Failure> {
     let file = CredentialsFile::read(&args.credentials).map_err(|error| Failure::new(2, error.to_string()))?;
     let acting = file.user_of(args.acting.as_deref().unwrap_or(&file.acting))?;
     let credentials = Credentials { token: file.token.clone(), acting_user: Some(acting) };
@@ -29,14 +29,14 @@ async fn session(args: &ClientArgs) -> Result<Session, Failure> {
 }
 
 /// A command to type next, as this program was called and with the same credentials.
-fn next(command: &str, client: &ClientArgs) -> String {
+pub(crate) fn next(command: &str, client: &ClientArgs) -> String {
     let usual = client.credentials == Path::new(USUAL_CREDENTIALS);
     let flag = if usual { String::new() } else { format!(" --credentials {}", client.credentials.display()) };
     format!("Next    {} {command}{flag}", own_name())
 }
 
 /// An enum's word without its type: `LOOKUP_OUTCOME_FOUND` -> `FOUND`.
-fn word(name: &'static str, prefix: &str) -> String {
+pub(crate) fn word(name: &'static str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).to_owned()
 }
 

@@ -32,6 +32,8 @@ fn flag_of(field: &str) -> String {
     match field {
         "email" => "the email address".to_owned(),
         "phone" => "--phone".to_owned(),
+        "identity.issuer" => "--issuer".to_owned(),
+        "identity.subject" => "--subject".to_owned(),
         "profile.preferred_language" => "--language".to_owned(),
         "profile.first_name" | "profile.last_name" | "profile.username" => {
             format!("--{}", field.trim_start_matches("profile.").replace('_', "-"))

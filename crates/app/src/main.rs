@@ -10,6 +10,7 @@ mod dev;
 mod dispatching;
 mod failure;
 mod files;
+mod identities;
 mod output;
 mod runtime;
 mod sealer;
@@ -55,6 +56,9 @@ async fn run(command: &Command) -> Result<(), Failure> {
         Command::Config(ConfigCommand::Show(args)) => settings::show(args),
         Command::Config(ConfigCommand::Schema) => settings::schema().map_err(Failure::from),
         Command::User(UserCommand::Lookup(args)) => commands::lookup(args).await,
+        Command::User(UserCommand::Show(args)) => identities::show(args).await,
+        Command::User(UserCommand::BindIdentity(args)) => identities::bind(args).await,
+        Command::User(UserCommand::UnbindIdentity(args)) => identities::unbind(args).await,
         Command::Assign(args) => commands::assign(args).await,
         Command::Notifications(NotificationsCommand::List(args)) => commands::list_notifications(args).await,
         Command::Notifications(NotificationsCommand::Show(args)) => commands::show_notification(args).await,

@@ -146,6 +146,10 @@ methods! {
     lookup_user: UserServiceClient, LookupUserRequest -> LookupUserResponse;
     /// Shows a user.
     get_user: UserServiceClient, GetUserRequest -> GetUserResponse;
+    /// Binds an identity to a person of the home.
+    bind_identity: UserServiceClient, BindIdentityRequest -> BindIdentityResponse;
+    /// Takes an identity from a person of the home.
+    unbind_identity: UserServiceClient, UnbindIdentityRequest -> UnbindIdentityResponse;
     /// Creates or links a person.
     assign_user: MembershipServiceClient, AssignUserRequest -> AssignUserResponse;
     /// Shows a membership.

@@ -84,6 +84,8 @@ reasons! {
     IdentityNotBound = "IDENTITY_NOT_BOUND", Denied;
     /// The service may not name the person it acts for here. Send the person's own token, or one exchanged for the service, or ask the operator for a grant.
     ActAsNotGranted = "ACT_AS_NOT_GRANTED", Denied;
+    /// Nobody does this for themself. Ask another AccessManager of the workspace.
+    AnotherPersonRequired = "ANOTHER_PERSON_REQUIRED", Denied;
     /// Fields of the request are wrong. Each is named with its mend.
     InvalidRequest = "INVALID_REQUEST", Invalid;
     /// No service registered that permission. Check the spelling.
@@ -134,6 +136,12 @@ reasons! {
     ExternalIdTaken = "EXTERNAL_ID_TAKEN", AlreadyExists;
     /// Another workspace has the handle. Choose another.
     HandleTaken = "HANDLE_TAKEN", AlreadyExists;
+    /// This belongs to the person's home, and the home is elsewhere. Ask an AccessManager of the home.
+    HomeOwnedField = "HOME_OWNED_FIELD", Precondition;
+    /// The identity is bound already. If it is the wrong person's, their home unbinds it.
+    IdentityTaken = "IDENTITY_TAKEN", AlreadyExists;
+    /// The person has as many identities as one may have. Unbind one that is not used.
+    TooManyIdentities = "TOO_MANY_IDENTITIES", Precondition;
     /// The first manager has a home elsewhere already. Name somebody without an account, or move the home later.
     FounderHasHome = "FOUNDER_HAS_HOME", Precondition;
     /// The workspace is suspended, closing or closed.

@@ -38,6 +38,13 @@ pub enum EventBody {
         /// Whose.
         user: UserId,
     },
+    /// Something of an account changed.
+    UserChanged {
+        /// Whose.
+        user: UserId,
+        /// The paths of what changed; values are read where they may be seen.
+        paths: Vec<String>,
+    },
     /// A membership began.
     MembershipCreated {
         /// This life of it.

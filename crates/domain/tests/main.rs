@@ -4,13 +4,16 @@
 mod assign_user;
 mod authority;
 mod budgets;
+mod change_identity;
 mod check_access;
 mod create_workspace;
 mod dispatch;
 mod failures;
+mod first_sight;
 mod linking;
 mod lookup_user;
 mod match_handles;
+mod reach;
 mod reads;
 mod states;
 mod support;

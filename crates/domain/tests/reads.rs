@@ -5,11 +5,11 @@ use domicile_domain::model::id::{RoleId, UserId};
 use domicile_domain::model::membership::{AllowedAction, ExternalState};
 use domicile_domain::model::notice::{Attempt, AttemptClass, Message, Notice, NoticeKind};
 use domicile_domain::model::relationship::{Disclosure, RelationshipState, WorkspaceRelationship};
-use domicile_domain::model::user::User;
+use domicile_domain::model::user::{Identity, User};
 use domicile_domain::port::sealer::{SealPurpose, Sealer};
 use domicile_domain::port::store::Store;
 use domicile_domain::usecase::{
-    Call, Consistency, Domicile, DomicileApi, MemberState, MemberView, NoticeView, PageRequest, UserView,
+    Account, Call, Consistency, Domicile, DomicileApi, MemberState, MemberView, NoticeView, PageRequest, UserView,
 };
 use domicile_testkit::builders::{NOW, external, id, language, minute, notice, relationship, role, user};
 use domicile_testkit::sealer::PlainSealer;
@@ -92,11 +92,13 @@ async fn a_relationship_in_force_widens_what_is_disclosed_and_never_narrows_it()
 async fn the_home_and_the_person_see_everything() {
     let world = World::new().await;
     let mbali = visitor(&world).await;
+    let login = Identity { issuer: "https://login.example".to_owned(), subject: "1".to_owned() };
+    world.put(&[(mbali.id, login.clone()).into()]).await;
     let own = member(&world, &mbali, &mbali).await;
     assert_eq!((shown(&own), own.allowed_actions.is_empty()), (WHOLE, true));
     for (viewer, workspace) in [(&mbali, "acme"), (&mbali, "borealis"), (&world.lena, "borealis")] {
         let read = world.domicile.get_user(&call(viewer), workspace, &mbali.id.to_string(), &ANY).await.unwrap();
-        assert_eq!(read, UserView::Whole(mbali.clone()));
+        assert_eq!(read, UserView::Whole(Account { user: mbali.clone(), identities: vec![login.clone()] }));
     }
     let at_home =
         world.domicile.get_membership(&call(&world.lena), "borealis", &mbali.id.to_string(), &ANY).await.unwrap();
@@ -125,7 +127,7 @@ async fn absent_things_are_told_to_those_who_may_know() {
     assert_eq!(reason(of(&world.dana, &nobody).await), Reason::NotFound);
     assert_eq!(reason(of(&plain, &nobody).await), Reason::PermissionDenied);
     assert_eq!(reason(of(&plain, "no id").await), Reason::PermissionDenied);
-    assert_eq!(wrong_fields(of(&world.dana, "no id").await), ["name".to_owned()].into());
+    assert_eq!(wrong_fields(of(&world.dana, "no id").await), ["user".to_owned()].into());
     assert_eq!(world.audit().await[0].action.as_str(), "get_user");
     let mut operator = service_call();
     operator.actor.service.operator = true;
@@ -192,7 +194,7 @@ async fn a_notice_between_others_is_not_there() {
     world.put(&[(&theirs).into()]).await;
     assert_eq!(told(&world, &world.dana, "acme", &theirs).await, Err(Reason::NotFound));
     let unreadable = world.domicile.get_notification(&call(&world.dana), "acme", "no id", &ANY).await;
-    assert_eq!(wrong_fields(unreadable), ["name".to_owned()].into());
+    assert_eq!(wrong_fields(unreadable), ["notification".to_owned()].into());
 }
 
 fn page(size: i32, token: &str) -> PageRequest {

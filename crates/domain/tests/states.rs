@@ -2,6 +2,7 @@
 //!
 //! `DOMICILE_WRITE_DOCS=1 cargo test -p domicile-domain --all-features states` writes the text anew.
 
+mod identities;
 mod notices;
 mod table;
 
@@ -22,6 +23,7 @@ use domicile_domain::usecase::{
 };
 use domicile_testkit::builders::{NOW, email, external, id, internal, minute, relationship, user, with_role};
 
+use identities::identities;
 use notices::notices;
 use table::{Table, words};
 
@@ -421,6 +423,7 @@ async fn every_state_does_to_every_move_what_the_text_says() {
     tables.extend(workspaces().await);
     tables.push(relationships().await);
     tables.extend(Box::pin(notices()).await);
+    tables.push(Box::pin(identities()).await);
     let text = HEAD.to_owned() + &tables.iter().map(Table::render).collect::<String>();
     // The tables reach every answer there is.
     for answer in LookupOutcome::ALL.map(outcome) {

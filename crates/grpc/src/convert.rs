@@ -10,12 +10,12 @@ use domicile_domain::model::notice::{
 };
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::Timestamp;
-use domicile_domain::model::user::{Person, User, UserState};
+use domicile_domain::model::user::{Identity, Person, User, UserState};
 use domicile_domain::model::workspace::{Workspace, WorkspaceState};
 use domicile_domain::policy::resolver::LookupOutcome;
 use domicile_domain::usecase::{
-    Consistency, Denial, Expectation, ExternalInput, GrantsInput, MemberState, MemberView, NoticeView, ProfileInput,
-    membership_etag,
+    Account, Consistency, Denial, Expectation, ExternalInput, GrantsInput, MemberState, MemberView, NoticeView,
+    ProfileInput, membership_etag,
 };
 use domicile_proto::v1;
 
@@ -181,6 +181,19 @@ pub(crate) const fn expectation(wire: v1::Expectation) -> Option<Expectation> {
     }
 }
 
+/// Whether the person is to be told; absent for a number that is no mode.
+pub(crate) fn told(wire: i32) -> Option<bool> {
+    match v1::NotifyMode::try_from(wire).ok()? {
+        v1::NotifyMode::Unspecified | v1::NotifyMode::Tell => Some(true),
+        v1::NotifyMode::None => Some(false),
+    }
+}
+
+pub(crate) fn identity(wire: Option<v1::Identity>) -> Identity {
+    let wire = wire.unwrap_or_default();
+    Identity { issuer: wire.issuer, subject: wire.subject }
+}
+
 pub(crate) fn profile_input(wire: Option<v1::Profile>) -> ProfileInput {
     let wire = wire.unwrap_or_default();
     ProfileInput {
@@ -271,7 +284,12 @@ fn profile(person: &Person) -> v1::Profile {
     }
 }
 
-pub(crate) fn user(user: &User) -> v1::User {
+pub(crate) fn account(account: &Account) -> v1::User {
+    let identity = |bound: &Identity| v1::Identity { issuer: bound.issuer.clone(), subject: bound.subject.clone() };
+    v1::User { identities: account.identities.iter().map(identity).collect(), ..user(&account.user) }
+}
+
+fn user(user: &User) -> v1::User {
     let person = user.person.as_ref();
     v1::User {
         name: format!("users/{}", user.id),
@@ -285,6 +303,7 @@ pub(crate) fn user(user: &User) -> v1::User {
         create_time: Some(time(user.created_at)),
         update_time: Some(time(user.updated_at)),
         etag: format!("{}-{}", user.id, user.version),
+        identities: Vec::new(),
     }
 }
 

@@ -14,7 +14,7 @@ use domicile_domain::model::actor::Actor;
 use domicile_domain::model::time::Timestamp;
 use domicile_domain::port::authenticator::{AuthenticationError, Authenticator, Credentials};
 use domicile_domain::port::runtime::{Clock, Ids};
-use domicile_domain::usecase::DomicileApi;
+use domicile_domain::usecase::{Arrival, DomicileApi};
 use domicile_proto::v1::MethodPolicy;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tokio::sync::mpsc;
@@ -30,6 +30,9 @@ use crate::status::{TransportReason, explained, of_refusal, of_transport};
 pub(crate) const REQUEST_ID: &str = "x-request-id";
 /// The header that names the person a service acts for.
 pub(crate) const ACTING_USER: &str = "x-domicile-acting-user";
+
+/// How long it may take to tell who makes a call that is not of the contract.
+const STANDARD_CALL: Duration = Duration::from_secs(2);
 
 /// What the gate learned of a call; handlers find it in the extensions.
 #[derive(Debug, Clone)]
@@ -163,7 +166,7 @@ impl Keeper {
     {
         let correlation = &passage.correlation;
         let deadline = self.clock.now().after(allowed);
-        let actor = match self.identify(passage, request.headers()).await {
+        let actor = match self.identify(passage, request.headers(), deadline).await {
             Ok(actor) => actor,
             Err(status) => return status.into_http(),
         };
@@ -184,7 +187,8 @@ impl Keeper {
         }
         if passage.path.starts_with("/grpc.reflection.") {
             if !self.open_reflection
-                && let Err(status) = self.identify(passage, request.headers()).await
+                && let Err(status) =
+                    self.identify(passage, request.headers(), self.clock.now().after(STANDARD_CALL)).await
             {
                 return status.into_http();
             }
@@ -193,7 +197,7 @@ impl Keeper {
         of_transport(TransportReason::Unimplemented, None, &passage.correlation).into_http()
     }
 
-    async fn identify(&self, passage: &Passage, headers: &HeaderMap) -> Result<Actor, Status> {
+    async fn identify(&self, passage: &Passage, headers: &HeaderMap, deadline: Timestamp) -> Result<Actor, Status> {
         let correlation = passage.correlation.as_str();
         let unknown = |said: &str| of_transport(TransportReason::Unauthenticated, Some(said), correlation);
         let credentials = credentials(headers).map_err(|said| unknown(&said))?;
@@ -209,7 +213,8 @@ impl Keeper {
             ),
             AuthenticationError::Missing(_) | AuthenticationError::Refused(_) => unknown(&error.to_string()),
         })?;
-        self.api.identify(caller).await.map_err(|refusal| of_refusal(&refusal, correlation))
+        let arrival = Arrival { deadline, correlation_id: correlation.to_owned(), surface: "grpc" };
+        self.api.identify(caller, &arrival).await.map_err(|refusal| of_refusal(&refusal, correlation))
     }
 
     fn correlation(&self, headers: &HeaderMap) -> String {

@@ -114,8 +114,10 @@ mod tests {
                 "NotificationService/GetNotification person [UPDATE] or self -",
                 "NotificationService/ListNotifications person [UPDATE] -",
                 "RoleService/ListRoles person [MEMBER] -",
+                "UserService/BindIdentity person [CREATE+UPDATE] -",
                 "UserService/GetUser person [UPDATE] or self -",
                 "UserService/LookupUser person [CREATE] -",
+                "UserService/UnbindIdentity person [CREATE+UPDATE] -",
                 "WorkspaceService/CreateWorkspace service [] WORKSPACES_CREATE",
                 "WorkspaceService/GetWorkspace service [MEMBER] -",
             ]

@@ -6,9 +6,8 @@ use domicile_domain::error::Refusal;
 use domicile_domain::model::answer::RequestFingerprint;
 use domicile_domain::model::budget::BudgetStanding;
 use domicile_domain::model::id::WorkspaceId;
-use domicile_domain::model::user::Identity;
 use domicile_domain::usecase::{
-    AssignUser, Call, CheckAccess, CheckSubject, CreateWorkspace, DomicileApi, LookupUser, PageRequest,
+    AssignUser, Call, ChangeIdentity, CheckAccess, CheckSubject, CreateWorkspace, DomicileApi, LookupUser, PageRequest,
     RequestIdentity, UserView,
 };
 use domicile_proto::v1::{
@@ -56,21 +55,20 @@ fn identity_of<M: Message>(id: String, body_without_id: &M) -> RequestIdentity {
     RequestIdentity { id, fingerprint: RequestFingerprint(Sha256::digest(body_without_id.encode_to_vec()).into()) }
 }
 
-/// An answer of a probe, with how the budgets stand in its metadata.
-fn answer_of_probe<T>(message: T, budget: &[BudgetStanding]) -> Response<T> {
+fn answer<T>(message: T, replayed: bool) -> Response<T> {
     let mut response = Response::new(message);
-    if !budget.is_empty()
-        && let Ok(value) = convert::budget(budget).parse()
-    {
-        response.metadata_mut().insert(BUDGET, value);
+    if replayed {
+        response.metadata_mut().insert(REPLAYED, MetadataValue::from_static("true"));
     }
     response
 }
 
-fn answer<T>(message: T, budget: &[BudgetStanding], replayed: bool) -> Response<T> {
-    let mut response = answer_of_probe(message, budget);
-    if replayed {
-        response.metadata_mut().insert(REPLAYED, MetadataValue::from_static("true"));
+/// The answer of a probe says how the budgets stand.
+fn after_probe<T>(mut response: Response<T>, budget: &[BudgetStanding]) -> Response<T> {
+    if !budget.is_empty()
+        && let Ok(value) = convert::budget(budget).parse()
+    {
+        response.metadata_mut().insert(BUDGET, value);
     }
     response
 }
@@ -100,7 +98,7 @@ impl user_service_server::UserService for Services {
             match_handle: found.match_handle,
             match_handle_expire_time: Some(convert::time(found.match_handle_expires_at)),
         };
-        Ok(answer_of_probe(message, &found.budget))
+        Ok(after_probe(Response::new(message), &found.budget))
     }
 
     async fn get_user(&self, request: Request<v1::GetUserRequest>) -> Result<Response<v1::GetUserResponse>, Status> {
@@ -109,10 +107,54 @@ impl user_service_server::UserService for Services {
         let fresh = convert::consistency(wire.consistency);
         let view = self.api.get_user(&call, &wire.workspace, &wire.user, &fresh).await.map_err(refused(&call))?;
         let view = match view {
-            UserView::Whole(user) => v1::get_user_response::View::User(convert::user(&user)),
+            UserView::Whole(account) => v1::get_user_response::View::User(convert::account(&account)),
             UserView::Member(member) => v1::get_user_response::View::Membership(convert::membership(member)),
         };
         Ok(Response::new(v1::GetUserResponse { view: Some(view) }))
+    }
+
+    async fn bind_identity(
+        &self,
+        request: Request<v1::BindIdentityRequest>,
+    ) -> Result<Response<v1::BindIdentityResponse>, Status> {
+        let call = call_of(request.extensions())?;
+        let mut wire = request.into_inner();
+        let id = std::mem::take(&mut wire.request_id);
+        let change = ChangeIdentity {
+            request: identity_of(id, &wire),
+            workspace: wire.workspace,
+            user: wire.user,
+            identity: convert::identity(wire.identity),
+            validate_only: wire.validate_only,
+        };
+        let changed = self.api.bind_identity(&call, &change).await.map_err(refused(&call))?;
+        let message = v1::BindIdentityResponse {
+            user: changed.account.as_ref().map(convert::account),
+            consistency_token: changed.consistency_token.unwrap_or_default(),
+        };
+        Ok(answer(message, changed.replayed))
+    }
+
+    async fn unbind_identity(
+        &self,
+        request: Request<v1::UnbindIdentityRequest>,
+    ) -> Result<Response<v1::UnbindIdentityResponse>, Status> {
+        let call = call_of(request.extensions())?;
+        let mut wire = request.into_inner();
+        let id = std::mem::take(&mut wire.request_id);
+        let change = ChangeIdentity {
+            request: identity_of(id, &wire),
+            workspace: wire.workspace,
+            user: wire.user,
+            identity: convert::identity(wire.identity),
+            validate_only: wire.validate_only,
+        };
+        let changed = self.api.unbind_identity(&call, &change).await.map_err(refused(&call))?;
+        let message = v1::UnbindIdentityResponse {
+            user: changed.account.as_ref().map(convert::account),
+            consistency_token: changed.consistency_token.unwrap_or_default(),
+        };
+        Ok(answer(message, changed.replayed))
     }
 }
 
@@ -128,7 +170,7 @@ impl membership_service_server::MembershipService for Services {
         let save = AssignUser {
             request: identity_of(id, &wire),
             expectation: convert::expectation(wire.expectation()),
-            notify: wire.notify() != v1::NotifyMode::None,
+            notify: convert::told(wire.notify),
             workspace: wire.workspace,
             email: wire.email,
             phone: wire.phone,
@@ -151,7 +193,7 @@ impl membership_service_server::MembershipService for Services {
             discarded_fields: saved.discarded_fields,
             consistency_token: saved.consistency_token.unwrap_or_default(),
         };
-        Ok(answer(message, &saved.budget, saved.replayed))
+        Ok(after_probe(answer(message, saved.replayed), &saved.budget))
     }
 
     async fn get_membership(
@@ -211,7 +253,7 @@ impl workspace_service_server::WorkspaceService for Services {
             manager: created.manager.map(convert::membership),
             consistency_token: created.consistency_token.unwrap_or_default(),
         };
-        Ok(answer(message, &created.budget, created.replayed))
+        Ok(after_probe(answer(message, created.replayed), &created.budget))
     }
 
     async fn get_workspace(
@@ -254,7 +296,7 @@ impl access_service_server::AccessService for Services {
         let wire = request.into_inner();
         let subject = match wire.subject {
             Some(v1::check_access_request::Subject::Identity(identity)) => {
-                CheckSubject::Identity(Identity { issuer: identity.issuer, subject: identity.subject })
+                CheckSubject::Identity(convert::identity(Some(identity)))
             }
             Some(v1::check_access_request::Subject::User(user)) => CheckSubject::User(user),
             None => CheckSubject::User(String::new()),

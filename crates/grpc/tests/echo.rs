@@ -21,7 +21,7 @@ async fn server() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let mut api = MockDomicileApi::new();
-    api.expect_identify().returning(|caller| Ok(Actor::service(caller.service)));
+    api.expect_identify().returning(|caller, _| Ok(Actor::service(caller.service)));
     let parts = ServerParts {
         api: Arc::new(api),
         authenticator: Arc::new(TrustingAuthenticator::with_token(ServicePrincipal::new("bench"), "t")),

@@ -175,6 +175,7 @@ mod words {
     });
     words!(domicile_domain::model::audit::AuditAction {
         LookupUser = "lookup_user", AssignUser = "assign_user", CreateWorkspace = "create_workspace",
+        BindIdentity = "bind_identity", UnbindIdentity = "unbind_identity",
         GetUser = "get_user", GetWorkspace = "get_workspace", GetMembership = "get_membership",
         ListMemberships = "list_memberships", ListRoles = "list_roles", CheckAccess = "check_access",
         GetNotification = "get_notification", ListNotifications = "list_notifications",

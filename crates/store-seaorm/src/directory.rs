@@ -19,7 +19,7 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QueryOrde
 use uuid::Uuid;
 
 use crate::convert::{model, uuid};
-use crate::entity::{audit_record, event, identity, notice, notice_attempt, notice_message};
+use crate::entity::{audit_record, event, notice, notice_attempt, notice_message};
 use crate::executor::Executor;
 use crate::memberships::Members;
 use crate::{SeaOrmStore, memberships, notices, records, relationships, roles, users, workspaces};
@@ -107,11 +107,12 @@ impl Directory for SeaOrmStore {
 
     async fn user_by_identity(&self, identity: &Identity) -> Result<Option<UserId>, StoreError> {
         let mut read = self.read().await?;
-        let id = (identity.issuer.clone(), identity.subject.clone());
-        let statement = identity::Entity::find_by_id(id).build(read.guarded.backend());
-        let row = read.guarded.one(statement).await?;
-        let row = row.map(|row| model::<identity::Model>("identities", &row)).transpose()?;
-        Ok(row.map(|row| UserId::from_uuid(row.user_id)))
+        users::identity_owner(&mut read.guarded, identity).await
+    }
+
+    async fn identities(&self, user: UserId) -> Result<Vec<Identity>, StoreError> {
+        let mut read = self.read().await?;
+        users::identities(&mut read.guarded, user).await
     }
 
     async fn access_facts(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError> {

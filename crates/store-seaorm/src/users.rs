@@ -10,7 +10,7 @@ use domicile_domain::model::phone::PhoneNumber;
 use domicile_domain::model::time::{Timestamp, Version};
 use domicile_domain::model::user::{Identity, Person, User, UserState};
 use domicile_domain::port::store::{StoreError, UserRepository};
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryTrait};
 use uuid::Uuid;
 
@@ -115,6 +115,28 @@ fn contact_row<T: std::fmt::Display>(user: &User, key: ContactKey, contact: &Con
     }
 }
 
+/// The user to whom an identity is bound.
+pub(crate) async fn identity_owner(exec: &mut dyn Executor, identity: &Identity) -> Result<Option<UserId>, StoreError> {
+    let id = (identity.issuer.clone(), identity.subject.clone());
+    let statement = identity::Entity::find_by_id(id).build(exec.backend());
+    let row = exec.one(statement).await?;
+    let row = row.map(|row| model::<identity::Model>("identities", &row)).transpose()?;
+    Ok(row.map(|row| UserId::from_uuid(row.user_id)))
+}
+
+/// The identities of a user. They are sorted here: the engines' collations differ.
+pub(crate) async fn identities(exec: &mut dyn Executor, user: UserId) -> Result<Vec<Identity>, StoreError> {
+    let statement = identity::Entity::find().filter(identity::Column::UserId.eq(uuid(user))).build(exec.backend());
+    let rows = exec.all(statement).await?;
+    let bound = rows.iter().map(|row| {
+        let row: identity::Model = model("identities", row)?;
+        Ok(Identity { issuer: row.issuer, subject: row.subject })
+    });
+    let mut bound = bound.collect::<Result<Vec<_>, StoreError>>()?;
+    bound.sort();
+    Ok(bound)
+}
+
 #[async_trait]
 impl UserRepository for Lent<'_> {
     async fn find(&mut self, id: UserId) -> Result<Option<User>, StoreError> {
@@ -189,6 +211,40 @@ impl UserRepository for Lent<'_> {
         self.expect_one(touched)
     }
 
+    async fn count_change(&mut self, id: UserId, read_at: Version, now: Timestamp) -> Result<(), StoreError> {
+        let statement = user::Entity::update_many()
+            .col_expr(user::Column::Version, Expr::value(read_at.next().as_i64()))
+            .col_expr(user::Column::UpdatedAt, Expr::value(now.as_micros()))
+            .filter(user::Column::Id.eq(uuid(id)))
+            .filter(user::Column::Version.eq(read_at.as_i64()))
+            .build(self.exec.backend());
+        let touched = self.exec.exec(statement).await?;
+        self.expect_one(touched)
+    }
+
+    async fn verify_contact(&mut self, user: UserId, key: &ContactKey, now: Timestamp) -> Result<(), StoreError> {
+        let statement = contact::Entity::update_many()
+            .col_expr(contact::Column::Standing, Expr::value(ContactStanding::Verified.word()))
+            .col_expr(contact::Column::Since, Expr::value(now.as_micros()))
+            .col_expr(contact::Column::Version, Expr::col(contact::Column::Version).add(1))
+            .filter(contact::Column::Kind.eq(key.kind.word()))
+            .filter(contact::Column::MatchKey.eq(key.key.as_str()))
+            .filter(contact::Column::UserId.eq(uuid(user)))
+            .build(self.exec.backend());
+        let touched = self.exec.exec(statement).await?;
+        self.expect_one(touched)
+    }
+
+    async fn identity_owner(&mut self, identity: &Identity) -> Result<Option<UserId>, StoreError> {
+        let owner = identity_owner(self.exec, identity).await;
+        self.checked(owner)
+    }
+
+    async fn identities(&mut self, user: UserId) -> Result<Vec<Identity>, StoreError> {
+        let bound = identities(self.exec, user).await;
+        self.checked(bound)
+    }
+
     async fn bind_identity(&mut self, user: UserId, identity: &Identity, now: Timestamp) -> Result<(), StoreError> {
         let row = identity::Model {
             issuer: identity.issuer.clone(),
@@ -197,6 +253,16 @@ impl UserRepository for Lent<'_> {
             bound_at: now.as_micros(),
         };
         self.insert_row::<identity::Entity>(row.into_active_model()).await
+    }
+
+    async fn unbind_identity(&mut self, user: UserId, identity: &Identity) -> Result<(), StoreError> {
+        let statement = identity::Entity::delete_many()
+            .filter(identity::Column::Issuer.eq(identity.issuer.as_str()))
+            .filter(identity::Column::Subject.eq(identity.subject.as_str()))
+            .filter(identity::Column::UserId.eq(uuid(user)))
+            .build(self.exec.backend());
+        let touched = self.exec.exec(statement).await?;
+        self.expect_one(touched)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A clock that stands still until it is told otherwise.
+//! Clocks that stand still until they are told otherwise.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domicile_domain::model::time::Timestamp;
 use domicile_domain::port::runtime::Clock;
+use tokio::sync::watch;
 
 /// Says the instant it was set to. `sleep` returns at once: it lets others run and notes how long it was asked for.
 #[derive(Debug)]
@@ -62,5 +63,43 @@ impl Clock for FixedClock {
             self.advance(duration);
         }
         tokio::task::yield_now().await;
+    }
+}
+
+/// Says the instant it was set to, and whoever sleeps wakes when it is set far enough.
+#[derive(Debug)]
+pub struct SteppedClock(watch::Sender<Timestamp>);
+
+impl SteppedClock {
+    /// Lets time pass, and wakes those whose sleep it ends.
+    pub fn advance(&self, by: Duration) {
+        self.0.send_modify(|now| *now = now.after(by));
+    }
+
+    /// Returns once so many sleep. Time that passes earlier is not part of their sleep.
+    pub async fn asleep(&self, count: usize) {
+        while self.0.receiver_count() < count {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl Default for SteppedClock {
+    /// Stands at [`builders::NOW`](crate::builders::NOW).
+    fn default() -> Self {
+        Self(watch::Sender::new(crate::builders::NOW))
+    }
+}
+
+#[async_trait]
+impl Clock for SteppedClock {
+    fn now(&self) -> Timestamp {
+        *self.0.borrow()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        let until = self.now().after(duration);
+        let woken = self.0.subscribe().wait_for(|now| *now >= until).await.is_ok();
+        debug_assert!(woken, "the clock sends as long as it is borrowed");
     }
 }

@@ -148,6 +148,11 @@ impl HeldStore {
         Held { reached: wait_reached, release }
     }
 
+    /// How many units were asked for.
+    pub fn units_asked(&self) -> u64 {
+        *self.asked.borrow()
+    }
+
     /// Lets the unit of that number, counted from 1, begin only once so many were asked for.
     pub fn begin_late(&self, unit: u64, asked: u64) {
         *self.late.lock().unwrap_or_else(PoisonError::into_inner) = Some((unit, asked));

@@ -198,6 +198,16 @@ impl Actor {
         Self { service, user: Some(ActingUser { id, means: Means::OwnToken }) }
     }
 
+    /// Whether the call may be about a workspace, as far as the means go by which the person acts: a grant to name
+    /// people holds in its own workspaces alone, and the operator has none. One that does not exist is within no bounds.
+    pub fn reaches(&self, workspace: Option<&Workspace>) -> bool {
+        let Some(Means::ActAs(reach)) = self.user.as_ref().map(|user| &user.means) else {
+            return true;
+        };
+        let within = *reach == ScopeReach::Everywhere || workspace.is_some_and(|workspace| reach.covers(workspace));
+        within && !self.service.operator
+    }
+
     /// The id of the person it acts for.
     pub fn user_id(&self) -> Option<UserId> {
         self.user.as_ref().map(|user| user.id)

@@ -61,6 +61,22 @@ pub struct CreateWorkspaceAnswer {
     pub revision: Revision,
 }
 
+/// The answer of a change of a person's identities.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ChangeIdentityAnswer {
+    /// The home.
+    pub workspace: WorkspaceId,
+    /// Whose identities.
+    pub user: UserId,
+    /// The membership at home.
+    pub membership: MembershipId,
+    /// Its version.
+    pub membership_version: Version,
+    /// The workspace's revision that the change wrote.
+    pub revision: Revision,
+}
+
 /// An answer of any write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(
@@ -73,6 +89,8 @@ pub enum StoredAnswer {
     AssignUser(AssignAnswer),
     /// Of `CreateWorkspace`.
     CreateWorkspace(CreateWorkspaceAnswer),
+    /// Of `BindIdentity` and `UnbindIdentity`; the method of the key tells them apart.
+    ChangeIdentity(ChangeIdentityAnswer),
 }
 
 /// Whose request it is: the same id of another caller or method is another request.

@@ -12,6 +12,10 @@ pub enum AuditAction {
     AssignUser,
     /// A new workspace.
     CreateWorkspace,
+    /// An identity was to be bound to a person, by a manager or at first sight.
+    BindIdentity,
+    /// An identity was to be taken from a person.
+    UnbindIdentity,
     /// A profile was read.
     GetUser,
     /// A workspace was read.
@@ -37,6 +41,8 @@ impl AuditAction {
             Self::LookupUser => "lookup_user",
             Self::AssignUser => "assign_user",
             Self::CreateWorkspace => "create_workspace",
+            Self::BindIdentity => "bind_identity",
+            Self::UnbindIdentity => "unbind_identity",
             Self::GetUser => "get_user",
             Self::GetWorkspace => "get_workspace",
             Self::GetMembership => "get_membership",

@@ -42,6 +42,13 @@ impl<T> Contact<T> {
     pub const fn asserted(value: T, now: Timestamp) -> Self {
         Self { value, standing: ContactStanding::Asserted, since: now, version: Version::FIRST }
     }
+
+    /// The person proved it.
+    pub const fn verify(&mut self, now: Timestamp) {
+        self.standing = ContactStanding::Verified;
+        self.since = now;
+        self.version = self.version.next();
+    }
 }
 
 /// The key by which the store finds whose contact it is; unique among live users and held contacts (I4).

@@ -53,6 +53,9 @@ pub trait Directory: Send + Sync {
     /// The user to whom an identity is bound.
     async fn user_by_identity(&self, identity: &Identity) -> Result<Option<UserId>, StoreError>;
 
+    /// The identities that are bound to a user, by issuer and subject.
+    async fn identities(&self, user: UserId) -> Result<Vec<Identity>, StoreError>;
+
     /// Everything that decides what a person may do in a workspace; `None` if there is no such workspace. The number of
     /// statements does not depend on what exists.
     async fn access_facts(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError>;

@@ -187,11 +187,35 @@ pub trait UserRepository: Send {
     /// [`StoreError::Stale`] when it is not.
     async fn hold(&mut self, id: UserId, version: Version) -> Result<(), StoreError>;
 
+    /// Takes the next version of the account, and keeps others from changing it until the unit ends (C4).
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when the account is not at `read_at` any more.
+    async fn count_change(&mut self, id: UserId, read_at: Version, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Notes that the person proved a contact: verified since `now`, at the contact's next version.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when the contact is not the user's.
+    async fn verify_contact(&mut self, user: UserId, key: &ContactKey, now: Timestamp) -> Result<(), StoreError>;
+
+    /// The user to whom an identity is bound.
+    async fn identity_owner(&mut self, identity: &Identity) -> Result<Option<UserId>, StoreError>;
+
+    /// The identities that are bound to a user, by issuer and subject.
+    async fn identities(&mut self, user: UserId) -> Result<Vec<Identity>, StoreError>;
+
     /// Binds an identity to a user.
     ///
     /// # Errors
     /// [`Constraint::Identity`] when it is bound already.
     async fn bind_identity(&mut self, user: UserId, identity: &Identity, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Takes an identity from a user.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when it is not bound to that user.
+    async fn unbind_identity(&mut self, user: UserId, identity: &Identity) -> Result<(), StoreError>;
 }
 
 /// Workspaces.

@@ -32,6 +32,17 @@ pub struct Call {
     pub surface: &'static str,
 }
 
+/// A call before it is known whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// After this instant nobody waits for the answer.
+    pub deadline: Timestamp,
+    /// Correlates with logs and traces.
+    pub correlation_id: String,
+    /// Through which surface it came: `grpc`, `embedded`.
+    pub surface: &'static str,
+}
+
 /// How fresh a read must be.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Consistency {
@@ -183,8 +194,8 @@ pub struct AssignUser {
     pub external: ExternalInput,
     /// What another system calls the membership; empty if nothing.
     pub external_id: String,
-    /// Whether the person is told; `false` serves for creating Internals only.
-    pub notify: bool,
+    /// Whether the person is told; `false` serves for creating Internals only, and absent is refused.
+    pub notify: Option<bool>,
     /// Go as far as the preconditions and write nothing.
     pub validate_only: bool,
 }
@@ -302,11 +313,46 @@ pub struct MemberView {
     pub allowed_actions: Vec<AllowedAction>,
 }
 
+/// An account with the identities that are bound to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The account.
+    pub user: User,
+    /// Its identities, by issuer and subject.
+    pub identities: Vec<Identity>,
+}
+
+/// Binds an identity to a person of the home, or takes it away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeIdentity {
+    /// The home, by id or handle.
+    pub workspace: String,
+    /// Makes it repeatable.
+    pub request: RequestIdentity,
+    /// The person's id, as typed.
+    pub user: String,
+    /// The identity, as typed.
+    pub identity: Identity,
+    /// Go as far as the preconditions and write nothing.
+    pub validate_only: bool,
+}
+
+/// The account after the change; nothing of it for `validate_only`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeIdentityReply {
+    /// The account as it is now; absent too when an answer is repeated and the home has changed since.
+    pub account: Option<Account>,
+    /// Makes a later read at least as fresh; absent for `validate_only`.
+    pub consistency_token: Option<String>,
+    /// Whether this is the answer of an earlier request with the same id.
+    pub replayed: bool,
+}
+
 /// A user as the viewer may see them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserView {
     /// For the home and the person: everything.
-    Whole(User),
+    Whole(Account),
     /// For a host: the view of the membership.
     Member(MemberView),
 }
@@ -344,14 +390,19 @@ pub struct Page<T> {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait DomicileApi: Send + Sync {
-    /// The actor behind a caller: the user to whom a proven identity is bound. A surface asks it once for each call.
-    async fn identify(&self, caller: Caller) -> Result<Actor, Refusal>;
+    /// The actor behind a caller: the user to whom a proven identity is bound, or is bound now, at first sight, since its
+    /// issuer is trusted for that. A surface asks it once for each call.
+    async fn identify(&self, caller: Caller, arrival: &Arrival) -> Result<Actor, Refusal>;
     /// Searches by email or phone. Needs `create`.
     async fn lookup_user(&self, call: &Call, request: &LookupUser) -> Result<LookupReply, Refusal>;
     /// Creates or links, gives roles, saves, tells. Needs `create` and `update`.
     async fn assign_user(&self, call: &Call, request: &AssignUser) -> Result<AssignReply, Refusal>;
     /// Makes a workspace with its first manager. Needs the operator or the scope `workspaces.create`.
     async fn create_workspace(&self, call: &Call, request: &CreateWorkspace) -> Result<CreateWorkspaceReply, Refusal>;
+    /// Binds an identity to a person of this home. Needs a qualifying manager, who is somebody else.
+    async fn bind_identity(&self, call: &Call, request: &ChangeIdentity) -> Result<ChangeIdentityReply, Refusal>;
+    /// Takes an identity from a person of this home. Needs a qualifying manager.
+    async fn unbind_identity(&self, call: &Call, request: &ChangeIdentity) -> Result<ChangeIdentityReply, Refusal>;
     /// Answers whether a person may do something. Needs the scope `access.check`.
     async fn check_access(&self, call: &Call, request: &CheckAccess) -> Result<AccessAnswer, Refusal>;
     /// A user as seen from a workspace. Needs `update` there, or to be the person.

@@ -34,9 +34,9 @@ pub(super) fn holds(policies: &Policies, facts: &AccessFacts, right: Right, now:
     policies.access.decide(facts, &ceiling, &right.permission(), now).is_ok()
 }
 
-/// Whether the person of the facts holds every one of the rights there.
-pub(super) fn holds_all(policies: &Policies, facts: &AccessFacts, rights: &[Right], now: Timestamp) -> bool {
-    rights.iter().all(|right| holds(policies, facts, *right, now))
+/// Whether the acting person of a call may do there what takes these rights: they hold every one, and the call reaches so far.
+pub(super) fn may(policies: &Policies, call: &Call, facts: &AccessFacts, rights: &[Right], now: Timestamp) -> bool {
+    call.actor.reaches(Some(&facts.workspace)) && rights.iter().all(|right| holds(policies, facts, *right, now))
 }
 
 /// Whether the person of the facts is a qualifying manager there: Internal, account active, holding both rights (I3).
@@ -58,5 +58,18 @@ pub(super) async fn authorise(
 ) -> Result<AccessFacts, Refusal> {
     let user = acting_user(call)?;
     let facts = tx.memberships().access_facts(workspace.unwrap_or(WorkspaceId::nil()), user).await?;
-    facts.filter(|facts| holds_all(policies, facts, rights, now)).ok_or_else(|| Refusal::new(Reason::PermissionDenied))
+    facts.filter(|facts| may(policies, call, facts, rights, now)).ok_or_else(|| Refusal::new(Reason::PermissionDenied))
+}
+
+/// The same for what only a qualifying manager may do.
+pub(super) async fn authorise_qualifying(
+    tx: &mut dyn UnitOfWork,
+    policies: &Policies,
+    call: &Call,
+    workspace: Option<WorkspaceId>,
+    now: Timestamp,
+) -> Result<AccessFacts, Refusal> {
+    let facts = authorise(tx, policies, call, workspace, &[Right::Create, Right::Update], now).await?;
+    let qualifies = is_qualifying_manager(policies, &facts, now);
+    if qualifies { Ok(facts) } else { Err(Refusal::new(Reason::PermissionDenied)) }
 }

@@ -37,7 +37,7 @@ impl Domicile {
             Some(workspace) => service.may(&ServiceScope::AccessCheck, workspace),
             None => service.may_everywhere(&ServiceScope::AccessCheck),
         };
-        if !may {
+        if !may || !call.actor.reaches(workspace.as_ref()) {
             return Err(Refusal::new(Reason::PermissionDenied));
         }
         let id = workspace.map_or(WorkspaceId::nil(), |w| w.id);

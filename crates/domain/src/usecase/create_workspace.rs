@@ -89,7 +89,9 @@ impl Command for Create<'_> {
 impl Create<'_> {
     async fn work(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Created>, Refusal> {
         let service = &self.call.actor.service;
-        if !service.operator && !service.may_everywhere(&ServiceScope::WorkspacesCreate) {
+        let may = service.operator || service.may_everywhere(&ServiceScope::WorkspacesCreate);
+        // Whom the service names stands as the maker, so that a grant for some workspaces does not serve here.
+        if !may || !self.call.actor.reaches(None) {
             return Err(Refusal::new(Reason::PermissionDenied));
         }
         if let Some(answer) = self.repeatable().replay(tx).await? {

@@ -11,6 +11,7 @@
 mod api;
 mod assign_user;
 mod authority;
+mod change_identity;
 mod check_access;
 mod create_workspace;
 mod dispatch;

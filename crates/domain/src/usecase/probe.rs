@@ -6,7 +6,7 @@
 
 use async_trait::async_trait;
 
-use super::authority::{Right, holds_all};
+use super::authority::{Right, may};
 use super::run_tx::{Command, Finish};
 use super::service::{Domicile, acting_user, workspace_ref};
 use crate::error::{Reason, Refusal};
@@ -112,7 +112,7 @@ impl Domicile {
         let found = self.runner.read(call.deadline, || directory.workspace(&reference)).await?;
         let id = found.map_or(WorkspaceId::nil(), |workspace| workspace.id);
         let facts = self.runner.read(call.deadline, || directory.access_facts(id, user)).await?;
-        Ok(facts.filter(|facts| holds_all(&self.policies, facts, scope.rights, now)).map(|facts| facts.workspace.id))
+        Ok(facts.filter(|facts| may(&self.policies, call, facts, scope.rights, now)).map(|facts| facts.workspace.id))
     }
 
     fn counter(&self, key: &BudgetKey) -> Counter {

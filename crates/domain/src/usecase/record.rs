@@ -80,7 +80,16 @@ impl Domicile {
         outcome: &str,
         personal: Vec<PersonalValue>,
     ) -> Result<(), Refusal> {
-        let row = deed.row(self, outcome, self.now());
+        self.record_row(deed, deed.row(self, outcome, self.now()), personal).await
+    }
+
+    /// The same for a row that says more.
+    pub(super) async fn record_row(
+        &self,
+        deed: &Deed<'_>,
+        row: AuditRecord,
+        personal: Vec<PersonalValue>,
+    ) -> Result<(), Refusal> {
         let command = RecordAlone { row, workspace: deed.workspace, personal, first_of: None };
         self.runner.run(&command, deed.call.deadline).await.map(|_| ())
     }

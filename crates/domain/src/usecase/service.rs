@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::change_identity::Move;
 use super::run_tx::TxRunner;
 use crate::error::{Reason, Refusal};
 use crate::model::actor::Actor;
@@ -20,8 +21,9 @@ use crate::port::runtime::{Clock, Ids};
 use crate::port::sealer::Sealer;
 use crate::port::store::Store;
 use crate::usecase::api::{
-    AccessAnswer, AssignReply, AssignUser, Call, CheckAccess, Consistency, CreateWorkspace, CreateWorkspaceReply,
-    DomicileApi, LookupReply, LookupUser, MemberView, NoticeView, Page, PageRequest, UserView,
+    AccessAnswer, Arrival, AssignReply, AssignUser, Call, ChangeIdentity, ChangeIdentityReply, CheckAccess,
+    Consistency, CreateWorkspace, CreateWorkspaceReply, DomicileApi, LookupReply, LookupUser, MemberView, NoticeView,
+    Page, PageRequest, UserView,
 };
 
 /// What the use cases need from outside.
@@ -89,15 +91,18 @@ pub(super) fn workspace_ref(text: &str) -> WorkspaceRef {
     text.parse().unwrap_or(WorkspaceRef::Id(WorkspaceId::nil()))
 }
 
-/// The acting person of a call that needs one.
+/// The acting person of a call that needs one. The operator acts for nobody, whatever came with the call.
 pub(super) fn acting_user(call: &Call) -> Result<UserId, Refusal> {
+    if call.actor.service.operator {
+        return Err(Refusal::new(Reason::PermissionDenied));
+    }
     call.actor.user_id().ok_or_else(|| Refusal::new(Reason::ActingUserRequired))
 }
 
 #[async_trait]
 impl DomicileApi for Domicile {
-    async fn identify(&self, caller: Caller) -> Result<Actor, Refusal> {
-        self.actor_of(caller).await
+    async fn identify(&self, caller: Caller, arrival: &Arrival) -> Result<Actor, Refusal> {
+        self.actor_of(caller, arrival).await
     }
 
     async fn lookup_user(&self, call: &Call, request: &LookupUser) -> Result<LookupReply, Refusal> {
@@ -110,6 +115,14 @@ impl DomicileApi for Domicile {
 
     async fn create_workspace(&self, call: &Call, request: &CreateWorkspace) -> Result<CreateWorkspaceReply, Refusal> {
         self.create(call, request).await
+    }
+
+    async fn bind_identity(&self, call: &Call, request: &ChangeIdentity) -> Result<ChangeIdentityReply, Refusal> {
+        self.change_identity(call, request, Move::Bind).await
+    }
+
+    async fn unbind_identity(&self, call: &Call, request: &ChangeIdentity) -> Result<ChangeIdentityReply, Refusal> {
+        self.change_identity(call, request, Move::Unbind).await
     }
 
     async fn check_access(&self, call: &Call, request: &CheckAccess) -> Result<AccessAnswer, Refusal> {

@@ -1,12 +1,15 @@
 //! Who calls and for whom: what is not known, not said or said twice is refused before any use case.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use domicile_domain::error::{Reason, Refusal};
 use domicile_domain::port::authenticator::{AuthenticationError, MockAuthenticator};
-use domicile_domain::usecase::MockDomicileApi;
+use domicile_domain::usecase::{Arrival, MockDomicileApi};
 use domicile_grpc::ServerParts;
 use domicile_grpc::method_policy::MethodPolicies;
 use domicile_proto::v1::ListRolesRequest;
+use domicile_testkit::builders::NOW;
 use tonic::Code;
 use tonic_types::StatusExt;
 
@@ -19,9 +22,9 @@ async fn an_unknown_caller_is_refused_by_every_method_and_told_why() {
     let raw = Served::mock(MockDomicileApi::new()).await.raw().await;
     let acting = "x-domicile-acting-user";
     let cases: [(Headers<'_>, &str); 8] = [
-        (&[], "no token came"),
-        (&[("authorization", b"Basic known")], "no token came"),
-        (&[("authorization", b"Bearer other")], "is not known here"),
+        (&[], "nothing tells who is calling"),
+        (&[("authorization", b"Basic known")], "nothing tells who is calling"),
+        (&[("authorization", b"Bearer other")], "the token is not known"),
         (&[("authorization", KNOWN), ("authorization", KNOWN)], "`authorization` came more than once"),
         (&[("authorization", b"Bearer \xff")], "`authorization` has characters"),
         (&[("authorization", KNOWN), (acting, b"\xff")], "`x-domicile-acting-user` has characters"),
@@ -62,4 +65,25 @@ async fn a_caller_who_cannot_be_told_now_tries_again_and_learns_nothing_of_why()
     assert_refused(&status, Code::Unavailable, "STORE_UNAVAILABLE");
     assert!(status.get_error_details().retry_info().is_some());
     assert!(!format!("{status:?}").contains("keys.internal"));
+}
+
+/// Who is not known yet may be bound now, in a unit of its own: it has the call's time, and its record the call's id.
+#[tokio::test]
+async fn whoever_identifies_the_caller_hears_how_the_call_came() {
+    let mut api = MockDomicileApi::new();
+    api.expect_identify().times(1).returning(|caller, arrival| {
+        let expected = Arrival {
+            deadline: NOW.after(Duration::from_secs(30)),
+            correlation_id: "order-17".to_owned(),
+            surface: "grpc",
+        };
+        assert_eq!(*arrival, expected);
+        assert_eq!(caller.service.name, "orders");
+        Err(Refusal::new(Reason::IdentityNotBound))
+    });
+    let raw = Served::mock(api).await.raw().await;
+    let headers: Headers<'_> = &[("authorization", KNOWN), ("x-request-id", b"order-17")];
+    let status =
+        raw.call("/domicile.v1.RoleService/ListRoles", headers, framed(&ListRolesRequest::default())).await.status;
+    assert_refused(&status, Code::PermissionDenied, "IDENTITY_NOT_BOUND");
 }

@@ -7,8 +7,8 @@ use domicile_domain::error::{Reason, Refusal};
 use domicile_domain::model::answer::RequestFingerprint;
 use domicile_domain::model::user::Identity;
 use domicile_domain::usecase::{
-    AssignUser, Call, CheckAccess, CheckSubject, Consistency, CreateWorkspace, Expectation, ExternalInput, GrantsInput,
-    LookupUser, MockDomicileApi, PageRequest, ProfileInput, RequestIdentity,
+    AssignUser, Call, ChangeIdentity, CheckAccess, CheckSubject, Consistency, CreateWorkspace, Expectation,
+    ExternalInput, GrantsInput, LookupUser, MockDomicileApi, PageRequest, ProfileInput, RequestIdentity,
 };
 use domicile_proto::v1;
 use domicile_proto::v1::access_service_client::AccessServiceClient;
@@ -148,7 +148,7 @@ async fn assign_user_hears_every_field() {
                 expires_at: Some(minute(1)),
             },
             external_id: "hr-7".to_owned(),
-            notify: false,
+            notify: Some(false),
             validate_only: true,
         };
         assert_eq!(*request, expected);
@@ -178,11 +178,11 @@ async fn an_expectation_that_is_not_said_is_not_made_up_and_people_are_told_unle
     let numbers =
         |expectation, notify| v1::AssignUserRequest { expectation, notify, ..v1::AssignUserRequest::default() };
     let cases = [
-        ((0, 0), (None, true)),
-        ((1, 1), (Some(Expectation::Create), true)),
-        ((2, 2), (Some(Expectation::Link), false)),
-        ((3, 9), (Some(Expectation::Either), true)),
-        ((9, 0), (None, true)),
+        ((0, 0), (None, Some(true))),
+        ((1, 1), (Some(Expectation::Create), Some(true))),
+        ((2, 2), (Some(Expectation::Link), Some(false))),
+        ((3, 9), (Some(Expectation::Either), None)),
+        ((9, 0), (None, Some(true))),
     ];
     let heard = saves_heard(cases.iter().map(|((expectation, notify), _)| numbers(*expectation, *notify)).collect());
     let heard: Vec<_> = heard.await.iter().map(|save| (save.expectation, save.notify)).collect();
@@ -244,6 +244,38 @@ async fn create_workspace_hears_every_field() {
         validate_only: true,
     };
     hears!(api, WorkspaceServiceClient.create_workspace(message));
+}
+
+#[tokio::test]
+async fn bind_and_unbind_identity_hear_every_field() {
+    let hear = |heard_call: &Call, request: &ChangeIdentity| {
+        assert_eq!(*heard_call, call(Duration::from_secs(5)));
+        let expected = ChangeIdentity {
+            workspace: "acme".to_owned(),
+            request: RequestIdentity { id: "id-1".to_owned(), fingerprint: request.request.fingerprint },
+            user: "u-1".to_owned(),
+            identity: Identity { issuer: "https://id.example".to_owned(), subject: "s-1".to_owned() },
+            validate_only: true,
+        };
+        assert_eq!(*request, expected);
+        heard()
+    };
+    let identity = Some(v1::Identity { issuer: "https://id.example".to_owned(), subject: "s-1".to_owned() });
+    let (workspace, request_id, user) = ("acme".to_owned(), "id-1".to_owned(), "u-1".to_owned());
+    let mut api = MockDomicileApi::new();
+    api.expect_bind_identity().returning(hear);
+    let message = v1::BindIdentityRequest {
+        workspace: workspace.clone(),
+        request_id: request_id.clone(),
+        user: user.clone(),
+        identity: identity.clone(),
+        validate_only: true,
+    };
+    hears!(api, UserServiceClient.bind_identity(message));
+    let mut api = MockDomicileApi::new();
+    api.expect_unbind_identity().returning(hear);
+    let message = v1::UnbindIdentityRequest { workspace, request_id, user, identity, validate_only: true };
+    hears!(api, UserServiceClient.unbind_identity(message));
 }
 
 #[tokio::test]

@@ -13,12 +13,12 @@ use domicile_domain::model::name::ExternalId;
 use domicile_domain::model::notice::{Attempt, AttemptClass, LanguageChoice, Message, NotSent, NoticeState};
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::Version;
-use domicile_domain::model::user::User;
+use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::Workspace;
 use domicile_domain::policy::resolver::LookupOutcome;
 use domicile_domain::usecase::{
-    AccessAnswer, AssignReply, CreateWorkspaceReply, LookupReply, MatchedBy, MemberState, MemberView, MockDomicileApi,
-    NoticeView, Page, UserView,
+    AccessAnswer, Account, AssignReply, ChangeIdentityReply, CreateWorkspaceReply, LookupReply, MatchedBy, MemberState,
+    MemberView, MockDomicileApi, NoticeView, Page, UserView,
 };
 use domicile_proto::v1;
 use domicile_proto::v1::access_service_client::AccessServiceClient;
@@ -216,14 +216,24 @@ fn whole_user() -> User {
     user
 }
 
-#[tokio::test]
-async fn get_user_says_everything_to_the_home_and_the_membership_to_a_host() {
+/// The account with two identities.
+fn account(user: User) -> Account {
+    let identity = |subject: &str| Identity { issuer: "https://id.example".to_owned(), subject: subject.to_owned() };
+    Account { user, identities: ["1", "2"].map(identity).to_vec() }
+}
+
+fn wire_identity(subject: &str) -> v1::Identity {
+    v1::Identity { issuer: "https://id.example".to_owned(), subject: subject.to_owned() }
+}
+
+/// The same on the wire.
+fn whole_wire() -> v1::User {
     let contact = |value: &str, standing: v1::ContactStanding, since| v1::Contact {
         value: value.to_owned(),
         standing: standing.into(),
         since_time: Some(at(since)),
     };
-    let whole = v1::User {
+    v1::User {
         name: format!("users/{}", text(21)),
         uid: text(21),
         home: text(20),
@@ -240,11 +250,16 @@ async fn get_user_says_everything_to_the_home_and_the_membership_to_a_host() {
         create_time: Some(at(23)),
         update_time: Some(at(24)),
         etag: format!("{}-25", text(21)),
-    };
-    let erased = v1::User { profile: None, email: None, phone: None, ..whole.clone() };
+        identities: ["1", "2"].map(wire_identity).to_vec(),
+    }
+}
+
+#[tokio::test]
+async fn get_user_says_everything_to_the_home_and_the_membership_to_a_host() {
+    let erased = v1::User { profile: None, email: None, phone: None, ..whole_wire() };
     let cases = [
-        (UserView::Whole(whole_user()), v1::get_user_response::View::User(whole)),
-        (UserView::Whole(User { person: None, ..whole_user() }), v1::get_user_response::View::User(erased)),
+        (UserView::Whole(account(whole_user())), v1::get_user_response::View::User(whole_wire())),
+        (UserView::Whole(account(User { person: None, ..whole_user() })), v1::get_user_response::View::User(erased)),
         (UserView::Member(external_view()), v1::get_user_response::View::Membership(external_member())),
     ];
     for (view, expected) in cases {
@@ -253,6 +268,35 @@ async fn get_user_says_everything_to_the_home_and_the_membership_to_a_host() {
         let answer = answered!(api, UserServiceClient.get_user(GetUserRequest)).into_inner();
         assert_eq!(answer, v1::GetUserResponse { view: Some(expected) });
     }
+}
+
+#[tokio::test]
+async fn bind_and_unbind_identity_say_everything_and_whether_it_is_a_repeated_answer() {
+    for replayed in [false, true] {
+        let reply = ChangeIdentityReply {
+            account: Some(account(whole_user())),
+            consistency_token: Some("written".to_owned()),
+            replayed,
+        };
+        let mut api = MockDomicileApi::new();
+        api.expect_bind_identity().return_const(Ok(reply.clone()));
+        api.expect_unbind_identity().return_const(Ok(reply));
+        let mut client = UserServiceClient::new(Served::mock(api).await.channel().await);
+        let (user, consistency_token) = (Some(whole_wire()), "written".to_owned());
+        let header = |metadata: &tonic::metadata::MetadataMap| metadata.contains_key("x-domicile-replayed");
+        let bound = client.bind_identity(signed(v1::BindIdentityRequest::default())).await.unwrap();
+        assert_eq!(header(bound.metadata()), replayed);
+        let expected = v1::BindIdentityResponse { user: user.clone(), consistency_token: consistency_token.clone() };
+        assert_eq!(bound.into_inner(), expected);
+        let taken = client.unbind_identity(signed(v1::UnbindIdentityRequest::default())).await.unwrap();
+        assert_eq!(header(taken.metadata()), replayed);
+        assert_eq!(taken.into_inner(), v1::UnbindIdentityResponse { user, consistency_token });
+    }
+    let rehearsed = ChangeIdentityReply { account: None, consistency_token: None, replayed: false };
+    let mut api = MockDomicileApi::new();
+    api.expect_bind_identity().return_const(Ok(rehearsed));
+    let answer = answered!(api, UserServiceClient.bind_identity(BindIdentityRequest)).into_inner();
+    assert_eq!(answer, v1::BindIdentityResponse::default());
 }
 
 #[tokio::test]

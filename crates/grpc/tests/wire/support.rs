@@ -55,7 +55,7 @@ fn identified(caller: Caller) -> Result<Actor, Refusal> {
 
 /// What a server over the mock works with; tests change what they are about.
 pub(crate) fn parts(mut api: MockDomicileApi) -> ServerParts {
-    api.expect_identify().returning(identified);
+    api.expect_identify().returning(|caller, _| identified(caller));
     ServerParts {
         api: Arc::new(api),
         authenticator: Arc::new(TrustingAuthenticator::with_token(service(), "known")),

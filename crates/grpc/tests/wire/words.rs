@@ -10,8 +10,8 @@ use domicile_domain::model::user::{User, UserState};
 use domicile_domain::model::workspace::{Workspace, WorkspaceState};
 use domicile_domain::policy::resolver::LookupOutcome;
 use domicile_domain::usecase::{
-    AccessAnswer, AssignReply, Denial, LookupReply, MemberState, MemberView, MockDomicileApi, NoticeView, Page,
-    UserView,
+    AccessAnswer, Account, AssignReply, Denial, LookupReply, MemberState, MemberView, MockDomicileApi, NoticeView,
+    Page, UserView,
 };
 use domicile_proto::v1::access_service_client::AccessServiceClient;
 use domicile_proto::v1::membership_service_client::MembershipServiceClient;
@@ -168,7 +168,7 @@ async fn states_of_users_and_workspaces() {
     for state in UserState::ALL {
         let user = User { state, ..builders::user(builders::id(), "anna") };
         let mut api = MockDomicileApi::new();
-        api.expect_get_user().return_const(Ok(UserView::Whole(user)));
+        api.expect_get_user().return_const(Ok(UserView::Whole(Account { user, identities: Vec::new() })));
         let mut client = UserServiceClient::new(Served::mock(api).await.channel().await);
         let wire = client.get_user(signed(v1::GetUserRequest::default())).await.unwrap().into_inner();
         let Some(v1::get_user_response::View::User(wire)) = wire.view else { panic!("it is a user") };

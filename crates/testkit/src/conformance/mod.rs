@@ -100,6 +100,8 @@ macro_rules! conformance_suite {
             users {
                 every_field_and_state_comes_back, contacts_have_owners, contacts_are_unique, usernames_are_unique_at_home,
                 held_contacts_come_free, holding_proves_the_version, identities_are_bound_once,
+                changes_are_counted_at_their_version, contacts_are_verified, identities_come_back_in_order,
+                identities_are_taken_from_their_user_alone,
             }
             workspaces {
                 every_field_and_state_of_a_workspace_comes_back, handles_of_workspaces_are_unique, revisions_count,
@@ -123,6 +125,7 @@ macro_rules! conformance_suite {
                 two_managers_create_one_person, two_workspaces_create_one_person,
                 two_workspaces_take_one_person_either_way, two_managers_link_one_person,
                 rights_that_are_lost_mid_call_do_not_serve, one_request_id_has_one_effect,
+                one_stranger_twice_is_bound_once, two_strangers_of_one_issuer_are_not_one_person,
             }
             records {
                 audit_rows_come_back_newest_first, events_come_back_in_order, answers_come_back,

@@ -4,27 +4,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domicile_domain::error::{Reason, Refusal};
-use domicile_domain::model::actor::{Actor, ServicePrincipal};
+use domicile_domain::model::actor::{Actor, ScopeReach, ServicePrincipal};
 use domicile_domain::model::answer::{AssignOutcome, RequestFingerprint};
 use domicile_domain::model::id::{NoticeId, UserId, WorkspaceId};
 use domicile_domain::model::membership::Membership;
 use domicile_domain::model::permission::PermissionName;
-use domicile_domain::model::user::User;
+use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
+use domicile_domain::port::authenticator::{Caller, PersonClaim};
 use domicile_domain::port::directory::Directory;
 use domicile_domain::port::store::{Store, StoreError};
 use domicile_domain::usecase::{
-    AssignReply, AssignUser, Call, Domicile, DomicileApi, Expectation, ExternalInput, GrantsInput, Ports, ProfileInput,
-    RequestIdentity,
+    Arrival, AssignReply, AssignUser, Call, Domicile, DomicileApi, Expectation, ExternalInput, GrantsInput, Ports,
+    ProfileInput, RequestIdentity,
 };
 use uuid::Uuid;
 
 use super::{Harness, Subject, good, put};
-use crate::builders::{id, internal, minute, user, workspace};
+use crate::builders::{email, id, internal, minute, user, workspace};
 use crate::clock::FixedClock;
 use crate::decorators::HeldStore;
 use crate::ids::SequentialIds;
 use crate::languages::PrefixMatcher;
+use crate::memory::MemoryStore;
 use crate::phones::SimplePhones;
 use crate::sealer::PlainSealer;
 use crate::seed::PATIENCE;
@@ -91,7 +93,7 @@ fn cleo(workspace: &Workspace, expectation: Expectation) -> AssignUser {
         internal: GrantsInput::default(),
         external: ExternalInput::default(),
         external_id: String::new(),
-        notify: true,
+        notify: Some(true),
         validate_only: false,
     }
 }
@@ -247,4 +249,76 @@ pub async fn one_request_id_has_one_effect(harness: &dyn Harness) {
     other_body.request.fingerprint = RequestFingerprint([2; 32]);
     let refused = save(&domicile, &manager, other_body).await.expect("no panic");
     assert_eq!(refused.map_err(|refusal| refusal.reason).err(), Some(Reason::RequestIdReused));
+}
+
+/// Anna at home in `acme`, and somebody whom the trusted issuer knows by a subject and by her address.
+async fn anna(subject: &dyn Subject, acme: &Workspace) -> User {
+    let anna = user(acme.id, "anna");
+    put(subject, &[(&anna).into(), internal(&anna).into()]).await;
+    anna
+}
+
+/// The product with a directory that knows nobody yet, as one that is behind: the units decide.
+fn unknowing(store: &Arc<HeldStore>) -> Arc<Domicile> {
+    product(store.clone(), Arc::new(MemoryStore::new()))
+}
+
+type Identified = Result<Option<UserId>, Reason>;
+
+fn sight(domicile: &Arc<Domicile>, subject: &str) -> tokio::task::JoinHandle<Identified> {
+    let claim = PersonClaim::Proven {
+        identity: Identity { issuer: "https://login.example".to_owned(), subject: subject.to_owned() },
+        own: true,
+        verified_email: Some(email("anna@mail.example")),
+        trusted_for: Some(ScopeReach::Everywhere),
+    };
+    let caller = Caller { service: ServicePrincipal::new("shop"), person: Some(claim) };
+    let arrival = Arrival { deadline: minute(1), correlation_id: "race".to_owned(), surface: "embedded" };
+    let domicile = domicile.clone();
+    tokio::spawn(async move {
+        let actor = domicile.identify(caller, &arrival).await;
+        actor.map(|actor| actor.user_id()).map_err(|refusal| refusal.reason)
+    })
+}
+
+/// Two first sights of one identity, the first held at its commit: both are the person, and it is bound once.
+pub async fn one_stranger_twice_is_bound_once(harness: &dyn Harness) {
+    let subject = harness.fresh().await;
+    let (acme, [_]) = managed(&*subject, "acme").await;
+    let anna = anna(&*subject, &acme).await;
+    let held_store = Arc::new(HeldStore::new(subject.store()));
+    let domicile = unknowing(&held_store);
+    let mut held = held_store.hold_next();
+    let first = sight(&domicile, "1");
+    assert!(held.reached().await);
+    let asked = held_store.units_asked();
+    let second = sight(&domicile, "1");
+    held_store.asked(asked + 1).await;
+    held.release();
+    for answer in [first, second] {
+        assert_eq!(answer.await.expect("no panic"), Ok(Some(anna.id)));
+    }
+    let known = good(subject.directory().user(anna.id).await).expect("she is there");
+    assert_eq!((known.version, good(subject.directory().identities(anna.id).await).len()), (anna.version.next(), 1));
+}
+
+/// Two subjects of one issuer with one address at once: one is bound, the other is not.
+pub async fn two_strangers_of_one_issuer_are_not_one_person(harness: &dyn Harness) {
+    let subject = harness.fresh().await;
+    let (acme, [_]) = managed(&*subject, "acme").await;
+    let anna = anna(&*subject, &acme).await;
+    let held_store = Arc::new(HeldStore::new(subject.store()));
+    let domicile = unknowing(&held_store);
+    let mut held = held_store.hold_next();
+    let first = sight(&domicile, "1");
+    assert!(held.reached().await);
+    let asked = held_store.units_asked();
+    let second = sight(&domicile, "2");
+    held_store.asked(asked + 1).await;
+    held.release();
+    let mut answers = [first.await.expect("no panic"), second.await.expect("no panic")];
+    // Where turns are taken the first has it; an optimistic store lets the one through that commits first.
+    answers.sort_by_key(Result::is_err);
+    assert_eq!(answers, [Ok(Some(anna.id)), Err(Reason::IdentityNotBound)]);
+    assert_eq!(good(subject.directory().identities(anna.id).await).len(), 1);
 }

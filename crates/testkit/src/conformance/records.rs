@@ -2,7 +2,8 @@
 
 use domicile_domain::event::{Event, EventBody};
 use domicile_domain::model::answer::{
-    AnsweredRequest, AssignAnswer, AssignOutcome, CreateWorkspaceAnswer, RequestFingerprint, RequestKey, StoredAnswer,
+    AnsweredRequest, AssignAnswer, AssignOutcome, ChangeIdentityAnswer, CreateWorkspaceAnswer, RequestFingerprint,
+    RequestKey, StoredAnswer,
 };
 use domicile_domain::model::audit::{AuditAction, AuditChange, AuditRecord, PersonalValue};
 use domicile_domain::model::id::{UserId, WorkspaceId};
@@ -14,10 +15,12 @@ use super::{Harness, begin, exclude, good, put, refused};
 use crate::builders::{id, minute, user, workspace};
 use crate::seed::Row;
 
-const ACTIONS: [AuditAction; 11] = [
+const ACTIONS: [AuditAction; 13] = [
     AuditAction::LookupUser,
     AuditAction::AssignUser,
     AuditAction::CreateWorkspace,
+    AuditAction::BindIdentity,
+    AuditAction::UnbindIdentity,
     AuditAction::GetUser,
     AuditAction::GetWorkspace,
     AuditAction::GetMembership,
@@ -92,6 +95,7 @@ pub async fn events_come_back_in_order(harness: &dyn Harness) {
     let mut bodies = vec![
         EventBody::WorkspaceCreated {},
         EventBody::UserCreated { user: member },
+        EventBody::UserChanged { user: member, paths: vec!["identities".to_owned(), "email.standing".to_owned()] },
         created(MembershipKind::Internal, None),
     ];
     bodies.extend(ExternalState::ALL.map(|state| created(MembershipKind::External, Some(state))));
@@ -152,6 +156,16 @@ fn workspace_made() -> StoredAnswer {
     })
 }
 
+fn identity_changed() -> StoredAnswer {
+    StoredAnswer::ChangeIdentity(ChangeIdentityAnswer {
+        workspace: id(),
+        user: id(),
+        membership: id(),
+        membership_version: Version::from_stored(3),
+        revision: Revision::from_stored(12),
+    })
+}
+
 /// Every field of every answer comes back, under its whole key alone.
 pub async fn answers_come_back(harness: &dyn Harness) {
     let subject = harness.fresh().await;
@@ -160,6 +174,7 @@ pub async fn answers_come_back(harness: &dyn Harness) {
         assigned(AssignOutcome::LinkedExternal, MembershipKind::External, true),
         assigned(AssignOutcome::LinkPending, MembershipKind::External, true),
         workspace_made(),
+        identity_changed(),
     ];
     for stored in answers {
         let key = key("shop");

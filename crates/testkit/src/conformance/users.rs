@@ -1,6 +1,6 @@
 //! Users, contacts, identities.
 
-use domicile_domain::model::contact::{Contact, ContactKey, ContactOwner, ContactStanding};
+use domicile_domain::model::contact::{Contact, ContactKey, ContactKind, ContactOwner, ContactStanding};
 use domicile_domain::model::time::Version;
 use domicile_domain::model::user::{Identity, UserState};
 use domicile_domain::port::store::{Constraint, StoreError};
@@ -152,12 +152,125 @@ pub async fn holding_proves_the_version(harness: &dyn Harness) {
     }
 }
 
+/// A change is counted at the version that was read, and is stale at another or for nobody.
+pub async fn changes_are_counted_at_their_version(harness: &dyn Harness) {
+    let subject = harness.fresh().await;
+    let acme = workspace("acme");
+    let (mut anna, ben) = (user(acme.id, "anna"), user(acme.id, "ben"));
+    put(&*subject, &[(&acme).into(), (&anna).into(), (&ben).into()]).await;
+    let mut tx = begin(&*subject).await;
+    good(tx.users().count_change(anna.id, anna.version, minute(5)).await);
+    good(tx.commit().await);
+    let read_at = anna.version;
+    anna.version = read_at.next();
+    anna.updated_at = minute(5);
+    assert_eq!(good(subject.directory().user(anna.id).await).as_ref(), Some(&anna));
+    assert_eq!(good(subject.directory().user(ben.id).await), Some(ben));
+    let before = subject.dump().await;
+    for (user, version) in [(anna.id, read_at), (anna.id, anna.version.next()), (id(), Version::FIRST)] {
+        let mut tx = begin(&*subject).await;
+        assert_eq!(tx.users().count_change(user, version, minute(6)).await, Err(StoreError::Stale));
+        assert_eq!(tx.commit().await, Err(StoreError::Poisoned));
+    }
+    assert_eq!(subject.dump().await, before);
+}
+
+/// A contact of the user stands as verified since then, at its next version, and nothing else changes; another's or
+/// nobody's is stale.
+pub async fn contacts_are_verified(harness: &dyn Harness) {
+    let subject = harness.fresh().await;
+    let acme = workspace("acme");
+    let (mut anna, ben) = (user(acme.id, "anna"), user(acme.id, "ben"));
+    person(&mut anna).phone = Some(Contact::asserted(phone("+36301234567"), NOW));
+    put(&*subject, &[(&acme).into(), (&anna).into(), (&ben).into()]).await;
+    let (by_email, by_phone) =
+        (ContactKey::from(&email("ANNA@mail.example")), ContactKey::from(&phone("+36301234567")));
+    for (key, since) in [(&by_email, minute(5)), (&by_phone, minute(6))] {
+        let mut tx = begin(&*subject).await;
+        good(tx.users().verify_contact(anna.id, key, since).await);
+        let owner = good(tx.users().contact_owner(key, since).await);
+        let verified = ContactStanding::Verified;
+        let expected = ContactOwner::User { user: anna.id, standing: verified, version: Version::FIRST.next() };
+        assert_eq!(owner, Some(expected), "{key:?}");
+        good(tx.commit().await);
+        match key.kind {
+            ContactKind::Email => person(&mut anna).email.verify(since),
+            ContactKind::Phone => person(&mut anna).phone.as_mut().expect("she has one").verify(since),
+        }
+        assert_eq!(good(subject.directory().user(anna.id).await).as_ref(), Some(&anna), "{key:?}");
+    }
+    let held = ContactKey::from(&email("held@mail.example"));
+    subject.hold_contact(&held, acme.id, minute(60)).await;
+    let before = subject.dump().await;
+    let nobodys = ContactKey::from(&email("nobody@mail.example"));
+    for (user, key) in [(ben.id, &by_email), (id(), &by_email), (anna.id, &nobodys), (anna.id, &held)] {
+        let mut tx = begin(&*subject).await;
+        assert_eq!(tx.users().verify_contact(user, key, minute(7)).await, Err(StoreError::Stale));
+        assert_eq!(tx.commit().await, Err(StoreError::Poisoned));
+    }
+    assert_eq!(subject.dump().await, before);
+}
+
+fn identity(issuer: &str, subject: &str) -> Identity {
+    Identity { issuer: format!("https://{issuer}.example"), subject: subject.to_owned() }
+}
+
+/// The identities of a user come back by issuer and subject, letter by letter, in a unit and outside; so does the owner.
+pub async fn identities_come_back_in_order(harness: &dyn Harness) {
+    let subject = harness.fresh().await;
+    let acme = workspace("acme");
+    let (anna, ben) = (user(acme.id, "anna"), user(acme.id, "ben"));
+    put(&*subject, &[(&acme).into(), (&anna).into(), (&ben).into()]).await;
+    let ordered = [("a-b", "1"), ("a", "B"), ("a", "a"), ("a", "b"), ("b", "\u{e9}"), ("b", "\u{1f600}")];
+    let ordered = ordered.map(|(issuer, subject)| identity(issuer, subject));
+    for identity in ordered.iter().rev() {
+        put(&*subject, &[(anna.id, identity.clone()).into()]).await;
+    }
+    put(&*subject, &[(ben.id, identity("a", "c")).into()]).await;
+    let directory = subject.directory();
+    assert_eq!(good(directory.identities(anna.id).await), ordered);
+    assert_eq!(good(directory.identities(ben.id).await), [identity("a", "c")]);
+    assert_eq!(good(directory.identities(id()).await), []);
+    let mut tx = begin(&*subject).await;
+    assert_eq!(good(tx.users().identities(anna.id).await), ordered);
+    assert_eq!(good(tx.users().identities(id()).await), []);
+    assert_eq!(good(tx.users().identity_owner(&identity("a", "b")).await), Some(anna.id));
+    assert_eq!(good(tx.users().identity_owner(&identity("a", "c")).await), Some(ben.id));
+    assert_eq!(good(tx.users().identity_owner(&identity("a", "C")).await), None);
+    good(tx.rollback().await);
+}
+
+/// An identity is taken from the user it is bound to, and can be bound anew; from anybody else that is stale.
+pub async fn identities_are_taken_from_their_user_alone(harness: &dyn Harness) {
+    let subject = harness.fresh().await;
+    let acme = workspace("acme");
+    let (anna, ben) = (user(acme.id, "anna"), user(acme.id, "ben"));
+    let (one, two) = (identity("login", "1"), identity("login", "2"));
+    let rows =
+        [(&acme).into(), (&anna).into(), (&ben).into(), (anna.id, one.clone()).into(), (anna.id, two.clone()).into()];
+    put(&*subject, &rows).await;
+    let before = subject.dump().await;
+    for (user, identity) in [(ben.id, one.clone()), (id(), one.clone()), (anna.id, identity("login", "3"))] {
+        let mut tx = begin(&*subject).await;
+        assert_eq!(tx.users().unbind_identity(user, &identity).await, Err(StoreError::Stale));
+        assert_eq!(tx.commit().await, Err(StoreError::Poisoned));
+    }
+    assert_eq!(subject.dump().await, before);
+    let mut tx = begin(&*subject).await;
+    good(tx.users().unbind_identity(anna.id, &one).await);
+    good(tx.users().bind_identity(ben.id, &one, minute(1)).await);
+    good(tx.commit().await);
+    let directory = subject.directory();
+    assert_eq!(good(directory.user_by_identity(&one).await), Some(ben.id));
+    assert_eq!(good(directory.identities(anna.id).await), [two]);
+}
+
 /// An identity leads to the one user it is bound to; issuer and subject count.
 pub async fn identities_are_bound_once(harness: &dyn Harness) {
     let subject = harness.fresh().await;
     let acme = workspace("acme");
     let (anna, ben) = (user(acme.id, "anna"), user(acme.id, "ben"));
-    let identity = |subject: &str| Identity { issuer: "https://login.example".to_owned(), subject: subject.to_owned() };
+    let identity = |subject: &str| identity("login", subject);
     put(&*subject, &[(&acme).into(), (&anna).into(), (&ben).into(), (anna.id, identity("1")).into()]).await;
     let directory = subject.directory();
     assert_eq!(good(directory.user_by_identity(&identity("1")).await), Some(anna.id));

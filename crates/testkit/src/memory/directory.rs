@@ -38,7 +38,11 @@ impl Directory for MemoryStore {
     }
 
     async fn user_by_identity(&self, identity: &Identity) -> Result<Option<UserId>, StoreError> {
-        self.ask(|tables| tables.identities.get(identity).map(|(user, _)| *user))
+        self.ask(|tables| tables.identity_owner(identity))
+    }
+
+    async fn identities(&self, user: UserId) -> Result<Vec<Identity>, StoreError> {
+        self.ask(|tables| tables.identities_of(user))
     }
 
     async fn access_facts(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError> {

@@ -10,6 +10,7 @@ use domicile_domain::model::membership::{EndedMembership, Membership};
 use domicile_domain::model::relationship::WorkspaceRelationship;
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::Timestamp;
+use domicile_domain::model::user::Identity;
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::directory::{MemberRow, NoticeRow};
 
@@ -37,6 +38,16 @@ impl Tables {
                 Some(ContactOwner::User { user, standing, version })
             }
         }
+    }
+
+    pub(super) fn identity_owner(&self, identity: &Identity) -> Option<UserId> {
+        self.identities.get(identity).map(|(user, _)| *user)
+    }
+
+    /// The map is in order of issuer and subject.
+    pub(super) fn identities_of(&self, user: UserId) -> Vec<Identity> {
+        let bound = self.identities.iter().filter(|(_, (owner, _))| *owner == user);
+        bound.map(|(identity, _)| identity.clone()).collect()
     }
 
     pub(super) fn last_ended(&self, workspace: WorkspaceId, user: UserId) -> Option<&EndedMembership> {

@@ -52,8 +52,28 @@ impl UserRepository for Lent<'_> {
         self.unit.write(Write::HoldUser { user: id, version })
     }
 
+    async fn count_change(&mut self, id: UserId, read_at: Version, now: Timestamp) -> Result<(), StoreError> {
+        self.unit.write(Write::CountChange { user: id, read_at, at: now })
+    }
+
+    async fn verify_contact(&mut self, user: UserId, key: &ContactKey, now: Timestamp) -> Result<(), StoreError> {
+        self.unit.write(Write::VerifyContact { user, key: key.clone(), at: now })
+    }
+
+    async fn identity_owner(&mut self, identity: &Identity) -> Result<Option<UserId>, StoreError> {
+        self.unit.read(|tables| tables.identity_owner(identity))
+    }
+
+    async fn identities(&mut self, user: UserId) -> Result<Vec<Identity>, StoreError> {
+        self.unit.read(|tables| tables.identities_of(user))
+    }
+
     async fn bind_identity(&mut self, user: UserId, identity: &Identity, now: Timestamp) -> Result<(), StoreError> {
         self.unit.write(Write::Identity { user, identity: identity.clone(), at: now })
+    }
+
+    async fn unbind_identity(&mut self, user: UserId, identity: &Identity) -> Result<(), StoreError> {
+        self.unit.write(Write::Unbind { user, identity: identity.clone() })
     }
 }
 

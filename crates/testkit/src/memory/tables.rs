@@ -4,7 +4,7 @@ use domicile_domain::event::Event;
 use domicile_domain::model::answer::{AnsweredRequest, RequestKey};
 use domicile_domain::model::audit::{AuditRecord, PersonalValue};
 use domicile_domain::model::budget::{Counter, Tally};
-use domicile_domain::model::contact::ContactKey;
+use domicile_domain::model::contact::{ContactKey, ContactKind};
 use domicile_domain::model::email::MailDomain;
 use domicile_domain::model::id::{AuditId, MembershipId, NoticeId, RelationshipId, RoleId, UserId, WorkspaceId};
 use domicile_domain::model::membership::{EndedMembership, Membership};
@@ -68,7 +68,10 @@ pub(super) enum Write {
     Role(Role),
     User(User),
     HoldUser { user: UserId, version: Version },
+    CountChange { user: UserId, read_at: Version, at: Timestamp },
+    VerifyContact { user: UserId, key: ContactKey, at: Timestamp },
     Identity { user: UserId, identity: Identity, at: Timestamp },
+    Unbind { user: UserId, identity: Identity },
     Membership(Membership),
     End { ended: EndedMembership, read_at: Version },
     Relationship(WorkspaceRelationship),
@@ -155,7 +158,16 @@ impl Tables {
                 Some(row) if row.version == *version => Ok(()),
                 _ => Err(StoreError::Stale),
             },
+            Write::CountChange { user, read_at, at } => self.count_change(*user, *read_at, *at),
+            Write::VerifyContact { user, key, at } => self.verify_contact(*user, key, *at),
             Write::Identity { user, identity, at } => self.bind(*user, identity, *at),
+            Write::Unbind { user, identity } => match self.identities.get(identity) {
+                Some((owner, _)) if owner == user => {
+                    self.identities.remove(identity);
+                    Ok(())
+                }
+                _ => Err(StoreError::Stale),
+            },
             Write::Membership(membership) => self.add_membership(membership),
             Write::End { ended, read_at } => self.end(ended, *read_at),
             Write::Relationship(relationship) => self.add_relationship(relationship),
@@ -253,6 +265,27 @@ impl Tables {
             }
         }
         self.users.insert(user.id, user.clone());
+        Ok(())
+    }
+
+    fn count_change(&mut self, user: UserId, read_at: Version, at: Timestamp) -> Result<(), StoreError> {
+        let row = self.users.get_mut(&user).filter(|row| row.version == read_at).ok_or(StoreError::Stale)?;
+        row.version = read_at.next();
+        row.updated_at = at;
+        Ok(())
+    }
+
+    fn verify_contact(&mut self, user: UserId, key: &ContactKey, at: Timestamp) -> Result<(), StoreError> {
+        if self.contacts.get(key) != Some(&ContactRow::Of(user)) {
+            return Err(StoreError::Stale);
+        }
+        let person = self.users.get_mut(&user).and_then(|row| row.person.as_mut());
+        let person = person.ok_or_else(|| fault("the contact's user has no person"))?;
+        match (key.kind, &mut person.phone) {
+            (ContactKind::Email, _) => person.email.verify(at),
+            (ContactKind::Phone, Some(phone)) => phone.verify(at),
+            (ContactKind::Phone, None) => return Err(fault("the contact's user has no phone")),
+        }
         Ok(())
     }
 

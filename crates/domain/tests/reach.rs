@@ -1,0 +1,197 @@
+//! How far a call reaches, over every use case: a service that names people does so in the workspaces of its grant alone,
+//! and the operator makes and sees workspaces and does nothing in them.
+
+use domicile_domain::error::{Reason, Refusal};
+use domicile_domain::model::actor::{ActingUser, Actor, Means, ScopeReach, ServicePrincipal};
+use domicile_domain::model::id::UserId;
+use domicile_domain::model::user::{Identity, User};
+use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
+use domicile_domain::usecase::{
+    AssignUser, Call, ChangeIdentity, CheckAccess, Consistency, CreateWorkspace, DomicileApi, LookupUser, PageRequest,
+};
+use domicile_testkit::builders::{handle, id, notice};
+
+use crate::support::{World, check, cobalt, mail, request, save, search, service, service_call};
+
+const ANY: Consistency = Consistency::MinimizeLatency;
+
+/// The methods of the inbound port that take a call, read from its text: a new one fails here until it has a row.
+fn methods() -> Vec<&'static str> {
+    let source = include_str!("../src/usecase/api.rs");
+    let (_, api) = source.split_once("pub trait DomicileApi").unwrap();
+    let (api, _) = api.split_once("\n}").unwrap();
+    let names = api.split("async fn ").skip(1).map(|method| method.split('(').next().unwrap());
+    names.filter(|name| *name != "identify").collect()
+}
+
+/// Acme with its people: a member without rights who has a message and an identity.
+struct Stage {
+    world: World,
+    nora: User,
+    notice: String,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let world = World::new().await;
+        let nora = world.colleague("nora", &[]).await;
+        let message = notice(&nora);
+        let login = Identity { issuer: "https://login.example".to_owned(), subject: "n-0".to_owned() };
+        world.put(&[(&message).into(), (nora.id, login).into()]).await;
+        Self { world, nora, notice: message.id.to_string() }
+    }
+
+    /// Calls a method in a workspace, about Nora, each time with what nobody used before.
+    async fn act(&self, method: &str, call: &Call, workspace: &str) -> Result<(), Refusal> {
+        let domicile = &self.world.domicile;
+        let (named, nora, page) = (workspace.to_owned(), self.nora.id.to_string(), PageRequest::default());
+        let name = format!("p{}", self.world.store.counters().begun);
+        let change = |subject: &str| ChangeIdentity {
+            workspace: named.clone(),
+            request: request(),
+            user: nora.clone(),
+            identity: Identity { issuer: "https://login.example".to_owned(), subject: subject.to_owned() },
+            validate_only: true,
+        };
+        match method {
+            "lookup_user" => {
+                let search = LookupUser { workspace: named, ..search(&mail(&name), "") };
+                domicile.lookup_user(call, &search).await.map(drop)
+            }
+            "assign_user" => {
+                let save = AssignUser { workspace: named, ..save(&name) };
+                domicile.assign_user(call, &save).await.map(drop)
+            }
+            "create_workspace" => {
+                let new = CreateWorkspace { handle: name.clone(), ..cobalt(&name) };
+                domicile.create_workspace(call, &new).await.map(drop)
+            }
+            "bind_identity" => domicile.bind_identity(call, &change("n-1")).await.map(drop),
+            "unbind_identity" => domicile.unbind_identity(call, &change("n-0")).await.map(drop),
+            "check_access" => {
+                let check = CheckAccess { workspace: named, ..check("", self.nora.id, "orders.read") };
+                domicile.check_access(call, &check).await.map(drop)
+            }
+            "get_user" => domicile.get_user(call, &named, &nora, &ANY).await.map(drop),
+            "get_workspace" => domicile.get_workspace(call, &named, &ANY).await.map(drop),
+            "get_membership" => domicile.get_membership(call, &named, &nora, &ANY).await.map(drop),
+            "list_memberships" => domicile.list_memberships(call, &named, &page, &ANY).await.map(drop),
+            "list_roles" => domicile.list_roles(call, &named, &page, &ANY).await.map(drop),
+            "get_notification" => domicile.get_notification(call, &named, &self.notice, &ANY).await.map(drop),
+            "list_notifications" => domicile.list_notifications(call, &named, &page, &ANY).await.map(drop),
+            other => panic!("{other} has no row in this test; add one"),
+        }
+    }
+
+    /// Refused as in a workspace that is not there, after the same work, and nothing is changed.
+    async fn refused(&self, method: &str, call: &Call, reason: Reason) {
+        let content = self.world.content();
+        let mut seen = Vec::new();
+        for workspace in ["acme", &self.world.acme.id.to_string(), "nowhere", &id::<()>().to_string()] {
+            let before = self.world.store.counters();
+            let answer = self.act(method, call, workspace).await;
+            let after = self.world.store.counters();
+            assert_eq!(answer, Err(Refusal::new(reason)), "{method} {workspace}");
+            seen.push((after.begun - before.begun, after.statements - before.statements));
+        }
+        assert_eq!(self.world.content(), content, "{method} changed something");
+        assert!(seen.iter().all(|work| *work == seen[0]), "{method}: {seen:?}");
+    }
+}
+
+fn acting(service: ServicePrincipal, user: UserId, means: Means) -> Call {
+    Call { actor: Actor { service, user: Some(ActingUser { id: user, means }) }, ..service_call() }
+}
+
+fn within(workspaces: &[WorkspaceRef]) -> Means {
+    Means::ActAs(ScopeReach::Workspaces(workspaces.iter().cloned().collect()))
+}
+
+fn names(workspace: &Workspace) -> [WorkspaceRef; 2] {
+    [WorkspaceRef::Id(workspace.id), WorkspaceRef::Handle(workspace.handle.clone())]
+}
+
+/// What a person without rights may do for themself or as a member.
+const OWN: [&str; 5] = ["get_user", "get_membership", "get_notification", "get_workspace", "list_roles"];
+
+#[tokio::test]
+async fn a_named_person_acts_where_the_grant_reaches_and_nowhere_else() {
+    let stage = Stage::new().await;
+    let (dana, acme, borealis) = (stage.world.dana.id, &stage.world.acme, &stage.world.borealis);
+    for method in methods() {
+        // A workspace that is made is none of those that a grant names.
+        let makes = method == "create_workspace";
+        for means in [Means::OwnToken, Means::Exchanged, Means::ActAs(ScopeReach::Everywhere)] {
+            assert_eq!(stage.act(method, &acting(service(), dana, means), "acme").await, Ok(()), "{method}");
+        }
+        for named in names(acme) {
+            let call = acting(service(), dana, within(&[named]));
+            if makes {
+                stage.refused(method, &call, Reason::PermissionDenied).await;
+            } else {
+                assert_eq!(stage.act(method, &call, "acme").await, Ok(()), "{method}");
+            }
+        }
+        for means in [within(&[]), within(&names(borealis)), within(&[WorkspaceRef::Handle(handle("nowhere"))])] {
+            stage.refused(method, &acting(service(), dana, means), Reason::PermissionDenied).await;
+        }
+    }
+}
+
+/// What is one's own is within the workspace too: a grant for elsewhere does not show it.
+#[tokio::test]
+async fn a_grant_for_elsewhere_shows_nobody_their_own() {
+    let stage = Stage::new().await;
+    let nora = stage.nora.id;
+    for method in OWN {
+        let here = acting(service(), nora, within(&names(&stage.world.acme)));
+        assert_eq!(stage.act(method, &here, "acme").await, Ok(()), "{method}");
+        let elsewhere = acting(service(), nora, within(&names(&stage.world.borealis)));
+        stage.refused(method, &elsewhere, Reason::PermissionDenied).await;
+    }
+}
+
+#[tokio::test]
+async fn the_operator_makes_and_sees_workspaces_and_does_nothing_in_them() {
+    let stage = Stage::new().await;
+    let operator = ServicePrincipal { operator: true, ..ServicePrincipal::new("operator") };
+    let (dana, nora) = (stage.world.dana.id, stage.nora.id);
+    let alone = Call { actor: Actor::service(operator.clone()), ..service_call() };
+    for method in methods() {
+        if matches!(method, "create_workspace" | "get_workspace") {
+            assert_eq!(stage.act(method, &alone, "acme").await, Ok(()), "{method}");
+        } else {
+            stage.refused(method, &alone, Reason::PermissionDenied).await;
+            for user in [dana, nora] {
+                for means in [Means::OwnToken, Means::Exchanged] {
+                    let call = acting(operator.clone(), user, means);
+                    stage.refused(method, &call, Reason::PermissionDenied).await;
+                }
+            }
+        }
+        // It names nobody, wherever a grant were to reach.
+        for user in [dana, nora] {
+            for means in [Means::ActAs(ScopeReach::Everywhere), within(&names(&stage.world.acme))] {
+                let call = acting(operator.clone(), user, means);
+                stage.refused(method, &call, Reason::PermissionDenied).await;
+            }
+        }
+    }
+}
+
+/// The operator belongs to no workspace, so that each finds in its record when it was looked at.
+#[tokio::test]
+async fn what_the_operator_reads_is_recorded_where_it_was_read() {
+    let stage = Stage::new().await;
+    let operator = ServicePrincipal { operator: true, ..ServicePrincipal::new("operator") };
+    let alone = Call { actor: Actor::service(operator), ..service_call() };
+    stage.act("get_workspace", &alone, "acme").await.unwrap();
+    let rows = stage.world.audit().await;
+    let told: Vec<(&str, &str, &str)> =
+        rows.iter().map(|row| (row.service.as_str(), row.action.as_str(), row.outcome.as_str())).collect();
+    assert_eq!(told, [("operator", "get_workspace", "done")]);
+    // A member who reads it is no news.
+    let dana = acting(service(), stage.world.dana.id, Means::OwnToken);
+    stage.act("get_workspace", &dana, "acme").await.unwrap();
+    assert_eq!(stage.world.audit().await.len(), 1);
+}
