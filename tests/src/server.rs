@@ -29,6 +29,10 @@ pub fn settings(database_url: &str) -> BTreeMap<&'static str, String> {
         ("DOMICILE_DATABASE_URL", database_url.to_owned()),
         ("DOMICILE_AUTH_DEVELOPMENT_TOKEN", TOKEN.to_owned()),
         ("DOMICILE_SEALING_KEYS", "0f".repeat(32)),
+        // One person of a test does more than any of a product.
+        ("DOMICILE_BUDGETS_PROBES_PER_USER_MINUTE", u32::MAX.to_string()),
+        ("DOMICILE_BUDGETS_PROBES_PER_WORKSPACE_HOUR", u32::MAX.to_string()),
+        ("DOMICILE_BUDGETS_PROBES_PER_SERVICE_HOUR", u32::MAX.to_string()),
     ])
 }
 

@@ -28,7 +28,7 @@ use v1::notification_service_client::NotificationServiceClient;
 use v1::role_service_client::RoleServiceClient;
 use v1::user_service_client::UserServiceClient;
 use v1::workspace_service_client::WorkspaceServiceClient;
-use v1::{MethodPolicy, Right, ServiceScope};
+use v1::{CostClass, MethodPolicy, Right, ServiceScope};
 
 /// What a call is about.
 #[derive(Clone)]
@@ -40,7 +40,8 @@ struct About {
     serial: u32,
 }
 
-type Act = fn(Channel, MetadataMap, About) -> BoxFuture<'static, Result<(), Status>>;
+/// Calls, and answers the metadata of the answer.
+type Act = fn(Channel, MetadataMap, About) -> BoxFuture<'static, Result<MetadataMap, Status>>;
 
 macro_rules! rows {
     ($($path:literal: $client:ident.$method:ident(|$about:ident| $request:expr);)*) => {
@@ -49,7 +50,7 @@ macro_rules! rows {
             match path {
                 $(concat!("/domicile.v1.", $path) => |channel, metadata, $about| {
                     let request = Request::from_parts(metadata, Extensions::default(), $request);
-                    Box::pin(async move { $client::new(channel).$method(request).await.map(|_| ()) })
+                    Box::pin(async move { $client::new(channel).$method(request).await.map(|answer| answer.metadata().clone()) })
                 },)*
                 other => panic!("{other} has no row in this test; add one"),
             }
@@ -214,7 +215,7 @@ impl Stage {
         self.holder(name, &rights.iter().flat_map(role_of).collect::<Vec<_>>()).await
     }
 
-    async fn call(&self, act: Act, caller: &Caller, workspace: &str, about: Somebody) -> Result<(), Status> {
+    async fn call(&self, act: Act, caller: &Caller, workspace: &str, about: Somebody) -> Result<MetadataMap, Status> {
         let serial = self.serial.get();
         let about = About { workspace: workspace.to_owned(), user: about.user, notice: about.notice, serial };
         let mut metadata = MetadataMap::new();
@@ -237,7 +238,10 @@ impl Stage {
                 self.world.put(vec![(about.user, Identity { issuer, subject }).into()]).await;
             }
             let answer = self.call(row(path), caller, &name, about).await;
-            answer.unwrap_or_else(|status| panic!("{path} {name}: {status:?}"));
+            let metadata = answer.unwrap_or_else(|status| panic!("{path} {name}: {status:?}"));
+            // What the contract calls a probe costs budgets and says so, and nothing else does.
+            let costs = metadata.contains_key("x-domicile-budget");
+            assert_eq!(costs, policy.cost() == CostClass::Probe, "{path}");
             self.serial.set(self.serial.get() + 1);
         }
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use domicile_domain::model::budget::Budgets;
 use domicile_domain::model::language::LanguageTag;
 use domicile_domain::usecase::{Ports, TxRunner};
 use domicile_grpc::Limits;
@@ -44,7 +45,8 @@ pub(crate) async fn run(args: &DevArgs) -> Result<()> {
     let address = listener.local_addr()?;
 
     let store = SeaOrmStore::open_file(&args.data.join("domicile.db")).await?;
-    let service = Service::new(store, AeadSealer::of_file(&args.data.join("sealing.key"))?);
+    let sealer = AeadSealer::of_file(&args.data.join("sealing.key"))?;
+    let service = Service::new(store, sealer, Budgets::default());
     let Ports { store, clock, ids, .. } = service.ports.clone();
     let runner = TxRunner::new(store, clock.clone(), ids.clone());
     let seeder = Seeder { api: service.api.clone(), runner, clock, ids };

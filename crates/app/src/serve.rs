@@ -35,7 +35,7 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<(), Failure> {
     };
     let enter = |stage| admin.iter().for_each(|admin| admin.readiness().enter(stage));
     let store = SeaOrmStore::open(&config.database.database, config.database.pool_size).await?;
-    let service = Service::new(store.clone(), AeadSealer::new(&config.sealing_keys.0));
+    let service = Service::new(store.clone(), AeadSealer::new(&config.sealing_keys.0), config.budgets);
     if let Some(admin) = &admin {
         admin.readiness().watch(Arc::new(StoreProbe(store.clone())));
         admin.metrics().ask(store, service.api.clone());

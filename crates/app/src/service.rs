@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use domicile_contact::{CldrLanguageMatcher, LibPhoneParser};
+use domicile_domain::model::budget::Budgets;
 use domicile_domain::model::language::LanguageTag;
 use domicile_domain::port::authenticator::Authenticator;
 use domicile_domain::port::notifier::NotificationGateway;
@@ -39,7 +40,7 @@ pub(crate) struct Outside {
 }
 
 impl Service {
-    pub(crate) fn new(store: SeaOrmStore, sealer: AeadSealer) -> Self {
+    pub(crate) fn new(store: SeaOrmStore, sealer: AeadSealer, budgets: Budgets) -> Self {
         let store = Arc::new(store);
         let ports = Ports {
             store: store.clone(),
@@ -50,7 +51,7 @@ impl Service {
             phones: Arc::new(LibPhoneParser),
             languages: Arc::new(CldrLanguageMatcher),
         };
-        let api = Arc::new(Domicile::new(ports.clone()));
+        let api = Arc::new(Domicile::new(ports.clone()).with_budgets(budgets));
         Self { store, ports, api }
     }
 

@@ -1,5 +1,10 @@
 //! What the errors of all use cases have in common.
 
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::model::budget::{BudgetKey, BudgetKind};
+
 /// What went wrong, in the classes that callers act on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -17,6 +22,8 @@ pub enum ErrorKind {
     Aborted,
     /// The same again later.
     Unavailable,
+    /// More than a budget allows; the same again after a pause.
+    Exhausted,
     /// A defect here.
     Internal,
 }
@@ -147,6 +154,8 @@ reasons! {
     Contention = "CONTENTION", Unavailable;
     /// The store cannot be reached or cannot write now. The same again with the same request id is safe.
     StoreUnavailable = "STORE_UNAVAILABLE", Unavailable;
+    /// Searches and saves tell whether a contact exists, and this one is more than the budget named allows now. Wait as long as told; for an import the operator can raise it.
+    BudgetExhausted = "BUDGET_EXHAUSTED", Exhausted;
     /// A defect here. It was logged; tell the operator the request id.
     Internal = "INTERNAL", Internal;
 }
@@ -163,6 +172,10 @@ pub struct Refusal {
     pub violations: Vec<Violation>,
     /// Facts for programs, such as `role` or `state`.
     pub metadata: Vec<(&'static str, String)>,
+    /// The budget that is used up, if that is why.
+    pub budget: Option<BudgetKey>,
+    /// How long to wait before the same again, where that is known.
+    pub retry_after: Option<Duration>,
     /// The store's error behind it, for the operator's log and never for the caller.
     pub cause: Option<crate::port::store::StoreError>,
 }
@@ -171,7 +184,15 @@ impl Refusal {
     /// A refusal in the reason's own words.
     pub fn new(reason: Reason) -> Self {
         let message = reason.explanation().trim().to_owned();
-        Self { reason, message, violations: Vec::new(), metadata: Vec::new(), cause: None }
+        Self {
+            reason,
+            message,
+            violations: Vec::new(),
+            metadata: Vec::new(),
+            budget: None,
+            retry_after: None,
+            cause: None,
+        }
     }
 
     /// Adds a fact for programs.
@@ -185,6 +206,22 @@ impl Refusal {
     /// A refusal of the request's own fields.
     pub fn invalid(violations: Vec<Violation>) -> Self {
         Self { violations, ..Self::new(Reason::InvalidRequest) }
+    }
+
+    /// A refusal of a call that is more than a budget allows.
+    pub fn exhausted(budget: BudgetKey, limit: NonZeroU32, pause: Duration) -> Self {
+        let kind = budget.kind();
+        let (whose, window) = match kind {
+            BudgetKind::User => ("you may make", "a minute"),
+            BudgetKind::Workspace => ("this workspace may see", "an hour"),
+            BudgetKind::Service => ("the calling service may make", "an hour"),
+        };
+        let seconds = pause.as_micros().div_ceil(1_000_000);
+        let message = format!(
+            "The budget is used up: {whose} {limit} searches and saves {window} that tell whether a contact exists. The same again in {seconds} s; the operator can raise the budget."
+        );
+        let plain = Self::new(Reason::BudgetExhausted).with("budget", kind).with("limit", limit);
+        Self { message, budget: Some(budget), retry_after: Some(pause), ..plain }
     }
 
     /// The class that callers act on.

@@ -3,6 +3,7 @@
 
 mod assign_user;
 mod authority;
+mod budgets;
 mod change_identity;
 mod check_access;
 mod create_workspace;

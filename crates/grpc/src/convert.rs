@@ -1,6 +1,7 @@
 //! Domain values and the wire, in one place. Generated types stop at this crate.
 
 use domicile_domain::model::answer::AssignOutcome;
+use domicile_domain::model::budget::BudgetStanding;
 use domicile_domain::model::contact::{Contact, ContactKind, ContactStanding};
 use domicile_domain::model::id::{NoticeId, WorkspaceId};
 use domicile_domain::model::membership::{AllowedAction, Membership, MembershipKind};
@@ -29,6 +30,15 @@ pub(crate) fn time(at: Timestamp) -> prost_types::Timestamp {
 pub(crate) fn instant(time: prost_types::Timestamp) -> Timestamp {
     let micros = time.seconds.saturating_mul(1_000_000).saturating_add(i64::from(time.nanos) / 1000);
     Timestamp::from_micros(micros)
+}
+
+/// `user;limit=20;remaining=17, service;limit=2000;remaining=1990`
+pub(crate) fn budget(standings: &[BudgetStanding]) -> String {
+    let one = |standing: &BudgetStanding| {
+        let BudgetStanding { kind, limit, remaining } = standing;
+        format!("{kind};limit={limit};remaining={remaining}")
+    };
+    standings.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// One table from an enum of the domain to one of the contract; a new variant does not compile without a row.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use domicile_domain::error::Refusal;
 use domicile_domain::model::answer::RequestFingerprint;
+use domicile_domain::model::budget::BudgetStanding;
 use domicile_domain::model::id::WorkspaceId;
 use domicile_domain::usecase::{
     AssignUser, Call, ChangeIdentity, CheckAccess, CheckSubject, CreateWorkspace, DomicileApi, LookupUser, PageRequest,
@@ -24,6 +25,8 @@ use crate::status::of_refusal;
 
 /// Says that an answer is that of an earlier request with the same id.
 const REPLAYED: &str = "x-domicile-replayed";
+/// Says how the budgets of identity probes stand after the call.
+const BUDGET: &str = "x-domicile-budget";
 
 /// Every service of the contract over the inbound port.
 #[derive(Clone)]
@@ -60,6 +63,16 @@ fn answer<T>(message: T, replayed: bool) -> Response<T> {
     response
 }
 
+/// The answer of a probe says how the budgets stand.
+fn after_probe<T>(mut response: Response<T>, budget: &[BudgetStanding]) -> Response<T> {
+    if !budget.is_empty()
+        && let Ok(value) = convert::budget(budget).parse()
+    {
+        response.metadata_mut().insert(BUDGET, value);
+    }
+    response
+}
+
 #[tonic::async_trait]
 impl user_service_server::UserService for Services {
     async fn lookup_user(
@@ -76,7 +89,7 @@ impl user_service_server::UserService for Services {
         });
         let kind = found.member_kind.map_or(v1::MembershipKind::Unspecified, convert::member_kind);
         let state = found.member_state.map_or(v1::MembershipState::Unspecified, convert::member_state);
-        Ok(Response::new(v1::LookupUserResponse {
+        let message = v1::LookupUserResponse {
             outcome: convert::lookup_outcome(found.outcome).into(),
             matched_by: matched.collect(),
             display: found.display.unwrap_or_default(),
@@ -84,7 +97,8 @@ impl user_service_server::UserService for Services {
             member_state: state.into(),
             match_handle: found.match_handle,
             match_handle_expire_time: Some(convert::time(found.match_handle_expires_at)),
-        }))
+        };
+        Ok(after_probe(Response::new(message), &found.budget))
     }
 
     async fn get_user(&self, request: Request<v1::GetUserRequest>) -> Result<Response<v1::GetUserResponse>, Status> {
@@ -179,7 +193,7 @@ impl membership_service_server::MembershipService for Services {
             discarded_fields: saved.discarded_fields,
             consistency_token: saved.consistency_token.unwrap_or_default(),
         };
-        Ok(answer(message, saved.replayed))
+        Ok(after_probe(answer(message, saved.replayed), &saved.budget))
     }
 
     async fn get_membership(
@@ -239,7 +253,7 @@ impl workspace_service_server::WorkspaceService for Services {
             manager: created.manager.map(convert::membership),
             consistency_token: created.consistency_token.unwrap_or_default(),
         };
-        Ok(answer(message, created.replayed))
+        Ok(after_probe(answer(message, created.replayed), &created.budget))
     }
 
     async fn get_workspace(

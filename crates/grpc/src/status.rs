@@ -122,6 +122,7 @@ const fn code(kind: ErrorKind) -> Code {
         ErrorKind::Precondition => Code::FailedPrecondition,
         ErrorKind::Aborted => Code::Aborted,
         ErrorKind::Unavailable => Code::Unavailable,
+        ErrorKind::Exhausted => Code::ResourceExhausted,
         ErrorKind::Internal => Code::Internal,
     }
 }
@@ -190,9 +191,12 @@ pub(crate) fn of_refusal(refusal: &Refusal, correlation: &str) -> Status {
     let mut details = ErrorDetails::new();
     let (metadata, facts) = facts_of(refusal);
     details.set_error_info(reason, ERROR_DOMAIN, metadata).set_request_info(correlation, "");
-    if refusal.kind() == ErrorKind::Unavailable {
-        let pause = if refusal.reason == Reason::Contention { 50 } else { 1000 };
-        details.set_retry_info(Some(Duration::from_millis(pause)));
+    if let Some(pause) = pause_of(refusal) {
+        details.set_retry_info(Some(pause));
+    }
+    if let Some(budget) = &refusal.budget {
+        // Whose budget it is: not the id, which the caller may not know.
+        details.add_quota_failure_violation(format!("budget:{}", budget.kind()), message.clone());
     }
     let mut left = DETAILS_LIMIT.saturating_sub(FRAME + facts + message.len());
     for (told, violation) in refusal.violations.iter().enumerate() {
@@ -207,6 +211,16 @@ pub(crate) fn of_refusal(refusal: &Refusal, correlation: &str) -> Status {
         details.add_bad_request_violation(field, message);
     }
     Status::with_error_details(code(refusal.kind()), message, details)
+}
+
+/// How long to wait before the same again, wherever that helps.
+fn pause_of(refusal: &Refusal) -> Option<Duration> {
+    let usual = match (refusal.kind(), refusal.reason) {
+        (ErrorKind::Unavailable, Reason::Contention) => Some(Duration::from_millis(50)),
+        (ErrorKind::Unavailable, _) => Some(Duration::from_secs(1)),
+        _ => None,
+    };
+    refusal.retry_after.or(usual)
 }
 
 /// The facts that fit, and how much they take.
@@ -227,17 +241,17 @@ fn facts_of(refusal: &Refusal) -> (HashMap<String, String>, usize) {
 
 /// The page `docs/ERRORS.md`: every reason with its code, whether to try again, and what to do.
 pub fn errors_page() -> String {
-    let again = |code: Code| match code {
-        Code::Unavailable => "after the pause in `RetryInfo`",
-        Code::Aborted => "after reading again",
-        Code::DeadlineExceeded => "with the same request id",
+    let again = |kind: ErrorKind| match kind {
+        ErrorKind::Unavailable | ErrorKind::Exhausted => "after the pause in `RetryInfo`",
+        ErrorKind::Aborted => "after reading again",
         _ => "no",
     };
-    let ours = Reason::ALL.iter().map(|r| (r.as_str(), code(r.kind()), r.explanation().trim()));
-    let transport = TransportReason::ALL.iter().map(|r| (r.as_str(), r.code(), r.explanation()));
+    let again_there = |code: Code| if code == Code::DeadlineExceeded { "with the same request id" } else { "no" };
+    let ours = Reason::ALL.iter().map(|r| (r.as_str(), code(r.kind()), again(r.kind()), r.explanation().trim()));
+    let transport = TransportReason::ALL.iter().map(|r| (r.as_str(), r.code(), again_there(r.code()), r.explanation()));
     let rows: Vec<String> = ours
         .chain(transport)
-        .map(|(word, code, meaning)| format!("| `{word}` | `{}` | {} | {meaning} |", code_name(code), again(code)))
+        .map(|(word, code, again, meaning)| format!("| `{word}` | `{}` | {again} | {meaning} |", code_name(code)))
         .collect();
     let rows = rows.join("\n");
     format!(
@@ -314,8 +328,10 @@ fn cut(text: &str, limit: usize) -> String {
 mod tests {
     use super::*;
     use domicile_domain::error::Violation;
+    use domicile_domain::model::budget::BudgetKey;
     use domicile_domain::port::store::StoreError;
     use domicile_proto::v1::Reason as WireReason;
+    use std::num::NonZeroU32;
 
     #[test]
     fn every_reason_stands_in_the_contract_and_nothing_else_does() {
@@ -354,6 +370,21 @@ mod tests {
             assert_eq!(status.code(), code(reason.kind()));
             assert_eq!(details.retry_info().is_some(), status.code() == Code::Unavailable);
         }
+    }
+
+    #[test]
+    fn a_used_up_budget_tells_which_it_is_its_limit_and_the_pause() {
+        let budget = BudgetKey::Service("shop".to_owned());
+        let pause = Duration::from_millis(42_500);
+        let status = of_refusal(&Refusal::exhausted(budget, NonZeroU32::MIN, pause), "r");
+        let details = status.get_error_details();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert!(status.message().contains("43 s"), "{}", status.message());
+        assert_eq!(details.retry_info().unwrap().retry_delay, Some(pause));
+        let quota = &details.quota_failure().unwrap().violations[0];
+        assert_eq!((quota.subject.as_str(), quota.description.as_str()), ("budget:service", status.message()));
+        let facts = &details.error_info().unwrap().metadata;
+        assert_eq!((facts["budget"].as_str(), facts["limit"].as_str()), ("service", "1"));
     }
 
     #[test]

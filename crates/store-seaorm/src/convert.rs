@@ -140,6 +140,9 @@ mod words {
     use domicile_domain::model::workspace::{DirectoryVisibility, Openness, WorkspaceState};
 
     words!(ContactKind { Email = "EMAIL", Phone = "PHONE", });
+    words!(domicile_domain::model::budget::BudgetKind {
+        User = "USER", Workspace = "WORKSPACE", Service = "SERVICE",
+    });
     words!(ContactStanding { Asserted = "ASSERTED", Verified = "VERIFIED", });
     words!(UserState { Active = "ACTIVE", Suspended = "SUSPENDED", Deactivated = "DEACTIVATED", Erased = "ERASED", });
     words!(WorkspaceState { Active = "ACTIVE", Suspended = "SUSPENDED", Closing = "CLOSING", Closed = "CLOSED", });

@@ -338,3 +338,15 @@ entity!(answered_request, "answered_requests", {
     answer: String,
     at: i64,
 });
+
+entity!(budget_counter, "budget_counters", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    kind: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    subject: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    slot: i64,
+    period: i64,
+    counted: i64,
+    counted_before: i64,
+});

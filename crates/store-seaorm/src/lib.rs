@@ -7,6 +7,7 @@
 //! `convert`, which names table, column and row of what cannot be; a driver's error becomes the port's in `classify`;
 //! nothing of SeaORM leaves the crate.
 
+mod budgets;
 mod classify;
 mod condition;
 mod convert;

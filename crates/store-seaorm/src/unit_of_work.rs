@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use domicile_domain::port::store::{
-    MembershipRepository, NoticeRepository, RecordRepository, RelationshipRepository, RoleRepository, StoreError,
-    UnitOfWork, UserRepository, WorkspaceRepository,
+    BudgetRepository, MembershipRepository, NoticeRepository, RecordRepository, RelationshipRepository, RoleRepository,
+    StoreError, UnitOfWork, UserRepository, WorkspaceRepository,
 };
 use sea_orm::{EntityTrait, QueryTrait};
 
@@ -90,6 +90,10 @@ impl UnitOfWork for SeaOrmUnit {
     }
 
     fn records<'t>(&'t mut self) -> Box<dyn RecordRepository + 't> {
+        Box::new(Lent { exec: &mut self.guarded })
+    }
+
+    fn budgets<'t>(&'t mut self) -> Box<dyn BudgetRepository + 't> {
         Box::new(Lent { exec: &mut self.guarded })
     }
 

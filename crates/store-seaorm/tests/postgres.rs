@@ -179,6 +179,10 @@ async fn a_schema_that_lacks_steps_or_has_more_is_refused_and_migrating_twice_ch
     let before = store.dump().await.unwrap();
     assert_eq!(SeaOrmStore::migrate(&database).await.unwrap(), Vec::<String>::new());
     assert_eq!(store.dump().await.unwrap(), before);
+    // A database of the first schema gains what it lacks.
+    let first = "DROP TABLE budget_counters; DELETE FROM seaql_migrations WHERE version <> 'm0001_first'";
+    store.run_sql(first).await.unwrap();
+    assert_eq!(SeaOrmStore::migrate(&database).await.unwrap(), ["m0002_budgets"]);
     store.run_sql("INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_later', 0)").await.unwrap();
     for refused in [
         SeaOrmStore::open(&database, POOL).await.err().unwrap(),

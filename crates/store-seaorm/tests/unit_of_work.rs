@@ -18,7 +18,7 @@ use domicile_domain::model::workspace::{NewWorkspace, Workspace, WorkspaceRef};
 use domicile_domain::port::directory::Directory;
 use domicile_domain::port::probe::StoreProbe;
 use domicile_domain::port::store::{Constraint, Store, StoreError};
-use domicile_store_seaorm::{OpenError, SeaOrmStore};
+use domicile_store_seaorm::{Database, OpenError, SeaOrmStore};
 use sea_orm::ConnectionTrait;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -246,4 +246,27 @@ async fn a_sign_of_life_waits_for_no_writer_and_counts_as_no_statement() {
     store.reachable().await.unwrap();
     unit.rollback().await.unwrap();
     assert_eq!(store.statements(), before);
+}
+
+#[tokio::test]
+async fn a_database_of_the_first_schema_gains_what_it_lacks_and_keeps_its_rows() {
+    let (folder, store) = in_file().await;
+    let mut unit = store.begin(PATIENCE).await.unwrap();
+    unit.workspaces().insert(&workspace(1, "acme")).await.unwrap();
+    unit.commit().await.unwrap();
+    let rows = async |store: &SeaOrmStore| {
+        let mut dump = store.dump().await.unwrap();
+        // When a step was taken is another matter.
+        dump.remove("seaql_migrations").unwrap();
+        dump
+    };
+    let before = rows(&store).await;
+    drop(store);
+    let first = "DROP TABLE budget_counters; DELETE FROM seaql_migrations WHERE version <> 'm0001_first'";
+    sql(&folder, first).await;
+    let database = Database::SqliteFile(folder.path().join("d.db"));
+    let behind = SeaOrmStore::open(&database, 1).await.err().unwrap().to_string();
+    assert!(behind.contains("lacks m0002_budgets"), "{behind}");
+    assert_eq!(SeaOrmStore::migrate(&database).await.unwrap(), ["m0002_budgets"]);
+    assert_eq!(rows(&SeaOrmStore::open(&database, 1).await.unwrap()).await, before);
 }

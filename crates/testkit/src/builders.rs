@@ -1,9 +1,11 @@
 //! Short ways to valid things. Fields are public: a test changes the one it is about.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use domicile_domain::model::budget::Budgets;
 use domicile_domain::model::contact::Contact;
 use domicile_domain::model::email::EmailAddress;
 use domicile_domain::model::id::{Id, UserId, WorkspaceId};
@@ -27,6 +29,9 @@ use crate::ids::SequentialIds;
 
 /// The instant at which tests happen: 2026-01-01T00:00:00Z.
 pub const NOW: Timestamp = Timestamp::from_micros(1_767_225_600_000_000);
+
+/// Budgets that no test uses up, for those that are not about budgets.
+pub const WIDE_BUDGETS: Budgets = Budgets::all(NonZeroU32::MAX);
 
 static NEXT: AtomicU64 = AtomicU64::new(1 << 32);
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domicile_domain::port::store::{
-    MembershipRepository, NoticeRepository, RecordRepository, RelationshipRepository, RoleRepository, Store,
-    StoreError, UnitOfWork, UserRepository, WorkspaceRepository,
+    BudgetRepository, MembershipRepository, NoticeRepository, RecordRepository, RelationshipRepository, RoleRepository,
+    Store, StoreError, UnitOfWork, UserRepository, WorkspaceRepository,
 };
 use tokio::sync::{oneshot, watch};
 
@@ -18,8 +18,22 @@ enum AtCommit {
 }
 
 struct Gate {
+    /// How many units go through before one is held.
+    passing: u64,
     reached: oneshot::Sender<()>,
     released: oneshot::Receiver<()>,
+}
+
+/// The gate, if it is for the unit that asks.
+fn taken(gate: &Mutex<Option<Gate>>) -> Option<Gate> {
+    let mut slot = gate.lock().unwrap_or_else(PoisonError::into_inner);
+    match slot.as_mut() {
+        Some(gate) if gate.passing > 0 => {
+            gate.passing -= 1;
+            None
+        }
+        _ => slot.take(),
+    }
 }
 
 struct Decorated {
@@ -57,11 +71,15 @@ impl UnitOfWork for Decorated {
         self.inner.records()
     }
 
+    fn budgets<'t>(&'t mut self) -> Box<dyn BudgetRepository + 't> {
+        self.inner.budgets()
+    }
+
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
         let Self { inner, at_commit } = *self;
         match at_commit {
             AtCommit::Hold(gate) => {
-                let gate = gate.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let gate = taken(&gate);
                 if let Some(gate) = gate {
                     let _ = gate.reached.send(());
                     // A handle that is dropped releases too.
@@ -89,6 +107,8 @@ pub struct HeldStore {
     inner: Arc<dyn Store>,
     gate: Arc<Mutex<Option<Gate>>>,
     asked: watch::Sender<u64>,
+    /// Which unit begins only once how many were asked for.
+    late: Mutex<Option<(u64, u64)>>,
 }
 
 /// A unit that is, or is going to be, held at its commit. Dropping it releases the unit.
@@ -112,20 +132,30 @@ impl Held {
 impl HeldStore {
     /// Around a store.
     pub fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, gate: Arc::default(), asked: watch::Sender::default() }
+        Self { inner, gate: Arc::default(), asked: watch::Sender::default(), late: Mutex::default() }
     }
 
     /// Holds the next unit that comes to its commit.
     pub fn hold_next(&self) -> Held {
+        self.hold_after(0)
+    }
+
+    /// Holds the unit that comes to its commit after `passing` others did.
+    pub fn hold_after(&self, passing: u64) -> Held {
         let (reached, wait_reached) = oneshot::channel();
         let (release, released) = oneshot::channel();
-        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(Gate { reached, released });
+        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(Gate { passing, reached, released });
         Held { reached: wait_reached, release }
     }
 
     /// How many units were asked for.
     pub fn units_asked(&self) -> u64 {
         *self.asked.borrow()
+    }
+
+    /// Lets the unit of that number, counted from 1, begin only once so many were asked for.
+    pub fn begin_late(&self, unit: u64, asked: u64) {
+        *self.late.lock().unwrap_or_else(PoisonError::into_inner) = Some((unit, asked));
     }
 
     /// Returns once that many units were asked for: their callers have them, or wait for their turn.
@@ -141,7 +171,15 @@ impl HeldStore {
 #[async_trait]
 impl Store for HeldStore {
     async fn begin(&self, patience: Duration) -> Result<Box<dyn UnitOfWork>, StoreError> {
-        self.asked.send_modify(|asked| *asked += 1);
+        let mut number = 0;
+        self.asked.send_modify(|asked| {
+            *asked += 1;
+            number = *asked;
+        });
+        let late = *self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, asked)) = late.filter(|(unit, _)| *unit == number) {
+            self.asked(asked).await;
+        }
         let inner = self.inner.begin(patience).await?;
         Ok(Box::new(Decorated { inner, at_commit: AtCommit::Hold(self.gate.clone()) }))
     }

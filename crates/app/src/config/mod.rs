@@ -8,11 +8,13 @@ mod settings;
 
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Result;
+use domicile_domain::model::budget::Budgets;
 use domicile_domain::model::language::LanguageTag;
 use domicile_grpc::Limits;
 use domicile_grpc::method_policy::MethodPolicies;
@@ -40,6 +42,7 @@ pub(crate) struct ServeConfig {
     pub(crate) sign_in: SignIn,
     /// The first seals, all open.
     pub(crate) sealing_keys: Hidden<Vec<[u8; 32]>>,
+    pub(crate) budgets: Budgets,
     pub(crate) language: LanguageTag,
     pub(crate) messages: PathBuf,
     /// How mail leaves; captured where absent.
@@ -152,6 +155,21 @@ impl Reader<'_> {
         let database = self.needed("database.url", database);
         let pool_size = self.whole("database.pool_size", 1, 500).and_then(|size| u32::try_from(size).ok());
         Some(DatabaseConfig { database: database?, pool_size: pool_size? })
+    }
+
+    fn budgets(&mut self) -> Option<Budgets> {
+        let mut limit = |key| {
+            let limit = self.whole(key, 1, u64::from(u32::MAX))?;
+            u32::try_from(limit).ok().and_then(NonZeroU32::new)
+        };
+        let user = limit("budgets.probes_per_user_minute");
+        let workspace = limit("budgets.probes_per_workspace_hour");
+        let service = limit("budgets.probes_per_service_hour");
+        Some(Budgets {
+            probes_per_user_minute: user?,
+            probes_per_workspace_hour: workspace?,
+            probes_per_service_hour: service?,
+        })
     }
 
     fn mail(&mut self) -> Option<SmtpSettings> {
@@ -380,6 +398,7 @@ impl Layers {
         }
         let keys = reader.read("sealing.keys", sealing_keys);
         let keys = reader.needed("sealing.keys", keys);
+        let budgets = reader.budgets();
         let language = reader.read("messages.language", LanguageTag::parse);
         let messages = reader.parsed("messages.folder");
         let mail = reader.mail();
@@ -392,6 +411,7 @@ impl Layers {
                 database: database?,
                 sign_in: sign_in?,
                 sealing_keys: keys?,
+                budgets: budgets?,
                 language: language?,
                 messages: messages?,
                 mail,
@@ -634,6 +654,21 @@ mod tests {
             "smtp.port (domicile.toml) has no use while smtp.host is not set",
         ] {
             assert!(told.contains(part), "{part} is missing in:\n{told}");
+        }
+    }
+
+    #[test]
+    fn budgets_are_the_shipped_ones_unless_set_and_never_nothing() {
+        let read = |environment: &[(&str, &str)]| layers(WHOLE, environment, &[]).unwrap().serve();
+        assert_eq!(read(&[]).unwrap().budgets, Budgets::default());
+        let raised = read(&[("DOMICILE_BUDGETS_PROBES_PER_SERVICE_HOUR", "50000")]).unwrap().budgets;
+        let service = NonZeroU32::new(50_000).unwrap();
+        assert_eq!(raised, Budgets { probes_per_service_hour: service, ..Budgets::default() });
+        for variable in ["USER_MINUTE", "WORKSPACE_HOUR", "SERVICE_HOUR"] {
+            for wrong in ["0", "-1", "many", "4294967296"] {
+                let told = refused(read(&[(&format!("DOMICILE_BUDGETS_PROBES_PER_{variable}"), wrong)]));
+                assert!(told.contains("give a whole number from 1 to 4294967295"), "{told}");
+            }
         }
     }
 

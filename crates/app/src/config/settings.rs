@@ -60,6 +60,13 @@ pub(crate) const SETTINGS: &[Row] = &[
         "sealing.keys",
         "keys that seal handles and tokens, 64 hexadecimal digits each, separated by commas; the first seals, all open; the same on every replica",
     ),
+    row(
+        "budgets.probes_per_user_minute",
+        Some("20"),
+        "searches and saves that tell whether a contact exists: how many one person may make in a minute",
+    ),
+    row("budgets.probes_per_workspace_hour", Some("300"), "how many of them one workspace may see in an hour"),
+    row("budgets.probes_per_service_hour", Some("2000"), "how many of them one calling service may make in an hour"),
     row("messages.language", Some("en"), "language for people for whom nothing else has a text"),
     row("messages.folder", Some("./domicile-messages"), "where messages are kept while there is no mail server"),
     row("smtp.host", None, "mail server; without one messages are captured, not sent"),

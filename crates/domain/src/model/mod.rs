@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod answer;
 pub mod audit;
+pub mod budget;
 pub mod contact;
 pub mod email;
 pub mod facts;

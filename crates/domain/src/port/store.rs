@@ -20,6 +20,7 @@ use async_trait::async_trait;
 use crate::event::Event;
 use crate::model::answer::{AnsweredRequest, RequestKey};
 use crate::model::audit::{AuditRecord, PersonalValue};
+use crate::model::budget::{BudgetKey, Counter, Tally};
 use crate::model::contact::{ContactKey, ContactOwner};
 use crate::model::email::MailDomain;
 use crate::model::facts::AccessFacts;
@@ -143,6 +144,8 @@ pub trait UnitOfWork: Send {
     fn notices<'t>(&'t mut self) -> Box<dyn NoticeRepository + 't>;
     /// Audit, events and answered requests.
     fn records<'t>(&'t mut self) -> Box<dyn RecordRepository + 't>;
+    /// Counters of budgets.
+    fn budgets<'t>(&'t mut self) -> Box<dyn BudgetRepository + 't>;
 
     /// Makes everything the unit wrote durable and visible.
     ///
@@ -356,4 +359,17 @@ pub trait RecordRepository: Send {
     /// # Errors
     /// [`Constraint::Request`] when the request was answered meanwhile.
     async fn keep_answer(&mut self, request: &AnsweredRequest) -> Result<(), StoreError>;
+}
+
+/// Counters of budgets. They change in place: there are never more of them than budgets have slots.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait BudgetRepository: Send {
+    /// Counts one more on each counter, as [`Tally::counted`] says, and answers what they hold then, in the same order.
+    /// Exactly one statement. No two units that commit hear the same count of a counter in a period; counters are taken
+    /// in the order given, so callers that keep to one order do not wait for each other in a circle.
+    async fn count(&mut self, counters: &[Counter], now: Timestamp) -> Result<Vec<Tally>, StoreError>;
+
+    /// What the counters of some budgets' probes hold, each with its budget, in no order. Exactly one statement.
+    async fn tallies(&mut self, budgets: &[BudgetKey]) -> Result<Vec<(BudgetKey, Tally)>, StoreError>;
 }

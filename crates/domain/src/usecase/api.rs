@@ -6,6 +6,7 @@ use crate::error::Refusal;
 use crate::model::actor::Actor;
 use crate::model::answer::AssignOutcome;
 use crate::model::answer::RequestFingerprint;
+use crate::model::budget::BudgetStanding;
 use crate::model::contact::{ContactKind, ContactStanding};
 use crate::model::id::{MembershipId, NoticeId, WorkspaceId};
 use crate::model::membership::{AllowedAction, ExternalState, Membership, MembershipKind};
@@ -100,6 +101,8 @@ pub struct LookupReply {
     pub match_handle: String,
     /// When the handle stops serving.
     pub match_handle_expires_at: Timestamp,
+    /// How the budgets stand after this call.
+    pub budget: Vec<BudgetStanding>,
 }
 
 /// The state of a membership as people see it: the External's own, or the account's of an Internal.
@@ -212,6 +215,8 @@ pub struct AssignReply {
     pub consistency_token: Option<String>,
     /// Whether this is the answer of an earlier request with the same id.
     pub replayed: bool,
+    /// How the budgets stand after this call.
+    pub budget: Vec<BudgetStanding>,
 }
 
 /// A new workspace with its first manager.
@@ -250,6 +255,8 @@ pub struct CreateWorkspaceReply {
     pub consistency_token: Option<String>,
     /// Whether this is the answer of an earlier request with the same id.
     pub replayed: bool,
+    /// How the budgets stand after this call.
+    pub budget: Vec<BudgetStanding>,
 }
 
 /// Whom a check is about.

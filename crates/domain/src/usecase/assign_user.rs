@@ -9,16 +9,18 @@ use super::authority::{Right, authorise, is_qualifying_manager};
 use super::enrol::{EventLog, Fixed, Newcomer, NoticeOf};
 use super::input::{Profile, field, grants, profile, typed_profile_fields};
 use super::lookup_user::searched;
+use super::probe::{Probe, Scope};
 use super::record::Deed;
 use super::replay::{Repeatable, replayed_row};
 use super::resolve::{Candidate, Contacts, Resolution, resolve};
 use super::run_tx::{Command, Finish};
-use super::service::{Domicile, acting_user, workspace_ref};
+use super::service::{Domicile, workspace_ref};
 use super::token::{MatchHandle, TouchedRows};
 use super::view::{Viewer, member_view};
 use crate::error::{Reason, Refusal, Violation};
 use crate::model::answer::{AssignAnswer, AssignOutcome, StoredAnswer};
 use crate::model::audit::{AuditAction, AuditChange, AuditRecord};
+use crate::model::budget::BudgetStanding;
 use crate::model::facts::AccessFacts;
 use crate::model::id::RequestId;
 use crate::model::language::LanguageTag;
@@ -34,6 +36,9 @@ use crate::policy::ceiling::{permission_counts_for_externals, role_counts_for_ex
 use crate::policy::resolver::LookupOutcome;
 use crate::port::directory::MemberRow;
 use crate::port::store::{Constraint, StoreError, UnitOfWork};
+
+/// What it takes to save.
+const RIGHTS: [Right; 2] = [Right::Create, Right::Update];
 
 /// A request whose every field was read.
 struct Read {
@@ -63,6 +68,7 @@ struct Assign<'a> {
     request_id: Option<RequestId>,
     audit: AuditRecord,
     fixed: Fixed,
+    probe: Probe,
 }
 
 /// What the steps of one attempt share.
@@ -77,7 +83,7 @@ struct Attempt<'a> {
 
 #[async_trait]
 impl Command for Assign<'_> {
-    type Output = Saved;
+    type Output = (Saved, Vec<BudgetStanding>);
 
     /// Lost races on who was first resolve again: the winner is found then (C1, C2, C3, C13). So does a person whose
     /// account changed between reading and linking (C4).
@@ -102,12 +108,18 @@ impl Command for Assign<'_> {
         self.request_id.is_some()
     }
 
-    async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Saved>, Refusal> {
+    async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Self::Output>, Refusal> {
+        let budget = self.probe.admit(tx).await?;
+        Ok(self.work(tx).await?.map(|saved| (saved, budget)))
+    }
+}
+
+impl Assign<'_> {
+    async fn work(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Saved>, Refusal> {
         let reference = workspace_ref(&self.request.workspace);
         let taken = tx.workspaces().take_revision(&reference).await?;
-        let rights = [Right::Create, Right::Update];
         let id = taken.map(|(id, _)| id);
-        let actor = authorise(tx, &self.domicile.policies, self.call, id, &rights, self.fixed.now).await?;
+        let actor = authorise(tx, &self.domicile.policies, self.call, id, &RIGHTS, self.fixed.now).await?;
         let Some((_, revision)) = taken else {
             return Err(Refusal::new(Reason::PermissionDenied));
         };
@@ -126,9 +138,7 @@ impl Command for Assign<'_> {
         }
         Ok(Finish::Commit(saved))
     }
-}
 
-impl Assign<'_> {
     fn repeatable(&self) -> Repeatable<'_> {
         Repeatable {
             call: self.call,
@@ -541,20 +551,28 @@ impl Domicile {
     pub(super) async fn assign(&self, call: &Call, request: &AssignUser) -> Result<AssignReply, Refusal> {
         let request_id = request.request.id.parse().ok();
         let deed = Deed { call, action: AuditAction::AssignUser, workspace: &request.workspace, request_id };
-        let fixed = Fixed::new(self);
-        let audit = deed.row(self, "", fixed.now);
-        let command = Assign { domicile: self, call, request, request_id, audit, fixed };
-        let saved = match acting_user(call) {
-            Ok(_) => self.runner.run(&command, call.deadline).await,
-            Err(refusal) => Err(refusal),
-        };
-        match saved {
-            Ok(saved) => self.assign_reply(&deed, request, saved).await,
+        match self.save(&deed, request).await {
+            Ok((saved, budget)) => self.assign_reply(&deed, request, saved, budget).await,
             Err(refusal) => self.refuse(&deed, refusal).await,
         }
     }
 
-    async fn assign_reply(&self, deed: &Deed<'_>, request: &AssignUser, saved: Saved) -> Result<AssignReply, Refusal> {
+    async fn save(&self, deed: &Deed<'_>, request: &AssignUser) -> Result<(Saved, Vec<BudgetStanding>), Refusal> {
+        let Deed { call, request_id, .. } = *deed;
+        let probe = self.count_probe(call, Some(&Scope { workspace: &request.workspace, rights: &RIGHTS })).await?;
+        let fixed = Fixed::new(self);
+        let audit = deed.row(self, "", fixed.now);
+        let command = Assign { domicile: self, call, request, request_id, audit, fixed, probe };
+        self.runner.run(&command, call.deadline).await
+    }
+
+    async fn assign_reply(
+        &self,
+        deed: &Deed<'_>,
+        request: &AssignUser,
+        saved: Saved,
+        budget: Vec<BudgetStanding>,
+    ) -> Result<AssignReply, Refusal> {
         let reply = AssignReply {
             outcome: saved.outcome,
             member: None,
@@ -562,6 +580,7 @@ impl Domicile {
             discarded_fields: saved.discarded,
             consistency_token: None,
             replayed: saved.replayed,
+            budget,
         };
         if request.validate_only {
             self.record_alone(deed, "rehearsed", Vec::new()).await?;

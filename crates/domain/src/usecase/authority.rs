@@ -34,6 +34,11 @@ pub(super) fn holds(policies: &Policies, facts: &AccessFacts, right: Right, now:
     policies.access.decide(facts, &ceiling, &right.permission(), now).is_ok()
 }
 
+/// Whether the acting person of a call may do there what takes these rights: they hold every one, and the call reaches so far.
+pub(super) fn may(policies: &Policies, call: &Call, facts: &AccessFacts, rights: &[Right], now: Timestamp) -> bool {
+    call.actor.reaches(Some(&facts.workspace)) && rights.iter().all(|right| holds(policies, facts, *right, now))
+}
+
 /// Whether the person of the facts is a qualifying manager there: Internal, account active, holding both rights (I3).
 pub(super) fn is_qualifying_manager(policies: &Policies, facts: &AccessFacts, now: Timestamp) -> bool {
     matches!(facts.membership, Some(Membership::Internal(_)))
@@ -53,10 +58,7 @@ pub(super) async fn authorise(
 ) -> Result<AccessFacts, Refusal> {
     let user = acting_user(call)?;
     let facts = tx.memberships().access_facts(workspace.unwrap_or(WorkspaceId::nil()), user).await?;
-    facts
-        .filter(|facts| call.actor.reaches(Some(&facts.workspace)))
-        .filter(|facts| rights.iter().all(|right| holds(policies, facts, *right, now)))
-        .ok_or_else(|| Refusal::new(Reason::PermissionDenied))
+    facts.filter(|facts| may(policies, call, facts, rights, now)).ok_or_else(|| Refusal::new(Reason::PermissionDenied))
 }
 
 /// The same for what only a qualifying manager may do.

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::api::{Call, CreateWorkspace, CreateWorkspaceReply};
 use super::enrol::{EventLog, Fixed, Newcomer, NoticeOf};
 use super::input::{Profile, field, profile};
+use super::probe::Probe;
 use super::record::Deed;
 use super::replay::{Repeatable, replayed_row};
 use super::resolve::{Contacts, resolve};
@@ -19,6 +20,7 @@ use crate::event::EventBody;
 use crate::model::actor::ServiceScope;
 use crate::model::answer::{CreateWorkspaceAnswer, StoredAnswer};
 use crate::model::audit::{AuditAction, AuditRecord};
+use crate::model::budget::BudgetStanding;
 use crate::model::email::EmailAddress;
 use crate::model::id::{RequestId, RoleId, WorkspaceId};
 use crate::model::language::LanguageTag;
@@ -41,6 +43,7 @@ struct Create<'a> {
     request_id: Option<RequestId>,
     audit: AuditRecord,
     fixed: Fixed,
+    probe: Probe,
     workspace: WorkspaceId,
     roles: [(BuiltInRole, RoleId); 3],
 }
@@ -63,7 +66,7 @@ struct Read {
 
 #[async_trait]
 impl Command for Create<'_> {
-    type Output = Created;
+    type Output = (Created, Vec<BudgetStanding>);
 
     /// Lost races on who was first look again: the winner is found then.
     fn reruns_on(&self, error: &StoreError) -> bool {
@@ -77,7 +80,14 @@ impl Command for Create<'_> {
         self.request_id.is_some()
     }
 
-    async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Created>, Refusal> {
+    async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Self::Output>, Refusal> {
+        let budget = self.probe.admit(tx).await?;
+        Ok(self.work(tx).await?.map(|created| (created, budget)))
+    }
+}
+
+impl Create<'_> {
+    async fn work(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Created>, Refusal> {
         let service = &self.call.actor.service;
         let may = service.operator || service.may_everywhere(&ServiceScope::WorkspacesCreate);
         // Whom the service names stands as the maker, so that a grant for some workspaces does not serve here.
@@ -103,9 +113,7 @@ impl Command for Create<'_> {
         let created = self.write(tx, read).await?;
         Ok(if self.request.validate_only { Finish::Discard(created) } else { Finish::Commit(created) })
     }
-}
 
-impl Create<'_> {
     fn repeatable(&self) -> Repeatable<'_> {
         Repeatable {
             call: self.call,
@@ -250,6 +258,20 @@ impl Domicile {
     pub(super) async fn create(&self, call: &Call, request: &CreateWorkspace) -> Result<CreateWorkspaceReply, Refusal> {
         let request_id = request.request.id.parse().ok();
         let deed = Deed { call, action: AuditAction::CreateWorkspace, workspace: &request.handle, request_id };
+        match self.make(&deed, request).await {
+            Ok((created, budget)) => self.create_reply(&deed, request, created, budget).await,
+            Err(refusal) => self.refuse(&deed, refusal).await,
+        }
+    }
+
+    async fn make(
+        &self,
+        deed: &Deed<'_>,
+        request: &CreateWorkspace,
+    ) -> Result<(Created, Vec<BudgetStanding>), Refusal> {
+        let Deed { call, request_id, .. } = *deed;
+        // A service makes workspaces for nobody, and the workspace is not there yet: the service's budget alone counts.
+        let probe = self.count_probe(call, None).await?;
         let fixed = Fixed::new(self);
         let audit = deed.row(self, "", fixed.now);
         let command = Create {
@@ -259,21 +281,29 @@ impl Domicile {
             request_id,
             audit,
             fixed,
+            probe,
             workspace: self.new_id(),
             roles: BuiltInRole::ALL.map(|kind| (kind, self.new_id())),
         };
-        let created = match self.runner.run(&command, call.deadline).await {
-            Ok(created) => created,
-            Err(refusal) => return self.refuse(&deed, refusal).await,
-        };
+        self.runner.run(&command, call.deadline).await
+    }
+
+    async fn create_reply(
+        &self,
+        deed: &Deed<'_>,
+        request: &CreateWorkspace,
+        created: Created,
+        budget: Vec<BudgetStanding>,
+    ) -> Result<CreateWorkspaceReply, Refusal> {
         if request.validate_only {
-            self.record_alone(&deed, "rehearsed", Vec::new()).await?;
+            self.record_alone(deed, "rehearsed", Vec::new()).await?;
             return Ok(CreateWorkspaceReply {
                 workspace: None,
                 manager: None,
                 notice: None,
                 consistency_token: None,
                 replayed: false,
+                budget,
             });
         }
         let now = self.now();
@@ -283,6 +313,7 @@ impl Domicile {
             notice: Some(created.answer.notice),
             consistency_token: Some(created.consistency_token),
             replayed: created.replayed,
+            budget,
         })
     }
 }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::api::{Call, LookupReply, LookupUser};
 use super::authority::{Right, authorise};
+use super::probe::{Probe, Scope};
 use super::record::Deed;
 use super::resolve::{Candidate, Contacts, Resolution, resolve};
 use super::run_tx::{Command, Finish};
@@ -14,12 +15,15 @@ use super::token::MatchHandle;
 use super::view::masked_match;
 use crate::error::{Refusal, Violation};
 use crate::model::audit::{AuditAction, AuditRecord, PersonalValue};
+use crate::model::budget::BudgetStanding;
 use crate::model::contact::ContactKey;
 use crate::model::id::{UserId, WorkspaceId};
 use crate::model::relationship::Disclosure;
 use crate::model::time::Timestamp;
 use crate::port::store::UnitOfWork;
 
+/// What it takes to search.
+const RIGHTS: [Right; 1] = [Right::Create];
 /// How long a match handle serves.
 const HANDLE_SERVES: Duration = Duration::from_mins(10);
 
@@ -29,6 +33,7 @@ struct Lookup<'a> {
     request: &'a LookupUser,
     row: AuditRecord,
     now: Timestamp,
+    probe: Probe,
 }
 
 #[async_trait]
@@ -36,9 +41,10 @@ impl Command for Lookup<'_> {
     type Output = LookupReply;
 
     async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Self::Output>, Refusal> {
+        let budget = self.probe.admit(tx).await?;
         let workspace = tx.workspaces().find(&workspace_ref(&self.request.workspace)).await?;
         let id = workspace.as_ref().map(|w| w.id);
-        let host = authorise(tx, &self.domicile.policies, self.call, id, &[Right::Create], self.now).await?.workspace;
+        let host = authorise(tx, &self.domicile.policies, self.call, id, &RIGHTS, self.now).await?.workspace;
 
         let contacts = self.contacts(host.default_region)?;
         let resolution = resolve(tx, host.id, &contacts, self.now).await?;
@@ -51,8 +57,7 @@ impl Command for Lookup<'_> {
             ..self.row.clone()
         };
         tx.records().audit(&row, &searched(&contacts, subject)).await?;
-        let reply = self.domicile.lookup_reply(self.call, host.id, &resolution, self.now)?;
-        Ok(Finish::Commit(reply))
+        Ok(Finish::Commit(self.reply(host.id, &resolution, budget)?))
     }
 }
 
@@ -71,6 +76,28 @@ impl Lookup<'_> {
         );
         if violations.is_empty() { Ok(contacts) } else { Err(Refusal::invalid(violations)) }
     }
+
+    fn reply(
+        &self,
+        host: WorkspaceId,
+        found: &Resolution,
+        budget: Vec<BudgetStanding>,
+    ) -> Result<LookupReply, Refusal> {
+        let expires_at = self.now.after(HANDLE_SERVES);
+        let shown = found.shown();
+        let handle = MatchHandle::of(host, acting_user(self.call)?, found, expires_at);
+        let member = shown.and_then(|_| found.member_state(self.now));
+        Ok(LookupReply {
+            outcome: found.outcome,
+            matched_by: if shown.is_some() { found.matched_by() } else { Vec::new() },
+            display: shown.and_then(|c| self.domicile.display(host, c)),
+            member_kind: member.map(|(kind, _)| kind),
+            member_state: member.map(|(_, state)| state),
+            match_handle: handle.seal(&*self.domicile.ports.sealer)?,
+            match_handle_expires_at: expires_at,
+            budget,
+        })
+    }
 }
 
 /// What was searched for, as personal values of whom it found.
@@ -83,35 +110,19 @@ pub(super) fn searched(contacts: &Contacts, user: Option<UserId>) -> Vec<Persona
 impl Domicile {
     pub(super) async fn lookup(&self, call: &Call, request: &LookupUser) -> Result<LookupReply, Refusal> {
         let deed = Deed { call, action: AuditAction::LookupUser, workspace: &request.workspace, request_id: None };
-        let now = self.now();
-        let row = deed.row(self, "", now);
-        let command = Lookup { domicile: self, call, request, row, now };
-        match self.runner.run(&command, call.deadline).await {
+        match self.search(&deed, request).await {
             Ok(reply) => Ok(reply),
             Err(refusal) => self.refuse(&deed, refusal).await,
         }
     }
 
-    fn lookup_reply(
-        &self,
-        call: &Call,
-        host: WorkspaceId,
-        found: &Resolution,
-        now: Timestamp,
-    ) -> Result<LookupReply, Refusal> {
-        let expires_at = now.after(HANDLE_SERVES);
-        let shown = found.shown();
-        let handle = MatchHandle::of(host, acting_user(call)?, found, expires_at);
-        let member = shown.and_then(|_| found.member_state(now));
-        Ok(LookupReply {
-            outcome: found.outcome,
-            matched_by: if shown.is_some() { found.matched_by() } else { Vec::new() },
-            display: shown.and_then(|c| self.display(host, c)),
-            member_kind: member.map(|(kind, _)| kind),
-            member_state: member.map(|(_, state)| state),
-            match_handle: handle.seal(&*self.ports.sealer)?,
-            match_handle_expires_at: expires_at,
-        })
+    async fn search(&self, deed: &Deed<'_>, request: &LookupUser) -> Result<LookupReply, Refusal> {
+        let call = deed.call;
+        let probe = self.count_probe(call, Some(&Scope { workspace: &request.workspace, rights: &RIGHTS })).await?;
+        let now = self.now();
+        let row = deed.row(self, "", now);
+        let command = Lookup { domicile: self, call, request, row, now, probe };
+        self.runner.run(&command, call.deadline).await
     }
 
     /// A person of this home by name; others as their home discloses.

@@ -4,6 +4,9 @@
 //! The order inside a use case: permission, replay of a stored answer, validation (all violations at once), existence,
 //! preconditions, commit. Without permission the answer is the same whether or not the thing exists. Tokens of an answer
 //! are sealed before the commit: what cannot be answered is not done.
+//!
+//! A use case whose answer depends on whether a contact of others exists is an identity probe: it is counted in a unit before
+//! its own, and refused in the order caller's budget, permission, workspace's budget (see `probe`).
 
 mod api;
 mod assign_user;
@@ -16,6 +19,7 @@ mod enrol;
 mod identify;
 mod input;
 mod lookup_user;
+mod probe;
 mod read;
 mod record;
 mod replay;

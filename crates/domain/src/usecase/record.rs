@@ -6,6 +6,7 @@ use super::run_tx::{Command, Finish};
 use super::service::{Domicile, workspace_ref};
 use crate::error::Refusal;
 use crate::model::audit::{AuditAction, AuditRecord, PersonalValue};
+use crate::model::budget::{BudgetKey, Counter};
 use crate::model::id::RequestId;
 use crate::model::time::Timestamp;
 use crate::port::store::UnitOfWork;
@@ -46,19 +47,28 @@ struct RecordAlone<'a> {
     row: AuditRecord,
     workspace: &'a str,
     personal: Vec<PersonalValue>,
+    /// Of what this counter counts, the first in a period is written and no other.
+    first_of: Option<Counter>,
 }
 
 #[async_trait]
 impl Command for RecordAlone<'_> {
-    type Output = ();
+    /// Whether the row was written.
+    type Output = bool;
 
-    async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<()>, Refusal> {
+    async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<bool>, Refusal> {
+        if let Some(counter) = &self.first_of {
+            let tallies = tx.budgets().count(std::slice::from_ref(counter), self.row.at).await?;
+            if tallies.iter().any(|tally| tally.count > 1) {
+                return Ok(Finish::Discard(false));
+            }
+        }
         let named = tx.workspaces().find(&workspace_ref(self.workspace)).await?;
         // What was not created has no view. The handle may be that of another workspace, which has no part in this.
         let viewed = named.filter(|_| self.row.action != AuditAction::CreateWorkspace);
         let row = AuditRecord { workspace: viewed.map(|w| w.id), ..self.row.clone() };
         tx.records().audit(&row, &self.personal).await?;
-        Ok(Finish::Commit(()))
+        Ok(Finish::Commit(true))
     }
 }
 
@@ -80,14 +90,23 @@ impl Domicile {
         row: AuditRecord,
         personal: Vec<PersonalValue>,
     ) -> Result<(), Refusal> {
-        let command = RecordAlone { row, workspace: deed.workspace, personal };
-        self.runner.run(&command, deed.call.deadline).await
+        let command = RecordAlone { row, workspace: deed.workspace, personal, first_of: None };
+        self.runner.run(&command, deed.call.deadline).await.map(|_| ())
     }
 
     /// Records a refusal and hands it on. Errors of the store are logged with their cause instead: nothing was decided.
+    /// Of the refusals that one budget causes the first in each of its periods is recorded: a flood must not fill the record.
     pub(super) async fn refuse<T>(&self, deed: &Deed<'_>, refusal: Refusal) -> Result<T, Refusal> {
         if refusal.cause.is_none() {
-            self.record_alone(deed, refusal.reason.as_str(), Vec::new()).await?;
+            let row = deed.row(self, refusal.reason.as_str(), self.now());
+            let first_of = refusal.budget.clone().map(BudgetKey::refusals);
+            let command = RecordAlone { row, workspace: deed.workspace, personal: Vec::new(), first_of };
+            let recorded = self.runner.run(&command, deed.call.deadline).await?;
+            if let Some(budget) = refusal.budget.as_ref().filter(|_| recorded) {
+                let (kind, service) = (budget.kind().as_str(), deed.call.actor.service.name.as_str());
+                let id = deed.call.correlation_id.as_str();
+                tracing::warn!(budget = kind, service, request.id = id, "a budget of identity probes is used up");
+            }
         }
         Err(refusal)
     }

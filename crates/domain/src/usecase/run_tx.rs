@@ -20,6 +20,16 @@ pub enum Finish<T> {
     Discard(T),
 }
 
+impl<T> Finish<T> {
+    /// The same end with another value.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Finish<U> {
+        match self {
+            Self::Commit(value) => Finish::Commit(change(value)),
+            Self::Discard(value) => Finish::Discard(change(value)),
+        }
+    }
+}
+
 /// Work in one unit. It can be run again, so its ids and instants are fixed before the first attempt; it cannot commit.
 /// It awaits nothing but the unit.
 #[async_trait]
@@ -71,7 +81,7 @@ impl TxRunner {
         Self { store, clock, ids, reruns: Arc::new(AtomicU64::new(0)) }
     }
 
-    /// How often a command was run again since the start.
+    /// How often a command was run, or a read asked, again since the start.
     pub fn reruns(&self) -> u64 {
         self.reruns.load(Ordering::Relaxed)
     }
@@ -87,15 +97,43 @@ impl TxRunner {
                 Attempted::Done(output) => return Ok(output),
                 Attempted::Lost(error) => error,
             };
-            let wait = pause.mul_f64(self.chance());
-            if self.clock.now().after(wait) >= deadline {
+            if !self.paused(&mut pause, &lost, deadline).await {
                 return Err(command.refusal(lost));
             }
-            self.reruns.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(error = %lost, "a unit of work is run again");
-            self.clock.sleep(wait).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// Asks the read side until it answers, is refused, or nobody waits any more. A read can always be asked again.
+    ///
+    /// # Errors
+    /// The store's last error.
+    pub async fn read<T, A>(&self, deadline: Timestamp, ask: impl Fn() -> A + Send) -> Result<T, Refusal>
+    where
+        A: Future<Output = Result<T, StoreError>> + Send,
+    {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let lost = match ask().await {
+                Err(error @ (StoreError::Contention | StoreError::ConnectionLost)) => error,
+                answer => return Ok(answer?),
+            };
+            if !self.paused(&mut pause, &lost, deadline).await {
+                return Err(lost.into());
+            }
+        }
+    }
+
+    /// Pauses before another attempt; `false`, at once, if nobody would wait for it.
+    async fn paused(&self, pause: &mut Duration, lost: &StoreError, deadline: Timestamp) -> bool {
+        let wait = pause.mul_f64(self.chance());
+        if self.clock.now().after(wait) >= deadline {
+            return false;
+        }
+        self.reruns.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(error = %lost, "work on the store is done again");
+        self.clock.sleep(wait).await;
+        *pause = (*pause * 2).min(LONGEST_PAUSE);
+        true
     }
 
     async fn attempt<C: Command>(&self, command: &C, deadline: Timestamp) -> Result<Attempted<C::Output>, Refusal> {

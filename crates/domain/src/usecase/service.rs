@@ -8,6 +8,7 @@ use super::change_identity::Move;
 use super::run_tx::TxRunner;
 use crate::error::{Reason, Refusal};
 use crate::model::actor::Actor;
+use crate::model::budget::Budgets;
 use crate::model::id::{Id, UserId, WorkspaceId};
 use crate::model::role::Role;
 use crate::model::time::Timestamp;
@@ -44,11 +45,12 @@ pub struct Ports {
     pub languages: Arc<dyn LanguageMatcher>,
 }
 
-/// The product: every use case over one set of ports and policies.
+/// The product: every use case over one set of ports, policies and budgets.
 #[derive(Clone)]
 pub struct Domicile {
     pub(super) ports: Ports,
     pub(super) policies: Policies,
+    pub(super) budgets: Budgets,
     pub(super) runner: TxRunner,
 }
 
@@ -61,7 +63,13 @@ impl Domicile {
     /// The product with policies of the embedding program.
     pub fn with_policies(ports: Ports, policies: Policies) -> Self {
         let runner = TxRunner::new(ports.store.clone(), ports.clock.clone(), ports.ids.clone());
-        Self { ports, policies, runner }
+        Self { ports, policies, budgets: Budgets::default(), runner }
+    }
+
+    /// The same with other budgets of identity probes.
+    #[must_use]
+    pub fn with_budgets(self, budgets: Budgets) -> Self {
+        Self { budgets, ..self }
     }
 
     /// How often a unit of work was run again after a lost race, since the start.

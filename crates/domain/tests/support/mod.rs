@@ -26,7 +26,8 @@ use domicile_domain::usecase::{
     RequestIdentity,
 };
 use domicile_testkit::builders::{
-    built_in, external, id, internal, minute, permission, permission_name, role, user, with_role, workspace,
+    WIDE_BUDGETS, built_in, external, id, internal, minute, permission, permission_name, role, user, with_role,
+    workspace,
 };
 use domicile_testkit::clock::FixedClock;
 use domicile_testkit::ids::SequentialIds;
@@ -39,6 +40,9 @@ use uuid::Uuid;
 
 /// A phone number that nobody has unless a test says so.
 pub(crate) const PHONE: &str = "+36301234567";
+
+/// Units of a probe that succeeds: the one that counts it, and the one of the work.
+pub(crate) const COUNT_AND_WORK: u64 = 2;
 
 /// What a world is made of, to be changed before it is.
 pub(crate) struct Plan {
@@ -123,7 +127,7 @@ impl World {
             phones: Arc::new(SimplePhones),
             languages: Arc::new(PrefixMatcher),
         };
-        let domicile = Domicile::new(ports.clone());
+        let domicile = Domicile::new(ports.clone()).with_budgets(WIDE_BUDGETS);
         Self { store, clock, ports, domicile, acme, borealis, governor, reader, dana, lena }
     }
 
@@ -131,7 +135,7 @@ impl World {
     pub(crate) fn rewired(&self, change: impl FnOnce(&mut Ports)) -> Domicile {
         let mut ports = self.ports.clone();
         change(&mut ports);
-        Domicile::new(ports)
+        Domicile::new(ports).with_budgets(WIDE_BUDGETS)
     }
 
     /// The world as a replica reads it that saw nothing since now.
@@ -196,9 +200,16 @@ impl World {
         tx.commit().await.unwrap();
     }
 
-    /// Every table but the audit's, as text.
-    pub(crate) fn content(&self) -> BTreeMap<String, Vec<String>> {
+    /// Every table but the counters of probes, which every probe changes.
+    pub(crate) fn dump(&self) -> BTreeMap<String, Vec<String>> {
         let mut dump = self.store.dump();
+        assert!(dump.remove("budget_counters").is_some(), "the table was renamed");
+        dump
+    }
+
+    /// Every table but the audit's and the counters of probes, as text.
+    pub(crate) fn content(&self) -> BTreeMap<String, Vec<String>> {
+        let mut dump = self.dump();
         assert!(
             dump.remove("audit_records").is_some() && dump.remove("personal_values").is_some(),
             "tables were renamed"

@@ -2,8 +2,10 @@
 //! without its row here.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use domicile_domain::model::answer::AssignOutcome;
+use domicile_domain::model::budget::{BudgetKind, BudgetStanding};
 use domicile_domain::model::contact::{Contact, ContactKind, ContactStanding};
 use domicile_domain::model::id::{Id, WorkspaceId};
 use domicile_domain::model::membership::{AllowedAction, Grants, Membership, MembershipBase, MembershipKind};
@@ -145,6 +147,22 @@ fn external_member() -> v1::Membership {
     }
 }
 
+/// How budgets stand, and as it is said.
+fn standings() -> Vec<BudgetStanding> {
+    let standing = |kind, limit, remaining| BudgetStanding { kind, limit: NonZeroU32::new(limit).unwrap(), remaining };
+    vec![
+        standing(BudgetKind::User, 20, 17),
+        standing(BudgetKind::Workspace, 300, 0),
+        standing(BudgetKind::Service, 2000, 1),
+    ]
+}
+
+const STANDINGS: &str = "user;limit=20;remaining=17, workspace;limit=300;remaining=0, service;limit=2000;remaining=1";
+
+fn budget_of<T>(answer: &tonic::Response<T>) -> Option<&str> {
+    answer.metadata().get("x-domicile-budget").map(|value| value.to_str().unwrap())
+}
+
 #[tokio::test]
 async fn lookup_user_says_everything() {
     let mut api = MockDomicileApi::new();
@@ -160,6 +178,7 @@ async fn lookup_user_says_everything() {
             member_state: Some(MemberState::Review),
             match_handle: "handle".to_owned(),
             match_handle_expires_at: minute(10),
+            budget: standings(),
         })
     });
     let by = |kind: v1::ContactKind, standing: v1::ContactStanding| v1::ContactMatch {
@@ -178,7 +197,9 @@ async fn lookup_user_says_everything() {
         match_handle: "handle".to_owned(),
         match_handle_expire_time: Some(at(10)),
     };
-    assert_eq!(answered!(api, UserServiceClient.lookup_user(LookupUserRequest)).into_inner(), expected);
+    let answer = answered!(api, UserServiceClient.lookup_user(LookupUserRequest));
+    assert_eq!(budget_of(&answer), Some(STANDINGS));
+    assert_eq!(answer.into_inner(), expected);
 }
 
 fn whole_user() -> User {
@@ -289,10 +310,12 @@ async fn assign_user_says_everything_and_whether_it_is_a_repeated_answer() {
             discarded_fields: vec!["phone".to_owned(), "profile.username".to_owned()],
             consistency_token: Some("written".to_owned()),
             replayed,
+            budget: standings(),
         }));
         let answer = answered!(api, MembershipServiceClient.assign_user(AssignUserRequest));
         let header = answer.metadata().get("x-domicile-replayed").map(|value| value.to_str().unwrap());
         assert_eq!(header, replayed.then_some("true"));
+        assert_eq!(budget_of(&answer), Some(STANDINGS));
         let expected = v1::AssignUserResponse {
             outcome: v1::AssignOutcome::LinkedExternal.into(),
             membership: Some(external_member()),
@@ -315,10 +338,12 @@ async fn a_rehearsed_save_says_what_it_would_do_and_nothing_else() {
         discarded_fields: Vec::new(),
         consistency_token: None,
         replayed: false,
+        budget: Vec::new(),
     }));
-    let answer = answered!(api, MembershipServiceClient.assign_user(AssignUserRequest)).into_inner();
+    let answer = answered!(api, MembershipServiceClient.assign_user(AssignUserRequest));
+    assert_eq!(budget_of(&answer), None);
     let outcome = v1::AssignOutcome::CreatedInternal.into();
-    assert_eq!(answer, v1::AssignUserResponse { outcome, ..v1::AssignUserResponse::default() });
+    assert_eq!(answer.into_inner(), v1::AssignUserResponse { outcome, ..v1::AssignUserResponse::default() });
 }
 
 #[tokio::test]
@@ -377,9 +402,11 @@ async fn workspaces_say_everything() {
             notice: Some(id(30)),
             consistency_token: Some("written".to_owned()),
             replayed,
+            budget: standings(),
         }));
         let answer = answered!(api, WorkspaceServiceClient.create_workspace(CreateWorkspaceRequest));
         assert_eq!(answer.metadata().contains_key("x-domicile-replayed"), replayed);
+        assert_eq!(budget_of(&answer), Some(STANDINGS));
         let expected = v1::CreateWorkspaceResponse {
             workspace: Some(wire_workspace()),
             manager: Some(internal_member()),

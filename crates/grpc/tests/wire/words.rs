@@ -72,6 +72,7 @@ fn found(outcome: LookupOutcome, member: Option<(MembershipKind, MemberState)>) 
         member_state: member.map(|(_, state)| state),
         match_handle: String::new(),
         match_handle_expires_at: NOW,
+        budget: Vec::new(),
     }
 }
 
@@ -144,6 +145,7 @@ async fn outcomes_of_saves_and_allowed_actions() {
             discarded_fields: Vec::new(),
             consistency_token: None,
             replayed: false,
+            budget: Vec::new(),
         }));
         let mut client = MembershipServiceClient::new(Served::mock(api).await.channel().await);
         let wire = client.assign_user(signed(v1::AssignUserRequest::default())).await.unwrap().into_inner();

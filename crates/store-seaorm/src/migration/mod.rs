@@ -7,20 +7,40 @@ pub(crate) struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(First)]
+        STEPS.into_iter().map(|step| Box::new(step) as _).collect()
     }
 }
 
-struct First;
+/// Every step, in order.
+const STEPS: [Step; 2] = [
+    Step {
+        name: "m0001_first",
+        postgres: include_str!("m0001_first.postgres.sql"),
+        sqlite: include_str!("m0001_first.sqlite.sql"),
+    },
+    Step {
+        name: "m0002_budgets",
+        postgres: include_str!("m0002_budgets.postgres.sql"),
+        sqlite: include_str!("m0002_budgets.sqlite.sql"),
+    },
+];
 
-impl MigrationName for First {
-    fn name(&self) -> &'static str {
-        "m0001_first"
+/// One step, in the words of each engine.
+#[derive(Clone, Copy)]
+struct Step {
+    name: &'static str,
+    postgres: &'static str,
+    sqlite: &'static str,
+}
+
+impl MigrationName for Step {
+    fn name(&self) -> &str {
+        self.name
     }
 }
 
 #[async_trait::async_trait]
-impl MigrationTrait for First {
+impl MigrationTrait for Step {
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
@@ -28,8 +48,8 @@ impl MigrationTrait for First {
     #[expect(elided_lifetimes_in_paths, reason = "the trait declares it so, and an explicit lifetime does not match")]
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let sql = match manager.get_database_backend() {
-            DbBackend::Postgres => include_str!("postgres.sql"),
-            DbBackend::Sqlite => include_str!("sqlite.sql"),
+            DbBackend::Postgres => self.postgres,
+            DbBackend::Sqlite => self.sqlite,
             other => return Err(DbErr::Migration(format!("there is no schema for {other:?}"))),
         };
         manager.get_connection().execute_unprepared(sql).await.map(|_| ())

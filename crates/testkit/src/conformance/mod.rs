@@ -4,6 +4,7 @@
 //! `domicile_testkit::conformance_suite!(MyHarness);` in a test file of its crate. A store whose server may be absent adds
 //! a condition: `domicile_testkit::conformance_suite!(MyHarness, if server_is_there());`.
 
+pub mod budgets;
 pub mod memberships;
 pub mod notices;
 pub mod races;
@@ -130,6 +131,11 @@ macro_rules! conformance_suite {
                 audit_rows_come_back_newest_first, events_come_back_in_order, answers_come_back,
                 one_answer_for_a_request,
             }
+            budgets {
+                counters_roll_over_in_place, counters_are_apart, refusals_are_no_probes,
+                what_is_rolled_back_is_not_counted, counts_at_once_are_apart, a_persons_budget_is_exact_at_once,
+                a_shared_budget_is_kept_at_once,
+            }
         );
     };
     (@tests $harness:expr; $there:expr; $($module:ident { $($name:ident),+ $(,)? })+) => {
@@ -158,6 +164,7 @@ mod tests {
             include_str!("notices.rs"),
             include_str!("races.rs"),
             include_str!("records.rs"),
+            include_str!("budgets.rs"),
         ];
         let names: Vec<&str> = sources
             .iter()

@@ -17,8 +17,8 @@ use domicile_domain::model::contact::ContactKey;
 use domicile_domain::model::id::WorkspaceId;
 use domicile_domain::model::time::Timestamp;
 use domicile_domain::port::store::{
-    Constraint, MembershipRepository, NoticeRepository, RecordRepository, RelationshipRepository, RoleRepository,
-    Store, StoreError, UnitOfWork, UserRepository, WorkspaceRepository,
+    BudgetRepository, Constraint, MembershipRepository, NoticeRepository, RecordRepository, RelationshipRepository,
+    RoleRepository, Store, StoreError, UnitOfWork, UserRepository, WorkspaceRepository,
 };
 
 use repositories::Lent;
@@ -272,6 +272,10 @@ impl UnitOfWork for MemoryUnit {
     }
 
     fn records<'t>(&'t mut self) -> Box<dyn RecordRepository + 't> {
+        Box::new(Lent { unit: self })
+    }
+
+    fn budgets<'t>(&'t mut self) -> Box<dyn BudgetRepository + 't> {
         Box::new(Lent { unit: self })
     }
 

@@ -149,6 +149,7 @@ impl Tables {
             table("personal_values", self.personal_values.iter()),
             table("events", self.events.values()),
             table("answered_requests", self.answers.values()),
+            table("budget_counters", self.counters.iter()),
         ])
     }
 }

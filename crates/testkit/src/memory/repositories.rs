@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use domicile_domain::event::Event;
 use domicile_domain::model::answer::{AnsweredRequest, RequestKey};
 use domicile_domain::model::audit::{AuditRecord, PersonalValue};
+use domicile_domain::model::budget::{BudgetKey, Counter, Tally};
 use domicile_domain::model::contact::{ContactKey, ContactOwner};
 use domicile_domain::model::email::MailDomain;
 use domicile_domain::model::facts::AccessFacts;
@@ -17,8 +18,8 @@ use domicile_domain::model::time::{Revision, Timestamp, Version};
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::store::{
-    MembershipRepository, NoticeRepository, RecordRepository, RelationshipRepository, RoleRepository, StoreError,
-    UserRepository, WorkspaceRepository,
+    BudgetRepository, MembershipRepository, NoticeRepository, RecordRepository, RelationshipRepository, RoleRepository,
+    StoreError, UserRepository, WorkspaceRepository,
 };
 
 use super::MemoryUnit;
@@ -220,5 +221,30 @@ impl RecordRepository for Lent<'_> {
 
     async fn keep_answer(&mut self, request: &AnsweredRequest) -> Result<(), StoreError> {
         self.unit.write(Write::Answer(request.clone()))
+    }
+}
+
+#[async_trait]
+impl BudgetRepository for Lent<'_> {
+    async fn count(&mut self, counters: &[Counter], now: Timestamp) -> Result<Vec<Tally>, StoreError> {
+        let held = self.unit.read(|tables| {
+            let held = |counter: &Counter| tables.counters.get(counter).copied();
+            counters.iter().map(held).collect::<Vec<_>>()
+        })?;
+        let mut tallies = Vec::with_capacity(counters.len());
+        for (counter, held) in counters.iter().zip(held) {
+            let tally = Tally::counted(held, counter.key.kind().period(now));
+            self.unit.put(Write::Count { counter: counter.clone(), held, tally })?;
+            tallies.push(tally);
+        }
+        Ok(tallies)
+    }
+
+    async fn tallies(&mut self, budgets: &[BudgetKey]) -> Result<Vec<(BudgetKey, Tally)>, StoreError> {
+        self.unit.read(|tables| {
+            let asked = |counter: &Counter| counter.slot != Counter::REFUSALS && budgets.contains(&counter.key);
+            let rows = tables.counters.iter().filter(|(counter, _)| asked(counter));
+            rows.map(|(counter, tally)| (counter.key.clone(), *tally)).collect()
+        })
     }
 }

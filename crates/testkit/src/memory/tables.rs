@@ -3,6 +3,7 @@
 use domicile_domain::event::Event;
 use domicile_domain::model::answer::{AnsweredRequest, RequestKey};
 use domicile_domain::model::audit::{AuditRecord, PersonalValue};
+use domicile_domain::model::budget::{Counter, Tally};
 use domicile_domain::model::contact::{ContactKey, ContactKind};
 use domicile_domain::model::email::MailDomain;
 use domicile_domain::model::id::{AuditId, MembershipId, NoticeId, RelationshipId, RoleId, UserId, WorkspaceId};
@@ -55,6 +56,7 @@ pub(super) struct Tables {
     pub(super) personal_values: OrdMap<(AuditId, usize), PersonalValue>,
     pub(super) events: OrdMap<(WorkspaceId, Revision, u16), Event>,
     pub(super) answers: OrdMap<RequestKey, AnsweredRequest>,
+    pub(super) counters: OrdMap<Counter, Tally>,
 }
 
 /// A change. It is applied to the unit's own copy at the statement, and to the committed content at commit.
@@ -82,6 +84,7 @@ pub(super) enum Write {
     Audit { record: AuditRecord, personal: Vec<PersonalValue> },
     Event(Event),
     Answer(AnsweredRequest),
+    Count { counter: Counter, held: Option<Tally>, tally: Tally },
 }
 
 fn fault(what: impl Into<String>) -> StoreError {
@@ -132,6 +135,7 @@ impl Default for Tables {
             personal_values: OrdMap::new(),
             events: OrdMap::new(),
             answers: OrdMap::new(),
+            counters: OrdMap::new(),
         }
     }
 }
@@ -189,6 +193,13 @@ impl Tables {
                     return Err(StoreError::Conflict(Constraint::Request));
                 }
                 self.answers.insert(request.key.clone(), request.clone());
+                Ok(())
+            }
+            Write::Count { counter, held, tally } => {
+                if self.counters.get(counter) != held.as_ref() {
+                    return Err(StoreError::Contention);
+                }
+                self.counters.insert(counter.clone(), *tally);
                 Ok(())
             }
         }
