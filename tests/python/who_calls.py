@@ -2,10 +2,12 @@
 
 Run with one argument, JSON: `address`, `root` (PEM file) for TLS, `certificate` and `key` (PEM files) for a client
 certificate, `token`, `acting_user`, `workspace`. It lists the roles of the workspace and prints them, or why it was refused.
+With `repeat` it does so until its standard input ends, and prints how often it was answered and what was refused.
 """
 
 import json
 import sys
+import threading
 
 import grpc
 from google.rpc import error_details_pb2
@@ -42,21 +44,48 @@ def metadata_of(settings):
     return metadata
 
 
-def main(settings):
-    roles = role_service_pb2_grpc.RoleServiceStub(channel_of(settings))
+def listed(roles, settings):
+    """One call: whether it was answered, and what it said."""
     request = role_service_pb2.ListRolesRequest(workspace=settings["workspace"])
     try:
         answer = roles.ListRoles(request, metadata=metadata_of(settings), timeout=5)
     except grpc.RpcError as error:
         status = rpc_status.from_call(error)
         if status is None:
-            print("Broken", error.code().name, error.details())
-            sys.exit(2)
+            return False, f"Broken {error.code().name} {error.details()}"
         info = error_details_pb2.ErrorInfo()
         reason = next((info.reason for detail in status.details if detail.Unpack(info)), "")
-        print("Refused", reason, status.message)
-        sys.exit(1)
-    print("Roles  ", " ".join(role.handle for role in answer.roles))
+        return False, f"Refused {reason} {status.message}"
+    return True, "Roles " + " ".join(role.handle for role in answer.roles)
+
+
+def repeated(roles, settings):
+    """Calls until the standard input ends."""
+    over = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+    answered, refused = 0, []
+    while not over.is_set():
+        good, said = listed(roles, settings)
+        if answered == 0 and good:
+            print("Begun", flush=True)
+        if good:
+            answered += 1
+        else:
+            refused.append(said)
+    print("Answered", answered)
+    for said in refused:
+        print(said)
+    return not refused
+
+
+def main(settings):
+    roles = role_service_pb2_grpc.RoleServiceStub(channel_of(settings))
+    if settings.get("repeat"):
+        good = repeated(roles, settings)
+    else:
+        good, said = listed(roles, settings)
+        print(said)
+    sys.exit(0 if good else 1)
 
 
 if __name__ == "__main__":

@@ -7,31 +7,13 @@ use std::sync::Arc;
 use domicile_domain::model::user::UserState;
 use domicile_store_seaorm::SeaOrmStore;
 use domicile_store_seaorm::inspect::postgres_server;
-use domicile_tests::python::python;
+use domicile_tests::python::{python, stubs};
 use domicile_tests::world::World;
 use tempfile::TempDir;
 use tokio::process::Command;
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// Stubs of the contract, made as the guide says.
-async fn stubs(python: &Path) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let proto = repository().join("proto");
-    let files = std::fs::read_dir(proto.join("domicile/v1")).unwrap().map(|file| file.unwrap().path());
-    let made = Command::new(python)
-        .args(["-m", "grpc_tools.protoc", "-I"])
-        .arg(&proto)
-        .arg(format!("--python_out={}", folder.path().display()))
-        .arg(format!("--grpc_python_out={}", folder.path().display()))
-        .args(files)
-        .output()
-        .await
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    folder
 }
 
 /// Runs the guide's program and answers what it printed, and whether it ended well.
