@@ -119,7 +119,7 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).max(1)
 }
 
-/// Calls as fast as answers come, with so many in flight, for `time`; numbers count up from `first`.
+/// Calls as fast as answers come, with so many in flight, for `time` and at least once each; numbers count up from `first`.
 ///
 /// # Errors
 /// The first error or wrong answer.
@@ -132,7 +132,7 @@ pub async fn closed<T: Target>(target: &T, width: Width, time: Duration, first: 
             let (target, shared) = (target.clone(), shared.clone());
             let mut part = Part { calls: 0, latency: histogram()?, answer_bytes: 0, ended: started };
             tasks.spawn(async move {
-                while started.elapsed() < time && !shared.stop.load(Ordering::Relaxed) {
+                loop {
                     let number = shared.next.fetch_add(1, Ordering::Relaxed);
                     let sent = Instant::now();
                     match target.call(connection, number).await {
@@ -144,8 +144,10 @@ pub async fn closed<T: Target>(target: &T, width: Width, time: Duration, first: 
                         }
                         Err(fault) => shared.tell(fault),
                     }
+                    if started.elapsed() >= time || shared.stop.load(Ordering::Relaxed) {
+                        break part;
+                    }
                 }
-                part
             });
         }
     }
@@ -301,9 +303,12 @@ mod tests {
     async fn a_run_counts_what_was_answered() {
         let run =
             closed(&Pretend { takes: Duration::from_millis(2), ..Pretend::default() }, WIDTH, SHORT, 0).await.unwrap();
+        // Eight in flight call once at least, and each cannot end fifty calls in the time.
         assert!((8..=500).contains(&run.calls), "{}", run.calls);
         assert_eq!(run.answer_bytes, run.calls * 3);
-        assert!(run.quantile_us(0.5) >= 2000.0 && run.seconds >= 0.09, "{run:?}");
+        assert!(run.quantile_us(0.5) >= 2000.0 && run.seconds >= 0.002, "{run:?}");
+        let once = closed(&Pretend::default(), WIDTH, Duration::ZERO, 0).await.unwrap();
+        assert_eq!(once.calls, 8);
     }
 
     #[tokio::test]
@@ -312,7 +317,8 @@ mod tests {
             (Pretend { falsified: true, ..Pretend::default() }, "an answer was wrong: ALLOWED, and it must be DENIED"),
             (Pretend { failing: true, ..Pretend::default() }, "a call failed: UNAVAILABLE"),
         ] {
-            let refused = closed(&pretend, WIDTH, SHORT, 0).await.unwrap_err();
+            // The fault ends it, long before the time does.
+            let refused = closed(&pretend, WIDTH, Duration::from_hours(1), 0).await.unwrap_err();
             assert_eq!(refused.to_string(), told);
             let refused = open(&pretend, 2, 1_000.0, SHORT, 0).await.unwrap_err();
             assert_eq!(refused.to_string(), told);

@@ -35,6 +35,9 @@ pub struct Machine {
     pub postgres: String,
 }
 
+/// Stands behind the commit when files differ from it.
+const CHANGED: &str = ", changed";
+
 fn said(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     output.map_or(String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
@@ -55,9 +58,11 @@ impl Machine {
     pub async fn read(folder: &Path, server: Option<&Postgres>) -> Result<Self> {
         let memory = labelled("/proc/meminfo", "MemTotal");
         let kib: u64 = memory.split_whitespace().next().and_then(|kib| kib.parse().ok()).unwrap_or(0);
-        let mut changed = said("git", &["rev-parse", "--short=12", "HEAD"]);
-        if !said("git", &["status", "--porcelain", "--untracked-files=no"]).is_empty() {
-            changed.push_str(", changed");
+        let mut commit = said("git", &["rev-parse", "--short=12", "HEAD"]);
+        // Pages change nothing that is measured; a run may just have been written into one.
+        let changed = ["status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)docs"];
+        if !said("git", &changed).is_empty() {
+            commit.push_str(CHANGED);
         }
         let mut memory_database = sqlite::open(Path::new(":memory:")).await?;
         let sqlite: String = sqlx::query("SELECT sqlite_version()").fetch_one(&mut memory_database).await?.get(0);
@@ -78,10 +83,16 @@ impl Machine {
             kernel: said("uname", &["-sr"]),
             file_system: said("stat", &type_of),
             rustc: said("rustc", &["--version"]),
-            commit: changed,
+            commit,
             sqlite,
             postgres,
         })
+    }
+
+    /// Whether files differ from the commit.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        self.commit.ends_with(CHANGED)
     }
 
     /// In one line.

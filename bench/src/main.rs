@@ -2,6 +2,7 @@
 
 #![recursion_limit = "256"]
 
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,7 +11,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use domicile_bench::control::pgbench::Postgres;
-use domicile_bench::figure::{FIGURES, Figure, Outcome};
+use domicile_bench::figure::{FIGURES, Figure, Outcome, names};
 use domicile_bench::figures::{Bench, Options};
 use domicile_bench::machine::Machine;
 use domicile_bench::report::{Line, Report, day_of};
@@ -95,16 +96,20 @@ async fn main() -> ExitCode {
 }
 
 fn options(args: &RunArgs) -> Result<Options> {
-    let unknown = args.only.iter().find(|id| !FIGURES.iter().any(|figure| figure.id.starts_with(id.as_str())));
+    let unknown = args.only.iter().find(|word| !FIGURES.iter().any(|figure| names(word, figure.id)));
     if let Some(id) = unknown {
         let ids: Vec<&str> = FIGURES.iter().map(|figure| figure.id).collect();
         anyhow::bail!("there is no figure {id}; there are {}", ids.join(", "));
     }
     ensure!(args.rounds > 0 && args.seconds > 0.0, "give at least one round and some seconds");
     let postgres = args.postgres.clone().zip(args.pgbench.clone()).map(|(url, pgbench)| Postgres { url, pgbench });
-    let large = if args.full { 10_000_000 } else { 1_000_000 };
+    ensure!(
+        args.churn_minutes >= 10,
+        "the mixed load compares its first five minutes with its last five: give at least --churn-minutes 10"
+    );
     let users = match args.users.as_slice() {
-        [] => [10_000, 100_000, large],
+        [] if args.full => [10_000, 1_000_000, 10_000_000],
+        [] => [10_000, 100_000, 1_000_000],
         [small, middle, large] => [*small, *middle, *large],
         _ => anyhow::bail!("give three numbers of users, such as --users 10000,100000,1000000"),
     };
@@ -134,12 +139,47 @@ fn tell(figure: &Figure, outcome: &Outcome) {
     let _ = writeln!(std::io::stderr(), "  {:<5} {told}", figure.id);
 }
 
+/// What lies in memory waits for no disk, so no figure that writes would mean anything.
+const IN_MEMORY: [&str; 2] = ["tmpfs", "ramfs"];
+/// The short form should be over in a quarter of an hour.
+const MOST_SECONDS: f64 = 900.0;
+
+/// The folder for this run alone, without what a run that was cut left behind.
+fn take(folder: &Path) -> Result<File> {
+    std::fs::create_dir_all(folder)?;
+    let lock = File::create(folder.join("lock"))?;
+    lock.try_lock()
+        .with_context(|| format!("another run works in {}; wait for it, or give another --folder", folder.display()))?;
+    let work = folder.join("work");
+    if work.exists() {
+        std::fs::remove_dir_all(work)?;
+    }
+    if let Ok(data) = std::fs::read_dir(folder.join("data")) {
+        for entry in data {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with("partial-") {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+    }
+    Ok(lock)
+}
+
 async fn run(args: RunArgs) -> Result<bool> {
     let options = options(&args)?;
     ensure!(options.program.exists(), "there is no {}; `make bench` builds it", options.program.display());
-    std::fs::create_dir_all(&options.folder)?;
+    let lock = take(&options.folder)?;
     let started = Instant::now();
     let machine = Machine::read(&options.folder, options.postgres.as_ref()).await?;
+    ensure!(
+        !IN_MEMORY.contains(&machine.file_system.as_str()),
+        "{} lies in memory ({}), where no save waits for a disk: give a --folder on one",
+        options.folder.display(),
+        machine.file_system
+    );
+    if args.write_docs.is_some() {
+        may_be_written(&options, &machine)?;
+    }
     let fsync_us = fsync_floor_us(&options.folder)?;
     let (seed, rounds, seconds, users) = (options.seed, options.rounds, options.seconds, options.users);
     let folder = options.folder.clone();
@@ -163,16 +203,35 @@ async fn run(args: RunArgs) -> Result<bool> {
     };
     report.write(&folder.join(format!("run-{now}.json")))?;
     report.write(&folder.join("last.json"))?;
+    write!(std::io::stdout().lock(), "{}", report.table())?;
+    if !args.full && report.took_seconds > MOST_SECONDS {
+        writeln!(
+            std::io::stderr(),
+            "domicile-bench: the run took {:.0} s, and the short form should take less than {MOST_SECONDS:.0} s",
+            report.took_seconds
+        )?;
+    }
     if let Some(page) = &args.write_docs {
         report.write_docs(page)?;
     }
-    write!(std::io::stdout().lock(), "{}", report.table())?;
+    drop(lock);
     Ok(!report.is_void())
+}
+
+/// Refuses beforehand what must not stand in the documentation.
+fn may_be_written(options: &Options, machine: &Machine) -> Result<()> {
+    ensure!(options.only.is_empty(), "a run of some figures is not written into the documentation: leave out --only");
+    ensure!(options.rounds >= 7, "fewer than seven rounds are not written into the documentation");
+    ensure!(
+        !machine.commit.is_empty() && !machine.is_changed(),
+        "files differ from the commit, so nobody could run this again: commit them before --write-docs"
+    );
+    Ok(())
 }
 
 fn compare(one: &Path, other: &Path) -> Result<bool> {
     let (one, other) = (Report::read(one)?, Report::read(other)?);
-    let (text, agree) = one.agrees(&other);
+    let (text, agree) = one.agrees(&other)?;
     ensure!(!text.is_empty(), "the two runs measured no figure in common");
     write!(std::io::stdout().lock(), "{text}").context("the comparison cannot be printed")?;
     Ok(agree)

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use rustix::time::{ClockId, clock_gettime};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
@@ -118,7 +119,7 @@ impl Server {
         Ok(kib.context("the kernel tells no VmRSS")? * 1024)
     }
 
-    /// Asks it to stop and waits.
+    /// Kills it and waits until it is gone. What it acknowledged must have been written, and a benchmark needs no more.
     ///
     /// # Errors
     /// It cannot be killed.
@@ -145,28 +146,15 @@ fn ticks(fields: &[u64], places: std::ops::Range<usize>) -> Duration {
 }
 
 /// User and system time of a process: `utime + stime`.
-///
-/// # Errors
-/// It ended.
-pub fn cpu_of(pid: u32) -> Result<Duration> {
+fn cpu_of(pid: u32) -> Result<Duration> {
     Ok(ticks(&stat_of(pid)?, 11..13))
 }
 
-/// The time of this process by the scheduler's own count, to the nanosecond, as long as no thread ends; by the hundredth of a
-/// second where the kernel does not tell it.
-///
-/// # Errors
-/// `/proc` cannot be read.
-pub fn own_cpu() -> Result<Duration> {
-    let mut sum = 0;
-    for entry in std::fs::read_dir("/proc/self/task")? {
-        let Ok(schedstat) = std::fs::read_to_string(entry?.path().join("schedstat")) else {
-            return cpu_of(std::process::id());
-        };
-        let ran = schedstat.split_whitespace().next().and_then(|ran| ran.parse::<u64>().ok());
-        sum += ran.context("/proc/self/task/*/schedstat tells no time")?;
-    }
-    Ok(Duration::from_nanos(sum))
+/// User and system time of this process, threads that ended included, to the nanosecond.
+#[must_use]
+pub fn own_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// User and system time of a process and all its children, those that ended included: a database server with its backends.
@@ -185,6 +173,15 @@ pub fn cpu_of_family(parent: u32) -> Result<Duration> {
         }
     }
     Ok(sum)
+}
+
+/// The process, if it exists here and bears this name: a server may run on another machine or in a container.
+#[must_use]
+pub fn named(pid: u32, name: &str) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.split_once('(')?;
+    let (comm, _) = rest.rsplit_once(')')?;
+    (comm == name).then_some(pid)
 }
 
 /// The parent of a process.
@@ -212,5 +209,27 @@ mod tests {
             number = (0..100_000).fold(number, |number, _| crate::world::mix(number));
         }
         assert!(cpu_of_family(parent_of(own).unwrap()).unwrap() > before);
+    }
+
+    #[test]
+    fn the_time_of_a_thread_that_ended_is_counted() {
+        let before = own_cpu();
+        let worked = std::thread::spawn(|| {
+            let mut number = 1;
+            while own_cpu() < Duration::from_millis(30) {
+                number = (0..100_000).fold(number, |number, _| crate::world::mix(number));
+            }
+            (own_cpu(), number)
+        });
+        let (at_its_end, _) = worked.join().unwrap();
+        assert!(before <= at_its_end && at_its_end <= own_cpu());
+    }
+
+    #[test]
+    fn only_a_process_of_postgresql_is_a_database_server() {
+        assert_eq!(named(std::process::id(), "postgres"), None);
+        let own = std::fs::read_to_string("/proc/self/comm").unwrap();
+        assert_eq!(named(std::process::id(), own.trim()), Some(std::process::id()));
+        assert_eq!(named(u32::MAX, "postgres"), None);
     }
 }

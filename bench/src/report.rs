@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::figure::{Figure, Measured, Outcome, figure};
+use crate::figure::{Figure, Measured, Outcome, Unit, figure};
 use crate::machine::Machine;
 
 /// A run, whole.
@@ -145,31 +145,74 @@ impl Report {
     /// Puts the table between the marks of a page.
     ///
     /// # Errors
-    /// The page has no marks.
+    /// A figure is void, so the table is not to be shown; or the page has no marks.
     pub fn write_docs(&self, page: &Path) -> Result<()> {
+        ensure!(!self.is_void(), "a run with a void figure is not written into the documentation");
         let text = std::fs::read_to_string(page).with_context(|| page.display().to_string())?;
         std::fs::write(page, between_marks(&text, &self.table())?)?;
         Ok(())
     }
 
-    /// Compares two runs: a line for each figure that both measured, and whether all of their intervals meet.
-    #[must_use]
-    pub fn agrees(&self, other: &Self) -> (String, bool) {
+    /// Compares two runs: a line for each figure that both measured or found void, and whether they agree in all. They agree
+    /// where their intervals meet; figures that are single values, or no ratios, where the values are near each other; never
+    /// where one is void.
+    ///
+    /// # Errors
+    /// The runs were asked for different things.
+    pub fn agrees(&self, other: &Self) -> Result<(String, bool)> {
+        ensure!(self.form == other.form, "the forms differ: {} and {}", self.form, other.form);
+        ensure!(self.users == other.users, "the users differ: {:?} and {:?}", self.users, other.users);
+        ensure!(self.rounds == other.rounds, "the rounds differ: {} and {}", self.rounds, other.rounds);
+        ensure!(self.seed == other.seed, "the seeds differ: {} and {}", self.seed, other.seed);
+        ensure!(
+            (self.seconds - other.seconds).abs() < f64::EPSILON,
+            "the seconds of a side differ: {} and {}",
+            self.seconds,
+            other.seconds
+        );
         let mut text = String::new();
         let mut all = true;
-        for (figure, outcome) in self.lines() {
+        for (figure, ours) in self.lines() {
             let theirs = other.figures.iter().find(|line| line.id == figure.id).map(|line| &line.outcome);
-            let (Outcome::Measured(ours), Some(Outcome::Measured(theirs))) = (outcome, theirs) else { continue };
-            let agree = ours.interval.meets(&theirs.interval);
-            all &= agree;
-            let show = |m: &Measured| {
-                let show = |value| figure.unit.show(value);
-                format!("{} ({} to {})", show(m.interval.median), show(m.interval.low), show(m.interval.high))
+            let Some(theirs) = theirs.filter(|theirs| ours.was_tried() && theirs.was_tried()) else { continue };
+            let agree = match (ours, theirs) {
+                (Outcome::Measured(ours), Outcome::Measured(theirs)) => alike(figure, ours, theirs),
+                _ => false,
             };
+            all &= agree;
             let verdict = if agree { "agree" } else { "DIFFER" };
-            let _ = writeln!(text, "{:<5} {:<34} {:<34} {verdict}", figure.id, show(ours), show(theirs));
+            let _ =
+                writeln!(text, "{:<5} {:<34} {:<34} {verdict}", figure.id, shown(figure, ours), shown(figure, theirs));
         }
-        (text, all)
+        Ok((text, all))
+    }
+}
+
+/// Percent of two values of a drift may be so many points apart.
+const POINTS_APART: f64 = 2.0;
+/// Other single values, and those that are no ratio, may be so far apart, as a share of the greater.
+const MOST_APART: f64 = 0.1;
+
+/// Whether two runs of a figure say the same.
+fn alike(figure: &Figure, ours: &Measured, theirs: &Measured) -> bool {
+    let (one, other) = (ours.interval.median, theirs.interval.median);
+    let single = ours.rounds.len() < 2 && ours.interval.coverage >= 100.0;
+    match figure.unit {
+        Unit::Percent => (one - other).abs() <= POINTS_APART,
+        Unit::Milliseconds | Unit::Megabytes => (one - other).abs() <= MOST_APART * one.max(other),
+        Unit::Ratio if single => (one - other).abs() <= MOST_APART * one.max(other),
+        Unit::Ratio => ours.interval.meets(&theirs.interval),
+    }
+}
+
+fn shown(figure: &Figure, outcome: &Outcome) -> String {
+    let show = |value| figure.unit.show(value);
+    match outcome {
+        Outcome::Measured(m) => {
+            format!("{} ({} to {})", show(m.interval.median), show(m.interval.low), show(m.interval.high))
+        }
+        Outcome::Void(_) => "void".to_owned(),
+        Outcome::NotYet(_) | Outcome::NotMeasured(_) => "-".to_owned(),
     }
 }
 
@@ -258,15 +301,86 @@ mod tests {
     }
 
     #[test]
-    fn a_run_survives_its_json_and_two_runs_are_compared() {
+    fn a_run_survives_its_json() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.json");
         let one = report(0.7, 0.8);
         one.write(&path).unwrap();
         assert_eq!(Report::read(&path).unwrap(), one);
-        assert!(one.agrees(&report(0.75, 0.9)).1);
-        let (text, all) = one.agrees(&report(0.85, 0.9));
+    }
+
+    /// A run that measured nothing but P1 and one more figure.
+    fn with(id: &str, outcome: &Outcome) -> Report {
+        let mut report = report(0.7, 0.8);
+        for line in &mut report.figures {
+            match line.id.as_str() {
+                "P1" => {}
+                this if this == id => line.outcome = outcome.clone(),
+                _ => line.outcome = Outcome::NotYet("needs more".to_owned()),
+            }
+        }
+        report
+    }
+
+    #[test]
+    fn two_runs_are_compared_by_intervals_and_single_values_by_a_tolerance() {
+        let value = |id: &str, value: f64| {
+            let Outcome::Measured(measured) = report(0.7, 0.8).figures.swap_remove(0).outcome else { panic!("P1") };
+            let round = Round { control: None, subject: Side::default() };
+            with(id, &Outcome::Measured(Measured { interval: Interval::exact(value), rounds: vec![round], ..measured }))
+        };
+        let other = |low, high| {
+            let mut other = with("", &Outcome::NotYet(String::new()));
+            let Outcome::Measured(measured) = &mut other.figures[0].outcome else { panic!("P1") };
+            (measured.interval.low, measured.interval.high) = (low, high);
+            other
+        };
+        let one = other(0.7, 0.8);
+        assert!(one.agrees(&other(0.75, 0.9)).unwrap().1);
+        let (text, all) = one.agrees(&other(0.85, 0.9)).unwrap();
         assert!(!all && text.contains("DIFFER"), "{text}");
+        for (id, a, b, agree) in [
+            ("P10", 1.00, 1.09, true),
+            ("P10", 1.00, 1.20, false),
+            ("P11a", 20.0, 21.0, true),
+            ("P11a", 20.0, 24.0, false),
+            ("P12", 60.0, 62.0, true),
+            ("P12", 60.0, 90.0, false),
+            ("P18a", 0.5, 2.0, true),
+            ("P18a", 0.5, 3.0, false),
+        ] {
+            assert_eq!(value(id, a).agrees(&value(id, b)).unwrap().1, agree, "{id}: {a} and {b}");
+        }
+        let void = with("P10", &Outcome::Void("a call failed".to_owned()));
+        let (text, all) = value("P10", 1.0).agrees(&void).unwrap();
+        assert!(!all && text.contains("void"), "{text}");
+        assert!(!void.agrees(&void).unwrap().1);
+    }
+
+    #[test]
+    fn runs_that_were_asked_for_different_things_are_not_compared() {
+        let one = || report(0.7, 0.8);
+        for (other, told) in [
+            (Report { form: "full".to_owned(), ..one() }, "the forms differ: short and full"),
+            (Report { users: [1, 2, 4], ..one() }, "the users differ: [1, 2, 3] and [1, 2, 4]"),
+            (Report { rounds: 9, ..one() }, "the rounds differ: 7 and 9"),
+            (Report { seed: 2, ..one() }, "the seeds differ: 1 and 2"),
+            (Report { seconds: 1.0, ..one() }, "the seconds of a side differ: 3 and 1"),
+        ] {
+            assert_eq!(one().agrees(&other).unwrap_err().to_string(), told);
+        }
+    }
+
+    #[test]
+    fn a_void_run_does_not_come_into_the_documentation() {
+        let folder = tempfile::tempdir().unwrap();
+        let page = folder.path().join("page.md");
+        let text = "<!-- run:begin -->\nold\n<!-- run:end -->\n";
+        std::fs::write(&page, text).unwrap();
+        assert!(report(0.7, 0.8).write_docs(&page).unwrap_err().to_string().contains("void"));
+        assert_eq!(std::fs::read_to_string(&page).unwrap(), text);
+        with("", &Outcome::NotYet(String::new())).write_docs(&page).unwrap();
+        assert!(std::fs::read_to_string(&page).unwrap().contains("| P1 |"));
     }
 
     #[test]

@@ -24,6 +24,9 @@ fn sorted(values: &[f64]) -> Vec<f64> {
     sorted
 }
 
+/// A verdict needs an interval that holds the true median this often, in percent.
+pub const ENOUGH: f64 = 95.0;
+
 /// A median with the two values between which the true median lies.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
@@ -38,8 +41,9 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// The interval by order statistics: it asks nothing of how the values are spread. The narrowest one that holds the true
-    /// median in at least 95 % of all runs; of fewer than six values, from the least to the greatest.
+    /// The interval by order statistics: it asks nothing of how the values are spread, and that rounds do not depend on each
+    /// other. The narrowest one that holds the true median in at least [`ENOUGH`] of all runs; of fewer than six values, from
+    /// the least to the greatest, which is less than enough.
     #[must_use]
     pub fn of(values: &[f64]) -> Self {
         let sorted = sorted(values);
@@ -54,7 +58,7 @@ impl Interval {
             }
             2.0 * sum
         };
-        let k = (1..=count / 2).rev().find(|k| miss(*k) <= 0.05).unwrap_or(1).max(1);
+        let k = (1..=count / 2).rev().find(|k| 100.0 * (1.0 - miss(*k)) >= ENOUGH).unwrap_or(1).max(1);
         let at = |place: usize| sorted.get(place).copied().unwrap_or(0.0);
         Self {
             low: at(k - 1),
@@ -97,6 +101,10 @@ pub enum Verdict {
     Undecided,
     /// The whole interval misses the bar.
     Missed,
+    /// The interval would hold the true median too seldom.
+    TooFewRounds,
+    /// The bar is for data or a time of another length, so it says nothing here.
+    OtherSize,
 }
 
 impl Verdict {
@@ -111,7 +119,9 @@ impl Verdict {
             Better::More => (bar, goal),
             Better::Less => (-bar, -goal),
         };
-        if worst >= goal {
+        if interval.coverage < ENOUGH {
+            Self::TooFewRounds
+        } else if worst >= goal {
             Self::Goal
         } else if worst >= bar {
             Self::Bar
@@ -130,6 +140,8 @@ impl Verdict {
             Self::Bar => "bar met",
             Self::Undecided => "undecided",
             Self::Missed => "bar missed",
+            Self::TooFewRounds => "none: too few rounds",
+            Self::OtherSize => "none: the bar is for another size",
         }
     }
 }
@@ -169,6 +181,16 @@ mod tests {
         ] {
             assert_eq!(Verdict::of(Better::Less, 1.25, 1.1, &interval(low, high)), verdict, "{low} to {high}");
         }
+    }
+
+    #[test]
+    fn fewer_than_six_rounds_have_no_verdict_and_one_exact_value_has_one() {
+        let of = |values: &[f64]| Verdict::of(Better::More, 0.75, 0.9, &Interval::of(values));
+        for rounds in 0..=5 {
+            assert_eq!(of(&vec![0.95; rounds]), Verdict::TooFewRounds, "{rounds} rounds");
+        }
+        assert_eq!(of(&[0.95; 6]), Verdict::Goal);
+        assert_eq!(Verdict::of(Better::More, 0.75, 0.9, &Interval::exact(0.8)), Verdict::Bar);
     }
 
     #[test]

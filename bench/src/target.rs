@@ -1,5 +1,6 @@
 //! What is called: the methods of the service and the echo, each with the oracle that its answers must satisfy.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,7 +20,7 @@ use uuid::Uuid;
 
 use crate::load::{Fault, Target};
 use crate::process::{Server, TOKEN};
-use crate::world::{Account, Answer, Check, Role, Spread, World, mix};
+use crate::world::{Account, Answer, Check, Member, Role, Spread, World, mix};
 
 /// Connections to a server, and what every call carries.
 #[derive(Debug, Clone)]
@@ -100,14 +101,33 @@ impl CheckTarget {
     /// Checks of a world, so many different ones.
     #[must_use]
     pub fn new(wire: Wire, world: &World, spread: Spread, different: u64) -> Self {
-        let checks = (0..different).map(|number| world.check(spread, number));
-        let checks = checks.map(|check| (check_request(&check), check.answer)).collect();
+        Self::of(wire, (0..different).map(|number| world.check(spread, number)))
+    }
+
+    /// Checks one after the other.
+    #[must_use]
+    pub fn of(wire: Wire, checks: impl IntoIterator<Item = Check>) -> Self {
+        let checks = checks.into_iter().map(|check| (check_request(&check), check.answer)).collect();
         Self { wire, checks: Arc::new(checks) }
     }
 
     fn at(&self, number: u64) -> Option<&(v1::CheckAccessRequest, Answer)> {
         let count = u64::try_from(self.checks.len()).unwrap_or(1).max(1);
         self.checks.get(usize::try_from(number % count).unwrap_or(0))
+    }
+
+    /// How often each answer is the right one.
+    #[must_use]
+    pub fn answers(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::new();
+        for (_, answer) in self.checks.iter() {
+            let word = match answer {
+                Answer::Allowed => "ALLOWED",
+                Answer::Denied(word) => word,
+            };
+            *counts.entry(word).or_default() += 1;
+        }
+        counts
     }
 
     /// The bytes of a request on average.
@@ -144,6 +164,14 @@ struct EchoResponse {
     payload: Vec<u8>,
 }
 
+fn judge_echo(answer: &EchoResponse, bytes: u32) -> Result<(), Fault> {
+    let wanted = usize::try_from(bytes).unwrap_or(0);
+    if answer.payload.len() == wanted && answer.payload.iter().all(|byte| *byte == 7) {
+        return Ok(());
+    }
+    Err(Fault::Wrong(format!("{} bytes came back, not {wanted} sevens", answer.payload.len())))
+}
+
 /// The empty call behind the same layers.
 #[derive(Debug, Clone)]
 pub struct EchoTarget {
@@ -176,10 +204,7 @@ impl Target for EchoTarget {
         let codec = ProstCodec::<EchoRequest, EchoResponse>::default();
         let answer = grpc.unary(self.wire.request(self.request.clone(), None), path, codec).await;
         let answer = answer.map_err(|status| failed(&status))?.into_inner();
-        let wanted = usize::try_from(self.request.answer_bytes).unwrap_or(0);
-        if answer.payload.len() != wanted || answer.payload.iter().any(|byte| *byte != 7) {
-            return Err(Fault::Wrong(format!("{} bytes came back, not {wanted}", answer.payload.len())));
-        }
+        judge_echo(&answer, self.request.answer_bytes)?;
         Ok(answer.encoded_len())
     }
 }
@@ -215,6 +240,29 @@ pub fn workspace_of_save(world: &World, number: u64) -> u64 {
     if world.is_suspended(workspace) { 0 } else { workspace }
 }
 
+/// What the answer to a save must tell.
+#[derive(Debug)]
+struct SaveRight {
+    workspace: Uuid,
+    role: Uuid,
+    manager: Uuid,
+    email: String,
+}
+
+fn judge_save(answer: &v1::AssignUserResponse, right: &SaveRight) -> Result<(), Fault> {
+    let SaveRight { workspace, role, manager, email } = right;
+    let fits = answer.outcome() == v1::AssignOutcome::CreatedInternal
+        && !answer.consistency_token.is_empty()
+        && answer.membership.as_ref().is_some_and(|m| {
+            m.kind() == v1::MembershipKind::Internal
+                && m.workspace == workspace.to_string()
+                && m.email == *email
+                && m.roles == [format!("workspaces/{workspace}/roles/{role}")]
+                && m.assigned_by == manager.to_string()
+        });
+    if fits { Ok(()) } else { Err(Fault::Wrong(format!("a save of {email} answered {answer:?}"))) }
+}
+
 impl Target for AssignTarget {
     async fn call(&self, connection: usize, number: u64) -> Result<usize, Fault> {
         let workspace = workspace_of_save(&self.world, number);
@@ -239,18 +287,9 @@ impl Target for AssignTarget {
         let manager = self.world.user_id(workspace);
         let answer = client.assign_user(self.wire.request(save, Some(manager))).await;
         let answer = answer.map_err(|status| failed(&status))?.into_inner();
-        let bytes = answer.encoded_len();
-        let role = format!("workspaces/{id}/roles/{}", self.world.role_id(workspace, Role::Member));
-        let right = answer.outcome() == v1::AssignOutcome::CreatedInternal
-            && !answer.consistency_token.is_empty()
-            && answer.membership.as_ref().is_some_and(|m| {
-                m.kind() == v1::MembershipKind::Internal
-                    && m.workspace == id.to_string()
-                    && m.email == email
-                    && m.roles == [role.clone()]
-                    && m.assigned_by == manager.to_string()
-            });
-        if right { Ok(bytes) } else { Err(Fault::Wrong(format!("a save of {email} answered {answer:?}"))) }
+        let role = self.world.role_id(workspace, Role::Member);
+        judge_save(&answer, &SaveRight { workspace: id, role, manager, email })?;
+        Ok(answer.encoded_len())
     }
 }
 
@@ -293,6 +332,13 @@ impl LookupTarget {
     }
 }
 
+fn judge_lookup(answer: &v1::LookupUserResponse, right: v1::LookupOutcome) -> Result<(), Fault> {
+    if answer.outcome() == right && !answer.match_handle.is_empty() {
+        return Ok(());
+    }
+    Err(Fault::Wrong(format!("a lookup answered {:?}, and it must be {right:?} with a handle", answer.outcome())))
+}
+
 impl Target for LookupTarget {
     async fn call(&self, connection: usize, number: u64) -> Result<usize, Fault> {
         let (workspace, email, right) = self.search(number);
@@ -305,9 +351,7 @@ impl Target for LookupTarget {
         let manager = self.world.user_id(workspace);
         let answer = client.lookup_user(self.wire.request(search, Some(manager))).await;
         let answer = answer.map_err(|status| failed(&status))?.into_inner();
-        if answer.outcome() != right || answer.match_handle.is_empty() {
-            return Err(Fault::Wrong(format!("a lookup answered {:?}, and it must be {right:?}", answer.outcome())));
-        }
+        judge_lookup(&answer, right)?;
         Ok(answer.encoded_len())
     }
 }
@@ -322,11 +366,11 @@ pub struct PageTarget {
 }
 
 impl PageTarget {
-    /// The page that begins after so many members, whose ids are `members`, in order.
+    /// The page that begins after so many of the members of the largest workspace, who are `members`, in order.
     ///
     /// # Errors
     /// The way to the page cannot be walked.
-    pub async fn new(wire: Wire, world: &World, members: &[Uuid], after: usize, size: usize) -> Result<Self> {
+    pub async fn new(wire: Wire, world: &World, members: &[Member], after: usize, size: usize) -> Result<Self> {
         const STEP: usize = 1000;
         let manager = world.user_id(0);
         let mut request = v1::ListMembershipsRequest {
@@ -343,9 +387,17 @@ impl PageTarget {
             walked += step;
         }
         request.page_size = i32::try_from(size)?;
-        let right = members.iter().skip(after).take(size).map(Uuid::to_string).collect();
+        let right = members.iter().skip(after).take(size).map(|m| world.user_id(m.user).to_string()).collect();
         Ok(Self { wire, manager, request, right: Arc::new(right) })
     }
+}
+
+fn judge_page(answer: &v1::ListMembershipsResponse, right: &[String]) -> Result<(), Fault> {
+    let users = answer.memberships.iter().map(|m| m.user.as_str());
+    if users.eq(right.iter().map(String::as_str)) {
+        return Ok(());
+    }
+    Err(Fault::Wrong("a page held other members than it must".to_owned()))
 }
 
 impl Target for PageTarget {
@@ -353,10 +405,119 @@ impl Target for PageTarget {
         let mut client = MembershipServiceClient::new(self.wire.channel(connection)?);
         let answer = client.list_memberships(self.wire.request(self.request.clone(), Some(self.manager))).await;
         let answer = answer.map_err(|status| failed(&status))?.into_inner();
-        let users = answer.memberships.iter().map(|m| m.user.as_str());
-        if !users.eq(self.right.iter().map(String::as_str)) {
-            return Err(Fault::Wrong("a page held other members than it must".to_owned()));
-        }
+        judge_page(&answer, &self.right)?;
         Ok(answer.encoded_len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(judged: &Result<(), Fault>) -> bool {
+        matches!(judged, Err(Fault::Wrong(_)))
+    }
+
+    #[test]
+    fn a_check_is_right_only_with_decision_and_reason() {
+        use v1::{AccessDecision as Decision, DenialReason as Reason};
+        let answer = |decision: Decision, reason: Reason| v1::CheckAccessResponse {
+            decision: decision.into(),
+            reason: reason.into(),
+            ..v1::CheckAccessResponse::default()
+        };
+        let denied = Answer::Denied("NOT_GRANTED");
+        judge(&answer(Decision::Allowed, Reason::Unspecified), Answer::Allowed).unwrap();
+        judge(&answer(Decision::Denied, Reason::NotGranted), denied).unwrap();
+        for (decision, reason, right) in [
+            (Decision::Denied, Reason::Unspecified, Answer::Allowed),
+            (Decision::Unspecified, Reason::Unspecified, Answer::Allowed),
+            (Decision::Allowed, Reason::NotGranted, Answer::Allowed),
+            (Decision::Allowed, Reason::NotGranted, denied),
+            (Decision::Denied, Reason::NoMembership, denied),
+            (Decision::Denied, Reason::Unspecified, denied),
+        ] {
+            assert!(wrong(&judge(&answer(decision, reason), right)), "{decision:?} {reason:?} for {right:?}");
+        }
+    }
+
+    #[test]
+    fn an_echo_is_right_only_whole() {
+        let answer = |payload: &[u8]| EchoResponse { payload: payload.to_vec() };
+        judge_echo(&answer(&[7; 3]), 3).unwrap();
+        for payload in [&[7, 7][..], &[7; 4], &[7, 8, 7], &[]] {
+            assert!(wrong(&judge_echo(&answer(payload), 3)), "{payload:?}");
+        }
+    }
+
+    #[test]
+    fn a_save_with_one_wrong_field_is_wrong() {
+        let right = SaveRight {
+            workspace: Uuid::from_u128(1),
+            role: Uuid::from_u128(2),
+            manager: Uuid::from_u128(3),
+            email: "new@bench.example".to_owned(),
+        };
+        let answer = || v1::AssignUserResponse {
+            outcome: v1::AssignOutcome::CreatedInternal.into(),
+            consistency_token: "token".to_owned(),
+            membership: Some(v1::Membership {
+                kind: v1::MembershipKind::Internal.into(),
+                workspace: right.workspace.to_string(),
+                email: right.email.clone(),
+                roles: vec![format!("workspaces/{}/roles/{}", right.workspace, right.role)],
+                assigned_by: right.manager.to_string(),
+                ..v1::Membership::default()
+            }),
+            ..v1::AssignUserResponse::default()
+        };
+        judge_save(&answer(), &right).unwrap();
+        let membership = |change: fn(&mut v1::Membership)| {
+            let mut answer = answer();
+            answer.membership.as_mut().map(change).unwrap();
+            answer
+        };
+        for falsified in [
+            v1::AssignUserResponse { outcome: v1::AssignOutcome::Unspecified.into(), ..answer() },
+            v1::AssignUserResponse { consistency_token: String::new(), ..answer() },
+            v1::AssignUserResponse { membership: None, ..answer() },
+            membership(|m| m.kind = v1::MembershipKind::External.into()),
+            membership(|m| m.workspace = Uuid::from_u128(9).to_string()),
+            membership(|m| m.email = "other@bench.example".to_owned()),
+            membership(|m| m.roles.push("workspaces/1/roles/9".to_owned())),
+            membership(|m| m.roles.clear()),
+            membership(|m| m.assigned_by = String::new()),
+        ] {
+            assert!(wrong(&judge_save(&falsified, &right)), "{falsified:?}");
+        }
+    }
+
+    #[test]
+    fn a_lookup_is_right_only_with_outcome_and_handle() {
+        let answer = |outcome: v1::LookupOutcome, handle: &str| v1::LookupUserResponse {
+            outcome: outcome.into(),
+            match_handle: handle.to_owned(),
+            ..v1::LookupUserResponse::default()
+        };
+        let right = v1::LookupOutcome::Found;
+        judge_lookup(&answer(right, "handle"), right).unwrap();
+        assert!(wrong(&judge_lookup(&answer(v1::LookupOutcome::NotFound, "handle"), right)));
+        assert!(wrong(&judge_lookup(&answer(right, ""), right)));
+    }
+
+    #[test]
+    fn a_page_is_right_only_with_its_members_in_order() {
+        let answer = |users: &[&str]| v1::ListMembershipsResponse {
+            memberships: users
+                .iter()
+                .map(|user| v1::Membership { user: (*user).to_owned(), ..v1::Membership::default() })
+                .collect(),
+            ..v1::ListMembershipsResponse::default()
+        };
+        let right = ["a".to_owned(), "b".to_owned()];
+        judge_page(&answer(&["a", "b"]), &right).unwrap();
+        for users in [&["b", "a"][..], &["a"], &["a", "b", "c"], &["a", "c"], &[]] {
+            assert!(wrong(&judge_page(&answer(users), &right)), "{users:?}");
+        }
     }
 }

@@ -382,7 +382,8 @@ impl World {
         let may_export = self.draw(Draw::DirectPermission, user, 0).is_multiple_of(20);
         let mut members = vec![Member { user, workspace: home, number: 0, visit: None, role, may_export }];
         let bits = self.draw(Draw::Visits, user, 0);
-        if bits % 100 >= VISITORS || self.account(user) == Account::Deactivated {
+        // The managers have the lowest ids: were they visitors, first pages would hold few others.
+        if user < self.workspaces || bits % 100 >= VISITORS || self.account(user) == Account::Deactivated {
             return members;
         }
         let wanted = 1 + (bits >> 8) % 16 + u64::from((bits >> 16).is_multiple_of(4));
@@ -490,15 +491,48 @@ impl World {
         }
     }
 
-    /// The ids of the members of a workspace, in order.
+    /// The checks of [`Spread::OneWorkspace`], up to `count`, with those on the largest workspace moved to workspaces that are
+    /// drawn evenly: to an Internal member there about whom the same question has the same answer.
     #[must_use]
-    pub fn members_of(&self, workspace: u64) -> Vec<Uuid> {
-        let mut ids: Vec<Uuid> = (0..self.users)
-            .filter(|user| self.memberships(*user).iter().any(|m| m.workspace == workspace))
-            .map(|user| self.user_id(user))
-            .collect();
-        ids.sort_unstable();
-        ids
+    pub fn even_checks(&self, count: u64) -> Vec<Check> {
+        let mut people = vec![Vec::new(); usize::try_from(self.workspaces).unwrap_or(0)];
+        for user in 0..self.users {
+            if let Some(people) = usize::try_from(self.home(user)).ok().and_then(|home| people.get_mut(home)) {
+                people.push(user);
+            }
+        }
+        let largest = self.workspace_id(0);
+        let moved = |number: u64| {
+            let check = self.check(Spread::OneWorkspace, number);
+            if check.workspace != largest {
+                return check;
+            }
+            let bits = mix(self.draw(Draw::Check, number, 1));
+            let first = bits % self.workspaces;
+            let mut places = (first..self.workspaces).chain(0..first).filter(|place| !self.is_suspended(*place));
+            let found = places.find_map(|workspace| {
+                let people = people.get(usize::try_from(workspace).ok()?)?;
+                let start = usize::try_from(mix(bits)).unwrap_or(0) % people.len().max(1);
+                let mut around = people.iter().cycle().skip(start).take(people.len());
+                around
+                    .find(|user| self.answer(workspace, **user, check.permission) == check.answer)
+                    .map(|user| (workspace, *user))
+            });
+            found.map_or(check.clone(), |(workspace, user)| Check {
+                workspace: self.workspace_id(workspace),
+                user: self.user_id(user),
+                ..check
+            })
+        };
+        (0..count).map(moved).collect()
+    }
+
+    /// The members of a workspace in the order of their ids, which is that of their places.
+    #[must_use]
+    pub fn members_of(&self, workspace: u64) -> Vec<Member> {
+        (0..self.users)
+            .filter_map(|user| self.memberships(user).into_iter().find(|m| m.workspace == workspace))
+            .collect()
     }
 }
 
@@ -524,6 +558,7 @@ mod tests {
         assert!(
             all.iter().enumerate().all(|(user, m)| m[0].visit.is_none() && m[0].workspace == world.home(user as u64))
         );
+        assert!(all[..200].iter().all(|members| members.len() == 1), "a manager visits");
         let largest = world.members_of(0).len();
         assert!(largest > count / 12, "Zipf's first is large: {largest}");
     }
@@ -537,6 +572,25 @@ mod tests {
         }
         assert_eq!(words.len(), 10, "{words:?}");
         assert!((2_000..14_000).contains(&words["Allowed"]), "{words:?}");
+    }
+
+    #[test]
+    fn even_checks_have_the_answers_of_the_hot_ones_on_all_workspaces_alike() {
+        let world = World::new(20_000, 7);
+        let (even, hot) = (world.even_checks(4_000), (0..4_000).map(|n| world.check(Spread::OneWorkspace, n)));
+        let places: std::collections::BTreeMap<Uuid, u64> =
+            (0..world.workspaces).map(|place| (world.workspace_id(place), place)).collect();
+        let users: std::collections::BTreeMap<Uuid, u64> = (0..world.users).map(|u| (world.user_id(u), u)).collect();
+        let mut counts = vec![0; 200];
+        for (even, hot) in even.iter().zip(hot) {
+            let place = places[&even.workspace];
+            assert_eq!(world.answer(place, users[&even.user], even.permission), even.answer);
+            assert_eq!((even.permission, even.answer), (hot.permission, hot.answer));
+            counts[usize::try_from(place).unwrap()] += 1;
+        }
+        let usable = counts.iter().filter(|count| **count > 0).count();
+        let most = counts.iter().max().unwrap();
+        assert!(usable >= 195 && *most < 200, "{usable} workspaces, {most} checks on the one with most: {counts:?}");
     }
 
     #[test]

@@ -10,8 +10,10 @@ use domicile_bench::control::pgbench::prove_checks;
 use domicile_bench::control::save::{Save, Script, Synchronous, connect, now_us, save};
 use domicile_bench::control::small_schema;
 use domicile_bench::data::{postgres, sqlite};
+use domicile_bench::figure::{Outcome, Round, Side};
+use domicile_bench::figures::{Sides, written};
 use domicile_bench::load::{Fault, Target, Width, closed, open};
-use domicile_bench::work::{Durability, Tables, Work, same_durability, same_work, waited_for_disk};
+use domicile_bench::work::{Disk, Durability, Evidence, Flushes, Tables, Work, same_durability};
 use domicile_bench::world::{Answer, Check, Spread, World};
 use domicile_contact::{CldrLanguageMatcher, LibPhoneParser};
 use domicile_domain::model::actor::{Actor, ScopeReach, ServicePrincipal, ServiceScope};
@@ -134,11 +136,13 @@ async fn the_product_answers_as_the_oracle_knows_and_one_falsified_row_voids_the
     let falsify = "DELETE FROM membership_permissions; DELETE FROM membership_roles";
     sea_orm::sqlx::raw_sql(falsify).execute(&mut connection).await.unwrap();
     let falsified = InProcess { checks: Arc::new(vec![allowed.clone()]), ..target };
+    // The fault ends either, long before the time does.
     for refused in [
-        closed(&falsified, WIDTH, Duration::from_millis(100), 0).await.unwrap_err(),
-        open(&falsified, 1, 100.0, Duration::from_millis(100), 0).await.unwrap_err(),
+        closed(&falsified, WIDTH, Duration::from_hours(1), 0).await.unwrap_err(),
+        open(&falsified, 1, 100.0, Duration::from_mins(1), 0).await.unwrap_err(),
     ] {
-        assert_eq!(refused.to_string(), "an answer was wrong: Err(NotGranted), and it must be Allowed");
+        let void = Outcome::Void("an answer was wrong: Err(NotGranted), and it must be Allowed".to_owned());
+        assert_eq!(Outcome::from(Err(refused)), void);
     }
 }
 
@@ -160,7 +164,7 @@ async fn save_by_product(product: &Domicile, row: &Save) {
         internal: GrantsInput { roles: vec!["member".to_owned()], permissions: Vec::new() },
         external: ExternalInput::default(),
         external_id: String::new(),
-        notify: false,
+        notify: Some(false),
         validate_only: false,
     };
     product.assign_user(&call(Some(row.actor)), &request).await.unwrap();
@@ -176,46 +180,142 @@ async fn work_by_hand(data: &Data, name: &str, script: Script, saves: u64) -> Wo
     Work { operations: saves, before, after: Tables::of_sqlite(&path).await.unwrap() }
 }
 
+/// The sides of a figure on a disk that shows its flushes.
+fn sides(control: Work, subject: Work, promised: &[Durability; 2]) -> Sides {
+    let [control_promised, subject_promised] = promised.clone();
+    Sides {
+        control: Evidence { work: control, durability: control_promised, flushes: Some(1.05) },
+        subject: Evidence { work: subject, durability: subject_promised, flushes: Some(1.02) },
+        disk: Disk { fsyncs_us: vec![1_000.0, 1_500.0], flushes_without: Some(0.04) },
+    }
+}
+
+/// What becomes of the figure of those sides: the sentence that makes it void, or nothing.
+fn void(sides: &Sides) -> Option<String> {
+    let side = Side { calls: 100, seconds: 1.0, ..Side::default() };
+    let rounds = vec![Round { control: Some(side), subject: side }; 7];
+    match Outcome::from(written("P5b", String::new(), rounds, sides, |side| Some(side.per_second()))) {
+        Outcome::Void(why) => Some(why),
+        Outcome::Measured(_) | Outcome::NotYet(_) | Outcome::NotMeasured(_) => None,
+    }
+}
+
 #[tokio::test]
-async fn the_control_writes_what_the_product_writes_and_unequal_work_is_told() {
+async fn a_figure_is_void_when_a_side_does_less_promises_less_or_does_not_keep_it() {
     let data = Data::new().await;
     let path = data.copy("product.db");
+    let promised_by_product = Durability::of_sqlite_store(&path).await.unwrap();
     let before = Tables::of_sqlite(&path).await.unwrap();
+    assert_eq!(Tables::of_sqlite(&data.base).await.unwrap(), before, "reading the settings left something behind");
     let product = product(&path).await;
     for number in 0..SAVES {
         save_by_product(&product, &Save::of(&data.world, number)).await;
     }
     let subject = Work { operations: SAVES, before, after: Tables::of_sqlite(&path).await.unwrap() };
-    same_work(&work_by_hand(&data, "equal.db", Script::Rows, SAVES * 2).await, &subject).unwrap();
-    same_work(&work_by_hand(&data, "store.db", Script::AsTheStore, SAVES).await, &subject).unwrap();
+    let by_hand = async |name, script, saves| work_by_hand(&data, name, script, saves).await;
+    let settings = data.copy("settings.db");
+    let promised = async |synchronous| {
+        let mut connection = connect(&settings, synchronous).await.unwrap();
+        [Durability::of_sqlite(&mut connection).await.unwrap(), promised_by_product.clone()]
+    };
+    let full = promised(Synchronous::Full).await;
+    let honest = |work: Work| sides(work, subject.clone(), &full);
+    let equal = by_hand("equal.db", Script::Rows, SAVES * 2).await;
+    assert_eq!(void(&honest(equal.clone())), None);
+    assert_eq!(void(&honest(by_hand("store.db", Script::AsTheStore, SAVES).await)), None);
 
-    let less = work_by_hand(&data, "less.db", Script::WithoutEvents, SAVES).await;
-    let refused = same_work(&less, &subject).unwrap_err().to_string();
-    assert_eq!(refused, "unequal work: for each operation the control adds 0.00 rows to `events`, the subject 2.00");
-    // The same rows in fewer operations are unequal work too.
-    let miscounted = Work { operations: SAVES - 1, ..work_by_hand(&data, "fewer.db", Script::Rows, SAVES).await };
-    assert!(same_work(&miscounted, &subject).unwrap_err().to_string().starts_with("unequal work: for each operation"));
-    let idle = Work { operations: 0, ..subject.clone() };
-    assert!(same_work(&idle, &subject).is_err());
+    // Less work, fewer operations than were counted, none at all.
+    let less = void(&honest(by_hand("less.db", Script::WithoutEvents, SAVES).await)).unwrap();
+    assert_eq!(less, "unequal work: for each operation the control adds 0.00 rows to `events`, the subject 2.00");
+    let miscounted = void(&honest(Work { operations: equal.operations - 1, ..equal.clone() })).unwrap();
+    assert!(miscounted.starts_with("unequal work: for each operation"), "{miscounted}");
+    let idle = void(&honest(Work { operations: 0, ..equal.clone() })).unwrap();
+    assert!(idle.starts_with("unequal work: the control did 0 operations"), "{idle}");
+
+    // An index fewer on one side.
+    let path = data.copy("index.db");
+    let mut connection = sqlite::open(&path).await.unwrap();
+    sea_orm::sqlx::raw_sql("DROP INDEX membership_roles_role").execute(&mut connection).await.unwrap();
+    let tables = Tables::of_sqlite(&path).await.unwrap();
+    let unindexed = void(&honest(Work { before: tables.clone(), ..equal.clone() })).unwrap();
+    assert!(
+        unindexed.starts_with("unequal work: the index `membership_roles_role` is missing for the control"),
+        "{unindexed}"
+    );
+    let meanwhile = Work { before: equal.before.clone(), after: tables, operations: equal.operations };
+    assert!(void(&honest(meanwhile)).unwrap().contains("`membership_roles_role` is missing"));
+
+    // A promise that is less, and a setting that makes commits cheaper.
+    let normal = promised(Synchronous::Normal).await;
+    let relaxed = void(&sides(equal.clone(), subject.clone(), &normal)).unwrap();
+    assert_eq!(relaxed, "durability differs: `synchronous` is 1 for the control and 2 for the subject");
+    sea_orm::sqlx::raw_sql("PRAGMA wal_autocheckpoint = 100000").execute(&mut connection).await.unwrap();
+    let seldom = Durability::of_sqlite(&mut connection).await.unwrap();
+    assert_eq!((&*seldom.0["wal_autocheckpoint"], &*full[1].0["wal_autocheckpoint"]), ("100000", "1000"));
+
+    // A promise that is not kept.
+    let told = |side: &str, flushes: &str| {
+        format!(
+            "durability differs: the disk was flushed {flushes} times for each save of the {side}, and a commit that waits for \
+             it flushes it once"
+        )
+    };
+    let mut lying = honest(equal.clone());
+    lying.control.flushes = Some(0.04);
+    assert_eq!(void(&lying).unwrap(), told("control", "0.04"));
+    let mut lying = honest(equal.clone());
+    lying.subject.flushes = Some(0.5);
+    assert_eq!(void(&lying).unwrap(), told("subject", "0.50"));
+    lying.subject.flushes = Some(f64::NAN);
+    assert_eq!(void(&lying).unwrap(), told("subject", "NaN"));
+    // Where others flush the disk as often, nothing can be told.
+    lying.disk.flushes_without = Some(0.9);
+    assert_eq!((lying.disk.tells(), void(&lying)), (false, None));
 }
 
 #[tokio::test]
-async fn a_control_that_waits_less_for_the_disk_is_told() {
+async fn a_disk_that_shows_its_flushes_shows_who_waits_for_it() {
     let data = Data::new().await;
-    let path = data.copy("durability.db");
-    let subject = Durability::of_sqlite_store(&path).await.unwrap();
-    let after = Tables::of_sqlite(&path).await.unwrap();
-    assert_eq!(Tables::of_sqlite(&data.base).await.unwrap(), after, "reading the settings left something behind");
-    let read = async |synchronous| {
-        let mut connection = connect(&path, synchronous).await.unwrap();
-        Durability::of_sqlite(&mut connection).await.unwrap()
+    let folder = data.folder.path();
+    let mut count = Flushes::of(folder).unwrap();
+    // On a disk that tells nothing there is nothing to be seen.
+    let Some(before) = count.so_far() else { return };
+    let path = data.copy("waits.db");
+    let mut connection = connect(&path, Synchronous::Full).await.unwrap();
+    for number in 0..SAVES {
+        save(&mut connection, &Save::of(&data.world, number), Script::Rows).await.unwrap();
+    }
+    count.add(Some(before), SAVES);
+    // Tests beside this one may flush it too, so only the least can be told.
+    assert!(count.each().unwrap() >= 1.0, "{:?}", count.each());
+}
+
+#[test]
+fn a_void_figure_fails_the_program() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let run = |arguments: &[&str]| {
+        let program = std::process::Command::new(env!("CARGO_BIN_EXE_domicile-bench"))
+            // A server that ends at once.
+            .args(["run", "--server", "/bin/true", "--users", "1000,1000,1000", "--only", "P11a", "--rounds", "1"])
+            .args(["--folder", &folder.path().display().to_string()])
+            .args(arguments)
+            .output()
+            .unwrap();
+        (
+            program.status.code(),
+            format!("{}{}", String::from_utf8_lossy(&program.stdout), String::from_utf8_lossy(&program.stderr)),
+        )
     };
-    same_durability(&read(Synchronous::Full).await, &subject).unwrap();
-    let refused = same_durability(&read(Synchronous::Normal).await, &subject).unwrap_err().to_string();
-    assert_eq!(refused, "durability differs: `synchronous` is 1 for the control and 2 for the subject");
-    assert!(waited_for_disk("subject", 900.0, 1_000.0).is_ok());
-    let refused = waited_for_disk("subject", 100.0, 1_000.0).unwrap_err().to_string();
-    assert!(refused.starts_with("durability differs: the subject commits in 100 us"), "{refused}");
+    let (code, told) = run(&[]);
+    assert!(code == Some(1) && told.contains("**void**: the server ended"), "{code:?} {told}");
+    let (code, told) = run(&["--write-docs", "page.md"]);
+    assert!(code == Some(1) && told.contains("--only"), "{code:?} {told}");
+    let (code, told) = run(&["--full", "--churn-minutes", "9"]);
+    assert!(code == Some(1) && told.contains("--churn-minutes 10"), "{code:?} {told}");
+    let lock = std::fs::File::create(folder.path().join("lock")).unwrap();
+    lock.try_lock().unwrap();
+    let (code, told) = run(&[]);
+    assert!(code == Some(1) && told.contains("another run works in"), "{code:?} {told}");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
 
 pub mod binary;
 pub mod certificates;
+pub mod issuer;
 pub mod postgres;
 pub mod python;
 pub mod server;

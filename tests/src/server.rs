@@ -42,7 +42,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one and returns once it serves.
+    /// Starts one by variables and returns once it serves.
     pub async fn start(settings: &BTreeMap<&'static str, String>) -> Self {
         Self::run(command().arg("serve").envs(settings)).await
     }

@@ -367,7 +367,7 @@ pub fn save_of(world: &World, place: Place, email: &str, username: &str) -> Assi
         internal: GrantsInput::default(),
         external: ExternalInput::default(),
         external_id: String::new(),
-        notify: true,
+        notify: Some(true),
         validate_only: false,
     }
 }

@@ -22,8 +22,10 @@ const SCHEMA: &str = "
         assigned_by BLOB,
         assigned_at INTEGER NOT NULL,
         version INTEGER NOT NULL,
+        typed_contact TEXT,
         PRIMARY KEY (workspace_id, user_id)
     ) STRICT, WITHOUT ROWID;
+    CREATE INDEX memberships_typed ON memberships (user_id) WHERE typed_contact IS NOT NULL;
     CREATE UNIQUE INDEX memberships_internal ON memberships (user_id) WHERE kind = 0;
     CREATE UNIQUE INDEX memberships_external_id ON memberships (workspace_id, external_id) WHERE external_id IS NOT NULL;
     CREATE INDEX memberships_user ON memberships (user_id, workspace_id);
@@ -39,16 +41,29 @@ const SCHEMA: &str = "
         user_id BLOB NOT NULL,
         permission INTEGER NOT NULL,
         PRIMARY KEY (workspace_id, user_id, permission)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE membership_groups (
+        workspace_id BLOB NOT NULL,
+        user_id BLOB NOT NULL,
+        group_id BLOB NOT NULL,
+        PRIMARY KEY (workspace_id, user_id, group_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE membership_units (
+        workspace_id BLOB NOT NULL,
+        user_id BLOB NOT NULL,
+        unit_id BLOB NOT NULL,
+        PRIMARY KEY (workspace_id, user_id, unit_id)
     ) STRICT, WITHOUT ROWID;";
 
 /// The rows of the product's tables in the order in which they were made, so that pages are as full on one side as on the
 /// other.
-const COPIES: [(&str, &str); 3] = [
+const COPIES: [(&str, &str); 5] = [
     (
         "memberships",
-        "SELECT workspace_id, user_id, id, kind <> 'INTERNAL', CASE state WHEN 'PENDING' THEN 0 WHEN 'ACTIVE' THEN 1 WHEN \
-         'SUSPENDED' THEN 2 WHEN 'REVIEW' THEN 3 END, language, expires_at, sponsor, external_id, assigned_by, assigned_at, \
-         version FROM product.memberships ORDER BY id",
+        "SELECT m.workspace_id, m.user_id, m.id, m.kind <> 'INTERNAL', CASE m.state WHEN 'PENDING' THEN 0 WHEN 'ACTIVE' THEN 1 \
+         WHEN 'SUSPENDED' THEN 2 WHEN 'REVIEW' THEN 3 END, m.language, m.expires_at, m.sponsor, m.external_id, m.assigned_by, \
+         m.assigned_at, m.version, c.typed_contact FROM product.memberships m LEFT JOIN product.membership_contacts c ON \
+         c.workspace_id = m.workspace_id AND c.user_id = m.user_id ORDER BY m.id",
     ),
     (
         "membership_roles",
@@ -60,14 +75,23 @@ const COPIES: [(&str, &str); 3] = [
         "SELECT p.workspace_id, p.user_id, 1 FROM product.memberships m JOIN product.membership_permissions p ON \
          p.workspace_id = m.workspace_id AND p.user_id = m.user_id ORDER BY m.id",
     ),
+    ("membership_groups", "SELECT workspace_id, user_id, group_id FROM product.membership_groups"),
+    ("membership_units", "SELECT workspace_id, user_id, unit_id FROM product.membership_units"),
 ];
+
+/// The tables that hold what a living membership is, on either side; the hand-made schema has no table for contacts.
+const TABLES: &str = "'memberships', 'membership_roles', 'membership_permissions', 'membership_contacts', \
+                      'membership_groups', 'membership_units'";
 
 /// Bytes of the pages of the tables of memberships and of all their indexes, for each membership.
 async fn bytes_each(path: &Path) -> Result<f64> {
     let mut connection = open(path).await?;
-    let sizes = "SELECT sum(d.pgsize) FROM dbstat d JOIN sqlite_master s ON s.name = d.name
-                 WHERE d.aggregate = TRUE AND s.tbl_name IN ('memberships', 'membership_roles', 'membership_permissions')";
-    let bytes: i64 = sqlx::query(sizes).fetch_one(&mut connection).await.context("SQLite has no dbstat")?.get(0);
+    let sizes = format!(
+        "SELECT sum(d.pgsize) FROM dbstat d JOIN sqlite_master s ON s.name = d.name
+         WHERE d.aggregate = TRUE AND s.tbl_name IN ({TABLES})"
+    );
+    let bytes: i64 =
+        sqlx::query(AssertSqlSafe(sizes)).fetch_one(&mut connection).await.context("SQLite has no dbstat")?.get(0);
     let rows: i64 = sqlx::query("SELECT count(*) FROM memberships").fetch_one(&mut connection).await?.get(0);
     connection.close().await?;
     ensure!(rows > 0, "there are no memberships");

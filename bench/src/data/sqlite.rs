@@ -12,7 +12,7 @@ use crate::progress::Progress;
 use crate::world::{World, mix};
 
 /// Goes up when the same seed makes other rows.
-const MAKER: u32 = 1;
+const MAKER: u32 = 2;
 /// SQLite takes 32,766 values in one statement.
 const MOST_VALUES: usize = 32_000;
 /// More rows in one statement are no faster.

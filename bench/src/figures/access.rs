@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use sea_orm::sqlx::{self, Row};
 
 use super::{Bench, Size, each_us, measured, side};
 use crate::control::pgbench::{CHECK_STATEMENTS, check_script, prove_checks};
 use crate::data::postgres;
 use crate::figure::{Beside, Measured, Side};
 use crate::load::{Behind, Run, Target, Width, closed, open};
-use crate::process::{Server, cpu_of_family, parent_of};
+use crate::process::{Server, cpu_of_family, named, parent_of};
 use crate::stats::{float, median};
 use crate::target::{CheckTarget, EchoTarget, Wire};
-use crate::work::{Durability, same_durability};
 use crate::world::{Spread, World};
 
 /// Eight connections with eight calls in flight on each.
@@ -39,6 +39,47 @@ pub(super) async fn served<T: Target>(
     let run = closed(target, width, time, first).await?;
     let cpu = server.cpu()?.saturating_sub(before);
     Ok((side(&run, Some(cpu)), run))
+}
+
+/// The processes of a database server, where they run here.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Backends(Option<u32>);
+
+impl Backends {
+    /// Those of the server at the other end of a connection.
+    pub(super) async fn of(connection: &mut sqlx::PgConnection) -> Result<Self> {
+        let pid: i32 = sqlx::query("SELECT pg_backend_pid()").fetch_one(connection).await?.get(0);
+        let own = named(u32::try_from(pid)?, "postgres").map(parent_of).transpose()?;
+        Ok(Self(own.and_then(|parent| named(parent, "postgres"))))
+    }
+
+    /// User and system time of all of them so far.
+    pub(super) fn cpu(self) -> Result<Option<Duration>> {
+        self.0.map(cpu_of_family).transpose()
+    }
+
+    /// What each of so many calls took since then.
+    pub(super) fn each_us(self, before: Option<Duration>, calls: u64) -> Result<Option<f64>> {
+        let now = self.cpu()?;
+        Ok(before.zip(now).map(|(before, now)| each_us(now.saturating_sub(before), calls)))
+    }
+}
+
+/// Calls as pgbench does, beside a database server: for a second that no rate is read from, then for `time`. The CPU of the
+/// database server is that of both, as pgbench's is. Tells how many calls there were in all, too.
+pub(super) async fn served_beside<T: Target>(
+    server: &Server,
+    backends: &Backends,
+    target: &T,
+    width: Width,
+    time: Duration,
+    first: u64,
+) -> Result<(Side, u64)> {
+    let before = backends.cpu()?;
+    let warm_up = closed(target, width, Duration::from_secs(1), first).await?.calls;
+    let (side, run) = served(server, target, width, time, first + warm_up).await?;
+    let calls = warm_up + run.calls;
+    Ok((Side { database_cpu_us: backends.each_us(before, calls)?, ..side }, calls))
 }
 
 /// Latencies of both sides at the same share of what each can do, three times in turns.
@@ -89,10 +130,7 @@ async fn against_echo(
     what: &str,
 ) -> Result<Measured> {
     let folder = bench.work_folder(id)?;
-    let path = match size {
-        Size::Large => bench.large().await?.to_owned(),
-        Size::Small | Size::Middle => bench.copy(size, &folder, "data.db").await?,
-    };
+    let path = bench.shared(size, &folder).await?;
     let server = bench.sqlite_server(&path, &folder).await?;
     let world: &World = bench.world(size);
     let wire = Wire::connect(&server, WIDTH.connections).await?;
@@ -153,10 +191,20 @@ pub(super) async fn one_workspace(bench: &Bench) -> Result<Measured> {
     let path = bench.copy(Size::Middle, &folder, "data.db").await?;
     let server = bench.sqlite_server(&path, &folder).await?;
     let wire = Wire::connect(&server, WIDTH.connections).await?;
-    let target = |spread| CheckTarget::new(wire.clone(), bench.world(Size::Middle), spread, DIFFERENT);
-    let (spread, hot) = (target(Spread::Everywhere), target(Spread::OneWorkspace));
-    closed(&spread, WIDTH, bench.time() / 2, 0).await?;
-    closed(&hot, WIDTH, bench.time() / 2, 0).await?;
+    let world = bench.world(Size::Middle);
+    let spread = CheckTarget::of(wire.clone(), world.even_checks(DIFFERENT));
+    let hot = CheckTarget::new(wire, world, Spread::OneWorkspace, DIFFERENT);
+    ensure!(
+        spread.answers() == hot.answers(),
+        "unequal work: the control is answered {:?}, the subject {:?}",
+        spread.answers(),
+        hot.answers()
+    );
+    let answer_bytes = async |target| -> Result<f64> {
+        let run = closed(target, WIDTH, bench.time() / 2, 0).await?;
+        Ok(float(run.answer_bytes) / float(run.calls))
+    };
+    same_sizes("answers", answer_bytes(&spread).await?, answer_bytes(&hot).await?)?;
     let first = |round: usize| u64::try_from(round).unwrap_or(0) * 1_000_003;
     let rounds = bench
         .rounds(
@@ -166,7 +214,10 @@ pub(super) async fn one_workspace(bench: &Bench) -> Result<Measured> {
         )
         .await?;
     server.stop().await?;
-    let setting = format!("{} users, no cache, SQLite, 8 x 8 in flight", bench.world(Size::Middle).users);
+    let setting = format!(
+        "{} users, {} workspaces drawn evenly for the control, answers alike, no cache, SQLite, 8 x 8 in flight",
+        world.users, world.workspaces
+    );
     measured("P16", setting, rounds, |side| Some(side.per_second()))
 }
 
@@ -186,8 +237,7 @@ pub(super) async fn postgres(bench: &Bench) -> Result<Measured> {
     let checks: Vec<_> = (0..500).map(|number| world.check(Spread::Everywhere, number)).collect();
     prove_checks(&url, &checks).await?;
     let mut connection = postgres::open(&url).await?;
-    same_durability(&Durability::of_postgres(&mut connection).await?, &Durability::of_postgres_store(&url).await?)?;
-    let parent = postmaster(&mut connection).await?;
+    let backends = Backends::of(&mut connection).await?;
 
     let server = Server::start(&bench.setup(url.clone(), &folder.join("server"), POOL)).await?;
     let wire = Wire::connect(&server, WIDTH.connections).await?;
@@ -199,23 +249,19 @@ pub(super) async fn postgres(bench: &Bench) -> Result<Measured> {
         .rounds(
             "P3",
             async |_| {
-                let before = cpu_of_family(parent)?;
+                let before = backends.cpu()?;
                 let told = server_of.run(&url, &script, clients, seconds, &BTreeMap::new()).await?;
-                let cpu = cpu_of_family(parent)?.saturating_sub(before);
                 let statements = told.transactions * CHECK_STATEMENTS;
                 Ok(Side {
                     calls: statements,
                     seconds: float(statements) / (told.per_second * float(CHECK_STATEMENTS)),
-                    database_cpu_us: Some(each_us(cpu, statements)),
+                    database_cpu_us: backends.each_us(before, statements)?,
                     ..Side::default()
                 })
             },
             async |round| {
-                let before = cpu_of_family(parent)?;
                 let first = u64::try_from(round)? * 1_000_003;
-                let (side, run) = served(&server, &check, WIDTH, bench.time(), first).await?;
-                let cpu = cpu_of_family(parent)?.saturating_sub(before);
-                Ok(Side { database_cpu_us: Some(each_us(cpu, run.calls)), ..side })
+                Ok(served_beside(&server, &backends, &check, WIDTH, bench.time(), first).await?.0)
             },
         )
         .await?;
@@ -230,11 +276,4 @@ pub(super) async fn postgres(bench: &Bench) -> Result<Measured> {
 /// pgbench counts whole seconds.
 pub(super) fn whole_seconds(time: Duration) -> u64 {
     (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1)
-}
-
-/// The process that started all others of the database server.
-pub(super) async fn postmaster(connection: &mut sea_orm::sqlx::PgConnection) -> Result<u32> {
-    use sea_orm::sqlx::{self, Row};
-    let pid: i32 = sqlx::query("SELECT pg_backend_pid()").fetch_one(connection).await?.get(0);
-    parent_of(u32::try_from(pid)?)
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 
-use super::{Bench, Size, measured};
-use crate::figure::{Measured, Round, Side};
+use super::{Bench, Size, single, sized};
+use crate::figure::Measured;
 use crate::load::{Fault, Target, Width, closed};
 use crate::progress::Progress;
 use crate::stats::{float, median};
@@ -70,17 +70,17 @@ async fn drift(bench: &Bench, id: &str, of: impl Fn(&(f64, f64)) -> f64) -> Resu
     let minutes: &Arc<Result<Minutes, String>> =
         bench.minutes.get_or_init(async || Arc::new(minutes(bench).await.map_err(|error| format!("{error:#}")))).await;
     let Minutes(told) = minutes.as_ref().as_ref().map_err(|error| anyhow!("{error}"))?;
-    let part = 5.min(told.len() / 2).max(1);
+    let part = 5;
+    ensure!(told.len() >= 2 * part, "the first and the last {part} minutes overlap");
     let values: Vec<f64> = told.iter().map(of).collect();
     let first = median(values.get(..part).unwrap_or_default());
     let last = median(values.get(values.len().saturating_sub(part)..).unwrap_or_default());
     let percent = 100.0 * (last / first.max(f64::MIN_POSITIVE) - 1.0).abs();
-    let round = Round { control: None, subject: Side { value: Some(percent), ..Side::default() } };
     let setting = format!(
         "{} minutes, {first:.0} in the first {part}, {last:.0} in the last; the data grows, since no call ends a membership yet",
         told.len()
     );
-    measured(id, setting, vec![round], |side| side.value)
+    Ok(sized(id, u64::try_from(told.len())?, single(id, setting, None, percent)?))
 }
 
 pub(super) async fn throughput(bench: &Bench) -> Result<Measured> {

@@ -16,11 +16,12 @@ use tokio::sync::OnceCell;
 
 use crate::control::pgbench::Postgres;
 use crate::data::sqlite;
-use crate::figure::{Beside, FIGURES, Figure, Measured, Outcome, Round, Side, figure};
+use crate::figure::{Beside, FIGURES, Figure, Measured, Outcome, Round, Side, figure, names};
 use crate::load::Run;
 use crate::process::{Server, Setup};
 use crate::progress::Progress;
 use crate::stats::{Interval, Verdict, float, median};
+use crate::work::{Disk, Evidence, prove};
 use crate::world::World;
 
 /// What a run is asked for.
@@ -89,7 +90,7 @@ impl Bench {
         if !figure.not_yet.is_empty() {
             return Outcome::NotYet(figure.not_yet.to_owned());
         }
-        if !self.options.only.is_empty() && !self.options.only.iter().any(|id| figure.id.starts_with(id.as_str())) {
+        if !self.options.only.is_empty() && !self.options.only.iter().any(|word| names(word, figure.id)) {
             return Outcome::NotMeasured("was not asked for".to_owned());
         }
         if matches!(figure.id, "P3" | "P6") && self.options.postgres.is_none() {
@@ -98,10 +99,7 @@ impl Bench {
         if figure.id.starts_with("P18") && self.options.churn_minutes.is_none() {
             return Outcome::NotMeasured("an hour: `make bench-full`".to_owned());
         }
-        match self.measure(figure.id).await {
-            Ok(measured) => Outcome::Measured(measured),
-            Err(error) => Outcome::Void(format!("{error:#}")),
-        }
+        Outcome::from(self.measure(figure.id).await)
     }
 
     async fn measure(&self, id: &str) -> Result<Measured> {
@@ -147,6 +145,19 @@ impl Bench {
         }
         std::fs::create_dir_all(&folder)?;
         Ok(folder)
+    }
+
+    /// The data of so many users, if the run has them.
+    fn size_of(&self, users: u64) -> Option<Size> {
+        [Size::Small, Size::Middle, Size::Large].into_iter().find(|size| self.world(*size).users == users)
+    }
+
+    /// A file of a world to start servers on: the copy that figures share of the large one, a copy of its own of another.
+    async fn shared(&self, size: Size, folder: &Path) -> Result<PathBuf> {
+        match size {
+            Size::Large => Ok(self.large().await?.to_owned()),
+            Size::Small | Size::Middle => self.copy(size, folder, "data.db").await,
+        }
     }
 
     /// The file of a world that all figures share and none writes to.
@@ -199,26 +210,68 @@ impl Bench {
     }
 }
 
-/// The figure of its rounds: the value of each is that of the subject, divided by that of the control where there is one.
+/// What both sides of a figure that writes show, and what is known of the disk meanwhile.
+#[derive(Debug, Clone)]
+pub struct Sides {
+    /// What we compare with.
+    pub control: Evidence,
+    /// What is measured.
+    pub subject: Evidence,
+    /// The disk.
+    pub disk: Disk,
+}
+
+/// The figure of rounds that wrote; the only way to one, through the proof that both sides did the same work under the same
+/// promise.
+///
+/// # Errors
+/// The proof fails, or a round has no value.
+pub fn written(
+    id: &str,
+    setting: String,
+    rounds: Vec<Round>,
+    sides: &Sides,
+    of: impl Fn(&Side) -> Option<f64>,
+) -> Result<Measured> {
+    prove(&sides.control, &sides.subject, &sides.disk)?;
+    let fsyncs = &sides.disk.fsyncs_us;
+    Ok(Measured { fsync_us: (!fsyncs.is_empty()).then(|| median(fsyncs)), ..of_rounds(id, setting, rounds, of)? })
+}
+
+/// The figure of rounds that only read.
 fn measured(id: &str, setting: String, rounds: Vec<Round>, of: impl Fn(&Side) -> Option<f64>) -> Result<Measured> {
+    ensure!(!figure(id).is_some_and(|figure| figure.writes), "{id} writes, so its work must be proved equal");
+    of_rounds(id, setting, rounds, of)
+}
+
+/// A figure that is one value, counted or over one long time, so that no interval can be told: the verdict is that of the value
+/// itself.
+fn single(id: &str, setting: String, control: Option<f64>, subject: f64) -> Result<Measured> {
+    let side = |value| Side { value: Some(value), ..Side::default() };
+    let round = Round { control: control.map(side), subject: side(subject) };
+    let measured = measured(id, setting, vec![round], |side| side.value)?;
+    let interval = Interval::exact(measured.interval.median);
     let figure = figure(id).with_context(|| format!("there is no figure {id}"))?;
-    let ratio = |of: &dyn Fn(&Side) -> Option<f64>| -> Vec<f64> {
-        rounds
-            .iter()
-            .filter_map(|round| {
-                let subject = of(&round.subject)?;
-                match &round.control {
-                    Some(control) => of(control).map(|control| subject / control.max(f64::MIN_POSITIVE)),
-                    None => Some(subject),
-                }
-            })
-            .collect()
-    };
-    let values = ratio(&of);
+    let verdict = Verdict::of(figure.better, figure.bar, figure.goal, &interval);
+    Ok(Measured { interval, verdict, ..measured })
+}
+
+/// The figure as it was measured with so many users, or for so many minutes: no verdict where bar and goal are for others.
+fn sized(id: &str, size: u64, measured: Measured) -> Measured {
+    match figure(id).and_then(|figure| figure.bar_is_for) {
+        Some(wanted) if wanted != size => Measured { verdict: Verdict::OtherSize, ..measured },
+        _ => measured,
+    }
+}
+
+/// The value of each round is that of the subject, divided by that of the control where there is one.
+fn of_rounds(id: &str, setting: String, rounds: Vec<Round>, of: impl Fn(&Side) -> Option<f64>) -> Result<Measured> {
+    let figure = figure(id).with_context(|| format!("there is no figure {id}"))?;
+    let values = ratios(&rounds, &of);
     ensure!(values.len() == rounds.len() && !values.is_empty(), "a round has no value");
     ensure!(values.iter().all(|value| value.is_finite()), "a round has a value that is none");
     let interval = Interval::of(&values);
-    let cpu = ratio(&|side| side.cpu_us);
+    let cpu = ratios(&rounds, |side| side.cpu_us);
     let both = rounds.iter().all(|round| round.control.is_some());
     Ok(Measured {
         interval,
@@ -229,6 +282,17 @@ fn measured(id: &str, setting: String, rounds: Vec<Round>, of: impl Fn(&Side) ->
         beside: beside(&rounds),
         rounds,
     })
+}
+
+fn ratios(rounds: &[Round], of: impl Fn(&Side) -> Option<f64>) -> Vec<f64> {
+    let ratio = |round: &Round| {
+        let subject = of(&round.subject)?;
+        match &round.control {
+            Some(control) => of(control).map(|control| subject / control.max(f64::MIN_POSITIVE)),
+            None => Some(subject),
+        }
+    };
+    rounds.iter().filter_map(ratio).collect()
 }
 
 /// What one side did, with the CPU that its process took meanwhile.
@@ -266,4 +330,39 @@ fn beside(rounds: &[Round]) -> Vec<Beside> {
         control: show(rounds.iter().filter_map(|round| of(round.control.as_ref()?)).collect(), digits),
     });
     rows.filter(|row| row.subject != "-" || row.control != "-").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rounds() -> Vec<Round> {
+        let side = |calls| Side { calls, seconds: 1.0, ..Side::default() };
+        vec![Round { control: Some(side(100)), subject: side(95) }; 7]
+    }
+
+    #[test]
+    fn no_figure_that_writes_is_had_without_the_proof() {
+        let of = |id: &str| measured(id, String::new(), rounds(), |side| Some(side.per_second()));
+        for figure in
+            FIGURES.iter().filter(|figure| figure.name.contains("AssignUser") || figure.name.contains("save "))
+        {
+            assert!(figure.writes, "{}", figure.id);
+            let refused = of(figure.id).unwrap_err().to_string();
+            assert_eq!(refused, format!("{} writes, so its work must be proved equal", figure.id));
+        }
+        assert_eq!(of("P1").unwrap().verdict, Verdict::Goal);
+    }
+
+    #[test]
+    fn a_bar_for_another_size_gives_no_verdict() {
+        let of = |id: &str, size| sized(id, size, single(id, String::new(), None, 1.0).unwrap()).verdict;
+        assert_eq!(of("P8", 10_000_000), Verdict::Goal);
+        assert_eq!(of("P8", 1_000_000), Verdict::OtherSize);
+        assert_eq!(of("P12", 1_000_000), Verdict::Goal);
+        assert_eq!(of("P12", 10_000_000), Verdict::OtherSize);
+        assert_eq!(of("P18b", 60), Verdict::Goal);
+        assert_eq!(of("P18b", 10), Verdict::OtherSize);
+        assert_eq!(of("P10", 100_000), Verdict::Goal);
+    }
 }

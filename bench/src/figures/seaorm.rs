@@ -27,11 +27,12 @@ use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions}
 use sea_orm::sqlx::{self, ConnectOptions, Connection, Row};
 use uuid::Uuid;
 
-use super::{Bench, Size, each_us, measured};
+use super::saves::Control;
+use super::{Bench, Sides, Size, each_us, measured, written};
 use crate::control::save::{Save, Script, Synchronous, connect, save as save_by_hand};
 use crate::figure::{Measured, Side};
 use crate::process::own_cpu;
-use crate::work::{Durability, Tables, Work, fsync_floor_us, same_durability, same_work};
+use crate::work::{Disk, Durability, Evidence, Flushes, Tables, Work, fsync_floor_us};
 use crate::world::World;
 
 /// The statement that the store runs for an identity, as SeaORM writes it.
@@ -65,13 +66,13 @@ async fn read_by_hand(pool: &SqlitePool, identity: &Identity) -> Result<Option<U
 
 /// Runs `each` again and again, and counts the CPU of this process.
 async fn counted(time: Duration, mut each: impl AsyncFnMut(u64) -> Result<()>) -> Result<Side> {
-    let (cpu, started) = (own_cpu()?, Instant::now());
+    let (cpu, started) = (own_cpu(), Instant::now());
     let mut calls = 0;
     while started.elapsed() < time {
         each(calls).await?;
         calls += 1;
     }
-    let cpu = own_cpu()?.saturating_sub(cpu);
+    let cpu = own_cpu().saturating_sub(cpu);
     Ok(Side { calls, seconds: started.elapsed().as_secs_f64(), cpu_us: Some(each_us(cpu, calls)), ..Side::default() })
 }
 
@@ -234,7 +235,7 @@ async fn save_by_store(store: &SeaOrmStore, values: &Values) -> Result<()> {
 }
 
 /// Saves of one side of a round; as many for each second of it.
-const SAVES_A_SECOND: f64 = 300.0;
+const SAVES_A_SECOND: u64 = 300;
 
 pub(super) async fn save(bench: &Bench) -> Result<Measured> {
     let folder = bench.work_folder("P7w")?;
@@ -245,34 +246,39 @@ pub(super) async fn save(bench: &Bench) -> Result<Measured> {
     let subject_durability = Durability::of_sqlite_store(subject_path).await?;
     let mut connection = connect(control_path, Synchronous::Full).await?;
     let durability = Durability::of_sqlite(&mut connection).await?;
-    same_durability(&durability, &subject_durability)?;
     let before = [Tables::of_sqlite(control_path).await?, Tables::of_sqlite(subject_path).await?];
     let store = SeaOrmStore::open(&Database::SqliteFile(subject_path.clone()), 1).await?;
-    let floor = fsync_floor_us(&folder)?;
+    let mut relaxed = Control::new(bench, &folder, "relaxed.db", Synchronous::Normal).await?;
+    relaxed.run(bench.time() / 2).await?;
+    let disk = Disk { fsyncs_us: vec![fsync_floor_us(&folder)?], flushes_without: relaxed.flushes.each() };
+    let (mut flushes_by_hand, mut flushes_by_store) = (Flushes::of(&folder)?, Flushes::of(&folder)?);
 
-    let count = (bench.options.seconds * SAVES_A_SECOND).max(20.0).to_string();
-    let count: u64 = count.split('.').next().unwrap_or("20").parse()?;
+    let count = (u64::try_from(bench.time().as_millis())? * SAVES_A_SECOND / 1000).max(20);
     let (mut by_hand, mut by_store, mut statements) = (0, 0, 0);
     let began_at = store.statements();
     let mut control = async |_| -> Result<Side> {
         let rows: Vec<Save> = (0..count).map(|place| Save::of(&world, by_hand + place)).collect();
-        let (cpu, started) = (own_cpu()?, Instant::now());
+        let flushed = flushes_by_hand.so_far();
+        let (cpu, started) = (own_cpu(), Instant::now());
         for row in &rows {
             statements += save_by_hand(&mut connection, row, Script::AsTheStore).await?;
         }
         by_hand += count;
-        let cpu = each_us(own_cpu()?.saturating_sub(cpu), count);
+        let cpu = each_us(own_cpu().saturating_sub(cpu), count);
+        flushes_by_hand.add(flushed, count);
         Ok(Side { calls: count, seconds: started.elapsed().as_secs_f64(), cpu_us: Some(cpu), ..Side::default() })
     };
     let mut subject = async |_| -> Result<Side> {
         let rows = (0..count).map(|place| values(Save::of(&world, by_store + place)));
         let rows: Vec<Values> = rows.collect::<Result<_>>()?;
-        let (cpu, started) = (own_cpu()?, Instant::now());
+        let flushed = flushes_by_store.so_far();
+        let (cpu, started) = (own_cpu(), Instant::now());
         for row in &rows {
             save_by_store(&store, row).await?;
         }
         by_store += count;
-        let cpu = each_us(own_cpu()?.saturating_sub(cpu), count);
+        let cpu = each_us(own_cpu().saturating_sub(cpu), count);
+        flushes_by_store.add(flushed, count);
         Ok(Side { calls: count, seconds: started.elapsed().as_secs_f64(), cpu_us: Some(cpu), ..Side::default() })
     };
     control(0).await.context("control")?;
@@ -287,11 +293,20 @@ pub(super) async fn save(bench: &Bench) -> Result<Measured> {
     drop(store);
     let after = [Tables::of_sqlite(control_path).await?, Tables::of_sqlite(subject_path).await?];
     let ([control_before, subject_before], [control_after, subject_after]) = (before, after);
-    same_work(
-        &Work { operations: by_hand, before: control_before, after: control_after },
-        &Work { operations: by_store, before: subject_before, after: subject_after },
-    )?;
     let setting =
         format!("the rows of AssignUser through the store's ports, one after the other, {}", durability.words());
-    Ok(Measured { fsync_us: Some(floor), ..measured("P7w", setting, rounds, |side| side.cpu_us)? })
+    let sides = Sides {
+        control: Evidence {
+            work: Work { operations: by_hand, before: control_before, after: control_after },
+            durability,
+            flushes: flushes_by_hand.each(),
+        },
+        subject: Evidence {
+            work: Work { operations: by_store, before: subject_before, after: subject_after },
+            durability: subject_durability,
+            flushes: flushes_by_store.each(),
+        },
+        disk,
+    };
+    written("P7w", setting, rounds, &sides, |side| side.cpu_us)
 }

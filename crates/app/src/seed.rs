@@ -194,7 +194,7 @@ impl Seeder {
             internal: GrantsInput { roles, permissions: Vec::new() },
             external: ExternalInput::default(),
             external_id: String::new(),
-            notify: false,
+            notify: Some(false),
             validate_only: false,
         };
         let saved =

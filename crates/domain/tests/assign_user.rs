@@ -151,12 +151,12 @@ async fn only_a_new_internal_can_go_untold() {
     world.former("gone", EndReason::Left).await;
     for name in ["mbali", "gone"] {
         for expectation in [Expectation::Link, Expectation::Either] {
-            let quiet = AssignUser { notify: false, ..save_as(expectation, name) };
+            let quiet = AssignUser { notify: Some(false), ..save_as(expectation, name) };
             world.refused(&quiet, Reason::NotifyRequired).await;
         }
     }
     for (expectation, name) in [(Expectation::Create, "one"), (Expectation::Either, "two")] {
-        let saved = world.assign(&AssignUser { notify: false, ..save_as(expectation, name) }).await.unwrap();
+        let saved = world.assign(&AssignUser { notify: Some(false), ..save_as(expectation, name) }).await.unwrap();
         assert_eq!((saved.outcome, saved.notice), (AssignOutcome::CreatedInternal, None));
     }
     assert_eq!(world.notices().await, []);

@@ -127,7 +127,7 @@ async fn absent_things_are_told_to_those_who_may_know() {
     assert_eq!(reason(of(&world.dana, &nobody).await), Reason::NotFound);
     assert_eq!(reason(of(&plain, &nobody).await), Reason::PermissionDenied);
     assert_eq!(reason(of(&plain, "no id").await), Reason::PermissionDenied);
-    assert_eq!(wrong_fields(of(&world.dana, "no id").await), ["name".to_owned()].into());
+    assert_eq!(wrong_fields(of(&world.dana, "no id").await), ["user".to_owned()].into());
     assert_eq!(world.audit().await[0].action.as_str(), "get_user");
     let mut operator = service_call();
     operator.actor.service.operator = true;
@@ -194,7 +194,7 @@ async fn a_notice_between_others_is_not_there() {
     world.put(&[(&theirs).into()]).await;
     assert_eq!(told(&world, &world.dana, "acme", &theirs).await, Err(Reason::NotFound));
     let unreadable = world.domicile.get_notification(&call(&world.dana), "acme", "no id", &ANY).await;
-    assert_eq!(wrong_fields(unreadable), ["name".to_owned()].into());
+    assert_eq!(wrong_fields(unreadable), ["notification".to_owned()].into());
 }
 
 fn page(size: i32, token: &str) -> PageRequest {

@@ -171,6 +171,14 @@ pub(crate) const fn expectation(wire: v1::Expectation) -> Option<Expectation> {
     }
 }
 
+/// Whether the person is to be told; absent for a number that is no mode.
+pub(crate) fn told(wire: i32) -> Option<bool> {
+    match v1::NotifyMode::try_from(wire).ok()? {
+        v1::NotifyMode::Unspecified | v1::NotifyMode::Tell => Some(true),
+        v1::NotifyMode::None => Some(false),
+    }
+}
+
 pub(crate) fn identity(wire: Option<v1::Identity>) -> Identity {
     let wire = wire.unwrap_or_default();
     Identity { issuer: wire.issuer, subject: wire.subject }

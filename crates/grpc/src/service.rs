@@ -156,7 +156,7 @@ impl membership_service_server::MembershipService for Services {
         let save = AssignUser {
             request: identity_of(id, &wire),
             expectation: convert::expectation(wire.expectation()),
-            notify: wire.notify() != v1::NotifyMode::None,
+            notify: convert::told(wire.notify),
             workspace: wire.workspace,
             email: wire.email,
             phone: wire.phone,

@@ -60,13 +60,21 @@ impl SigningKey {
     /// # Errors
     /// [`SigningKeyError`].
     pub fn generate(id: &str, algorithm: Algorithm) -> Result<Self, SigningKeyError> {
+        Self::from_pkcs8(id, algorithm, &Self::new_pkcs8(algorithm)?)
+    }
+
+    /// A new private key for ES256 or `EdDSA` in PKCS #8, DER, to be kept in a file.
+    ///
+    /// # Errors
+    /// [`SigningKeyError`].
+    pub fn new_pkcs8(algorithm: Algorithm) -> Result<Vec<u8>, SigningKeyError> {
         let random = SystemRandom::new();
         let document = match algorithm {
             Algorithm::Es256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random),
             Algorithm::EdDsa => Ed25519KeyPair::generate_pkcs8(&random),
             Algorithm::Rs256 => return Err(SigningKeyError::NotMade(algorithm)),
         };
-        Self::from_pkcs8(id, algorithm, document.map_err(|_| SigningKeyError::NoRandomness)?.as_ref())
+        document.map(|document| document.as_ref().to_vec()).map_err(|_| SigningKeyError::NoRandomness)
     }
 
     /// Reads a key in PKCS #8, DER.
@@ -202,12 +210,12 @@ pub struct LoopbackIssuer {
 }
 
 impl LoopbackIssuer {
-    /// Starts an issuer without keys.
+    /// Starts an issuer without keys; port 0 is any that is free.
     ///
     /// # Errors
-    /// No port is free.
-    pub async fn start() -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    /// The port is taken.
+    pub async fn start(port: u16) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let issuer = Self { address: listener.local_addr()?, published: Arc::default(), server: Mutex::default() };
         issuer.serve(listener);
         Ok(issuer)
@@ -292,5 +300,24 @@ impl Drop for LoopbackIssuer {
         if let Some(server) = self.take() {
             server.abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_kept_is_the_same_when_it_is_read_again() {
+        for algorithm in [Algorithm::Es256, Algorithm::EdDsa] {
+            let kept = SigningKey::new_pkcs8(algorithm).unwrap();
+            let read = || SigningKey::from_pkcs8("k", algorithm, &kept).unwrap().public();
+            assert_eq!(read(), read());
+            let other = SigningKey::generate("k", algorithm).unwrap();
+            assert_ne!(read(), other.public());
+        }
+        assert_eq!(SigningKey::new_pkcs8(Algorithm::Rs256), Err(SigningKeyError::NotMade(Algorithm::Rs256)));
+        let wrong = SigningKey::from_pkcs8("k", Algorithm::Es256, &SigningKey::new_pkcs8(Algorithm::EdDsa).unwrap());
+        assert!(matches!(wrong, Err(SigningKeyError::NotAKey(Algorithm::Es256))));
     }
 }

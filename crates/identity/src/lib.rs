@@ -5,7 +5,7 @@
 //! names them. Every rule of who is who stands in [`IdentitySettings`]; nothing is believed that it does not name.
 //!
 //! Recipe for a form of credentials: a line in `authenticator.rs` that reads it, a line in the table of `agreed` for each
-//! other form it can come with, a sentence in `fault.rs` for each way it can be wrong, rows in `tests/tables.rs`. Recipe for an
+//! other form it can come with, a sentence in `fault.rs` for each way it can be wrong, rows in `tests/agreement.rs`. Recipe for an
 //! algorithm: a row in `algorithm.rs`, its kind of key in `keys.rs`.
 //!
 //! Rules: the kind of a key tells the algorithm, never the token alone; a token brings no key; what is said to the caller has

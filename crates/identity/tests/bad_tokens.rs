@@ -132,7 +132,7 @@ async fn keys_that_are_not_the_issuers_are_refused() {
 
 #[tokio::test]
 async fn a_key_of_one_issuer_does_not_sign_for_another() {
-    let other = LoopbackIssuer::start().await.unwrap();
+    let other = LoopbackIssuer::start(0).await.unwrap();
     let both = format!(
         "{SERVICES}\n[[issuers]]\nurl = \"{}\"\naudience = \"https://domicile.acme.example\"\njwks_url = \"{}\"",
         other.url(),

@@ -68,7 +68,7 @@ impl Installation {
     }
 
     pub(crate) async fn with(services: &str, key: SigningKey) -> Self {
-        let issuer = LoopbackIssuer::start().await.unwrap();
+        let issuer = LoopbackIssuer::start(0).await.unwrap();
         issuer.publish(&key);
         let clock = Arc::new(SteppedClock::default());
         let config = settings(services, &issuer).check(&methods()).unwrap();

@@ -124,6 +124,18 @@ impl SeaOrmStore {
         raw.told(ran).map(|_| ())
     }
 
+    /// Reads one number over the connection that writes, for what no port tells.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn number(&self, sql: &str, column: &str) -> Result<Option<i64>, StoreError> {
+        let raw = self.raw().await?;
+        let connection = raw.connection()?;
+        let statement = Statement::from_string(connection.get_database_backend(), sql.to_owned());
+        let row = raw.told(connection.query_one_raw(statement).await)?;
+        raw.told(row.map(|row| row.try_get("", column)).transpose())
+    }
+
     async fn write(&self, statement: impl QueryTrait + Send) -> Result<(), StoreError> {
         let raw = self.raw().await?;
         let connection = raw.connection()?;

@@ -9,6 +9,9 @@ use std::time::Duration;
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// The last instant that calendars and other systems can write: the end of the year 9999.
+    pub const LAST: Self = Self(253_402_300_799_999_999);
+
     /// Microseconds since the Unix epoch.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)

@@ -191,8 +191,8 @@ pub struct AssignUser {
     pub external: ExternalInput,
     /// What another system calls the membership; empty if nothing.
     pub external_id: String,
-    /// Whether the person is told; `false` serves for creating Internals only.
-    pub notify: bool,
+    /// Whether the person is told; `false` serves for creating Internals only, and absent is refused.
+    pub notify: Option<bool>,
     /// Go as far as the preconditions and write nothing.
     pub validate_only: bool,
 }

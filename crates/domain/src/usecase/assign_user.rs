@@ -28,7 +28,7 @@ use crate::model::notice::NoticeKind;
 use crate::model::permission::{PermissionClass, PermissionName};
 use crate::model::relationship::{RelationshipState, WorkspaceRelationship};
 use crate::model::role::Role;
-use crate::model::time::{Revision, Version};
+use crate::model::time::{Revision, Timestamp, Version};
 use crate::model::workspace::Workspace;
 use crate::policy::ceiling::{permission_counts_for_externals, role_counts_for_externals};
 use crate::policy::resolver::LookupOutcome;
@@ -153,6 +153,10 @@ impl Assign<'_> {
         }))
     }
 
+    fn told(&self) -> bool {
+        self.request.notify == Some(true)
+    }
+
     fn match_handle(&self, host: &Workspace) -> Result<Option<MatchHandle>, Refusal> {
         let sealer = &*self.domicile.ports.sealer;
         MatchHandle::of_save(sealer, &self.request.match_handle, host.id, self.call, self.fixed.now)
@@ -194,8 +198,14 @@ impl Assign<'_> {
         let language = (!request.external.language.is_empty())
             .then(|| field(&mut wrong, "external.language", LanguageTag::parse(&request.external.language)))
             .flatten();
-        if request.external.expires_at.is_some_and(|end| end <= self.fixed.now) {
-            wrong.push(Violation::new("external.expire_time", "the end of the membership is in the past"));
+        let said = match request.external.expires_at {
+            Some(end) if end <= self.fixed.now => Some("the end of the membership is in the past"),
+            Some(end) if end > Timestamp::LAST => Some("give an instant before the year 10000, or none for no end"),
+            _ => None,
+        };
+        wrong.extend(said.map(|said| Violation::new("external.expire_time", said)));
+        if request.notify.is_none() {
+            wrong.push(Violation::new("notify", "choose TELL or NONE, or leave it out to tell the person"));
         }
         let external_id = (!request.external_id.is_empty())
             .then(|| field(&mut wrong, "external_id", ExternalId::parse(&request.external_id)))
@@ -296,7 +306,7 @@ impl Assign<'_> {
         let (user, membership) = self.domicile.create_internal(tx, home.id, &newcomer, &self.fixed, &mut log).await?;
         let done = Done {
             outcome: AssignOutcome::CreatedInternal,
-            notice: self.request.notify.then_some(NoticeKind::Onboarding),
+            notice: self.told().then_some(NoticeKind::Onboarding),
             discarded: Vec::new(),
             row: MemberRow { membership, user, home: None, relationship: None },
         };
@@ -314,7 +324,7 @@ impl Assign<'_> {
         if at.handle.is_some_and(|handle| !after_miss(&handle) && !handle.still_holds(&at.found)) {
             return Err(Refusal::new(Reason::MatchHandleStale));
         }
-        if !self.request.notify {
+        if !self.told() {
             return Err(Refusal::new(Reason::NotifyRequired));
         }
         let host = &at.actor.workspace;

@@ -64,7 +64,7 @@ struct Stranger<'a> {
 
 impl Stranger<'_> {
     /// Whether the account is the stranger's, as the trusted issuer says, and nothing speaks against binding.
-    fn is(&self, user: &User, home: &Workspace, bound: &[Identity]) -> Result<(), Unbound> {
+    fn check(&self, user: &User, home: &Workspace, bound: &[Identity]) -> Result<(), Unbound> {
         let same_issuer = |other: &Identity| other.issuer == self.identity.issuer;
         if !self.is_trusted_for(home) {
             Err(Unbound::IssuerNotTrustedForHome)
@@ -134,7 +134,7 @@ impl Command for FirstSight<'_> {
         let (Some(user), Some(home), Some((_, revision))) = (user, home, taken) else {
             return Ok(Finish::Discard(Sight::Unbound { why: Unbound::NoAccount, account: None }));
         };
-        if let Err(why) = self.stranger.is(&user, &home, &bound) {
+        if let Err(why) = self.stranger.check(&user, &home, &bound) {
             let account = self.stranger.is_trusted_for(&home).then_some((user.id, home.id));
             return Ok(Finish::Discard(Sight::Unbound { why, account }));
         }

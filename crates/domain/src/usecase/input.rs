@@ -51,6 +51,18 @@ pub(super) fn typed_profile_fields(prefix: &str, input: &ProfileInput) -> Vec<St
     typed.into_iter().filter(|(_, text)| !text.trim().is_empty()).map(|(name, _)| format!("{prefix}.{name}")).collect()
 }
 
+/// How many roles, and how many permissions, one request may give.
+const MOST_GRANTS: usize = 100;
+
+/// Notes a list that is too long; its entries are not looked at then.
+fn fits(list: &[String], path: String, violations: &mut Vec<Violation>) -> bool {
+    let fits = list.len() <= MOST_GRANTS;
+    if !fits {
+        violations.push(Violation::new(path, format!("give at most {MOST_GRANTS}; make a role that holds them")));
+    }
+    fits
+}
+
 /// Reads roles, by id or handle, and permissions of the catalogue.
 pub(super) async fn grants(
     tx: &mut dyn UnitOfWork,
@@ -60,6 +72,10 @@ pub(super) async fn grants(
     violations: &mut Vec<Violation>,
 ) -> Result<Grants, StoreError> {
     let mut grants = Grants::default();
+    let few_roles = fits(&input.roles, format!("{prefix}.roles"), violations);
+    if !(fits(&input.permissions, format!("{prefix}.permissions"), violations) && few_roles) {
+        return Ok(grants);
+    }
     for (index, text) in input.roles.iter().enumerate() {
         match roles.iter().find(|role| role.handle.as_str() == text || role.id.to_string() == *text) {
             Some(role) => {

@@ -11,10 +11,12 @@ use crate::model::audit::AuditAction;
 use crate::model::facts::AccessFacts;
 use crate::model::id::{Id, NoticeId, RoleId, UserId, WorkspaceId};
 use crate::model::membership::{ExternalState, Membership};
+use crate::model::notice::Notice;
 use crate::model::role::Role;
 use crate::model::time::Timestamp;
 use crate::model::user::UserState;
 use crate::model::workspace::{Workspace, WorkspaceState};
+use crate::policy::Policies;
 use crate::port::directory::NoticeRow;
 use uuid::Uuid;
 
@@ -29,22 +31,34 @@ struct Seen {
     may_see_themself: bool,
 }
 
+impl Seen {
+    fn by(policies: &Policies, facts: AccessFacts, user: UserId, now: Timestamp) -> Self {
+        let is_manager = holds(policies, &facts, Right::Update, now);
+        let may_see_themself = is_usable_here(&facts) && facts.membership.is_some();
+        let is_member = may_see_themself && is_in_use(facts.membership.as_ref(), now);
+        Self { facts, user, is_manager, is_member, may_see_themself }
+    }
+}
+
 impl Domicile {
-    /// Reads what the acting person is in the workspace. Whoever is nothing there learns nothing, whether or not it exists.
-    async fn seen(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Seen, Refusal> {
+    /// Reads what the acting person is in the workspace. Whoever `may` not learns nothing, whether or not it exists and
+    /// whatever else is wrong with the request.
+    async fn seen(
+        &self,
+        call: &Call,
+        workspace: &str,
+        fresh: &Consistency,
+        may: impl FnOnce(&Seen) -> bool + Send,
+    ) -> Result<Seen, Refusal> {
         let user = acting_user(call)?;
-        let token = TouchedRows::of(&*self.ports.sealer, fresh)?;
         let found = self.ports.directory.workspace(&workspace_ref(workspace)).await?;
         let id = found.map_or(WorkspaceId::nil(), |w| w.id);
         let facts = self.ports.directory.access_facts(id, user).await?;
         let facts = facts.filter(|facts| call.actor.reaches(Some(&facts.workspace)));
-        let facts = facts.ok_or_else(|| Refusal::new(Reason::PermissionDenied))?;
-        ensure_fresh(token, &facts.workspace)?;
-        let now = self.now();
-        let is_manager = holds(&self.policies, &facts, Right::Update, now);
-        let may_see_themself = is_usable_here(&facts) && facts.membership.is_some();
-        let is_member = may_see_themself && is_in_use(facts.membership.as_ref(), now);
-        Ok(Seen { facts, user, is_manager, is_member, may_see_themself })
+        let seen = facts.map(|facts| Seen::by(&self.policies, facts, user, self.now())).filter(may);
+        let seen = seen.ok_or_else(|| Refusal::new(Reason::PermissionDenied))?;
+        ensure_fresh(TouchedRows::of(&*self.ports.sealer, fresh)?, &seen.facts.workspace)?;
+        Ok(seen)
     }
 
     async fn audited<T>(
@@ -109,13 +123,11 @@ impl Domicile {
         user: &str,
         fresh: &Consistency,
     ) -> Result<(Seen, crate::port::directory::MemberRow), Refusal> {
-        let seen = self.seen(call, workspace, fresh).await?;
         let id = user.parse::<UserId>();
-        let themself = seen.may_see_themself && id.as_ref().is_ok_and(|id| *id == seen.user);
-        if !seen.is_manager && !themself {
-            return Err(Refusal::new(Reason::PermissionDenied));
-        }
-        let id = id.map_err(|error| Refusal::invalid(vec![Violation::new("name", error)]))?;
+        let may =
+            |seen: &Seen| seen.is_manager || seen.may_see_themself && id.as_ref().is_ok_and(|id| *id == seen.user);
+        let seen = self.seen(call, workspace, fresh, may).await?;
+        let id = id.map_err(|error| Refusal::invalid(vec![Violation::new("user", error)]))?;
         let row = self.ports.directory.member(seen.facts.workspace.id, id).await?;
         row.map(|row| (seen, row)).ok_or_else(|| Refusal::new(Reason::NotFound))
     }
@@ -147,8 +159,7 @@ impl Domicile {
             ensure_fresh(token, &found)?;
             return Ok(found);
         }
-        let seen = self.seen(call, workspace, fresh).await?;
-        if seen.is_member { Ok(seen.facts.workspace) } else { Err(Refusal::new(Reason::PermissionDenied)) }
+        Ok(self.seen(call, workspace, fresh, |seen| seen.is_member).await?.facts.workspace)
     }
 
     pub(super) async fn read_members(
@@ -201,10 +212,7 @@ impl Domicile {
         page: &PageRequest,
         fresh: &Consistency,
     ) -> Result<Page<Role>, Refusal> {
-        let seen = self.seen(call, workspace, fresh).await?;
-        if !seen.is_member {
-            return Err(Refusal::new(Reason::PermissionDenied));
-        }
+        let seen = self.seen(call, workspace, fresh, |seen| seen.is_member).await?;
         let id = seen.facts.workspace.id;
         let token = PageToken { method: "list_roles", workspace: id, call };
         let size = page_size(page)?;
@@ -239,15 +247,19 @@ impl Domicile {
         // Read first, so that a refusal costs the same whether or not the workspace exists.
         let id = notice.parse::<NoticeId>();
         let row = self.ports.directory.notice(id.clone().unwrap_or(NoticeId::nil())).await?;
-        let seen = self.seen(call, workspace, fresh).await?;
-        let here = seen.facts.workspace.id;
-        let row = row.filter(|row| row.notice.workspace == here || row.notice.home == here);
-        let own = row.as_ref().is_some_and(|row| row.notice.user == seen.user) && seen.may_see_themself;
-        if !seen.is_manager && !own {
-            return Err(Refusal::new(Reason::PermissionDenied));
-        }
-        id.map_err(|error| Refusal::invalid(vec![Violation::new("name", error)]))?;
-        row.map(|row| notice_view(row, &seen)).ok_or_else(|| Refusal::new(Reason::NotFound))
+        let of_here = |seen: &Seen, notice: &Notice| {
+            let here = seen.facts.workspace.id;
+            notice.workspace == here || notice.home == here
+        };
+        let may = |seen: &Seen| {
+            let own = |row: &NoticeRow| row.notice.user == seen.user && of_here(seen, &row.notice);
+            seen.is_manager || seen.may_see_themself && row.as_ref().is_some_and(own)
+        };
+        let seen = self.seen(call, workspace, fresh, may).await?;
+        id.map_err(|error| Refusal::invalid(vec![Violation::new("notification", error)]))?;
+        row.filter(|row| of_here(&seen, &row.notice))
+            .map(|row| notice_view(row, &seen))
+            .ok_or_else(|| Refusal::new(Reason::NotFound))
     }
 
     pub(super) async fn read_notices(
@@ -282,8 +294,7 @@ impl Domicile {
     }
 
     async fn manager(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Seen, Refusal> {
-        let seen = self.seen(call, workspace, fresh).await?;
-        if seen.is_manager { Ok(seen) } else { Err(Refusal::new(Reason::PermissionDenied)) }
+        self.seen(call, workspace, fresh, |seen| seen.is_manager).await
     }
 
     fn next<K>(&self, token: &PageToken<'_>, last: Option<Id<K>>) -> Result<String, Refusal> {

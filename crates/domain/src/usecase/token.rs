@@ -156,7 +156,10 @@ impl TouchedRows {
                 membership_version: Version::from_stored(parsed(version)?),
             })
         });
-        rows.map(Some).ok_or_else(|| Refusal::new(Reason::InvalidConsistencyToken))
+        rows.map(Some).ok_or_else(|| {
+            let wrong = Violation::new("consistency.at_least_as_fresh", "use a token that a write here answered with");
+            Refusal { violations: vec![wrong], ..Refusal::new(Reason::InvalidConsistencyToken) }
+        })
     }
 }
 
@@ -197,6 +200,9 @@ impl PageToken<'_> {
                 let (owner, last) = content.rsplit_once('|')?;
                 if owner == self.owner() { parsed(last) } else { None }
             })
-            .ok_or_else(|| Refusal::new(Reason::InvalidPageToken))
+            .ok_or_else(|| {
+                let wrong = Violation::new("page_token", "use the token of the page before, in the same list");
+                Refusal { violations: vec![wrong], ..Refusal::new(Reason::InvalidPageToken) }
+            })
     }
 }

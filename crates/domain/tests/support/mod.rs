@@ -339,7 +339,7 @@ pub(crate) fn save(username: &str) -> AssignUser {
         internal: GrantsInput::default(),
         external: ExternalInput::default(),
         external_id: String::new(),
-        notify: true,
+        notify: Some(true),
         validate_only: false,
     }
 }

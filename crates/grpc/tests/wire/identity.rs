@@ -24,7 +24,7 @@ async fn an_unknown_caller_is_refused_by_every_method_and_told_why() {
     let cases: [(Headers<'_>, &str); 8] = [
         (&[], "nothing tells who is calling"),
         (&[("authorization", b"Basic known")], "nothing tells who is calling"),
-        (&[("authorization", b"Bearer other")], "is not known"),
+        (&[("authorization", b"Bearer other")], "the token is not known"),
         (&[("authorization", KNOWN), ("authorization", KNOWN)], "`authorization` came more than once"),
         (&[("authorization", b"Bearer \xff")], "`authorization` has characters"),
         (&[("authorization", KNOWN), (acting, b"\xff")], "`x-domicile-acting-user` has characters"),

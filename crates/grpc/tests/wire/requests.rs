@@ -148,7 +148,7 @@ async fn assign_user_hears_every_field() {
                 expires_at: Some(minute(1)),
             },
             external_id: "hr-7".to_owned(),
-            notify: false,
+            notify: Some(false),
             validate_only: true,
         };
         assert_eq!(*request, expected);
@@ -178,11 +178,11 @@ async fn an_expectation_that_is_not_said_is_not_made_up_and_people_are_told_unle
     let numbers =
         |expectation, notify| v1::AssignUserRequest { expectation, notify, ..v1::AssignUserRequest::default() };
     let cases = [
-        ((0, 0), (None, true)),
-        ((1, 1), (Some(Expectation::Create), true)),
-        ((2, 2), (Some(Expectation::Link), false)),
-        ((3, 9), (Some(Expectation::Either), true)),
-        ((9, 0), (None, true)),
+        ((0, 0), (None, Some(true))),
+        ((1, 1), (Some(Expectation::Create), Some(true))),
+        ((2, 2), (Some(Expectation::Link), Some(false))),
+        ((3, 9), (Some(Expectation::Either), None)),
+        ((9, 0), (None, Some(true))),
     ];
     let heard = saves_heard(cases.iter().map(|((expectation, notify), _)| numbers(*expectation, *notify)).collect());
     let heard: Vec<_> = heard.await.iter().map(|save| (save.expectation, save.notify)).collect();

@@ -85,7 +85,7 @@ fn cleo(workspace: &Workspace, expectation: Expectation) -> AssignUser {
         internal: GrantsInput::default(),
         external: ExternalInput::default(),
         external_id: String::new(),
-        notify: true,
+        notify: Some(true),
         validate_only: false,
     }
 }

@@ -1,0 +1,427 @@
+//! What every method answers to wrong values, whoever sends them (R8). The methods, their fields and what can be wrong with
+//! them are read from the contract: a new method or a new field is tried without anybody thinking of it, and fails here
+//! until its usual value is told and its answers were read.
+//!
+//! Whoever may call gets the answers of the page `tests/golden/wrong_values.txt`. Whoever may not gets one answer, the same
+//! bytes whatever was wrong, and nothing is changed by a refused call.
+#![expect(clippy::panic, clippy::unwrap_used, reason = "what cannot be fails the test")]
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use domicile_domain::model::actor::ServicePrincipal;
+use domicile_domain::model::id::{NoticeId, UserId};
+use domicile_domain::model::membership::ExternalState;
+use domicile_domain::model::user::{Identity, User, UserState};
+use domicile_grpc::method_policy::MethodPolicies;
+use domicile_proto::FILE_DESCRIPTOR_SET;
+use domicile_proto::v1::{Expectation, MethodPolicy, NotifyMode};
+use domicile_store_seaorm::SeaOrmStore;
+use domicile_testkit::builders;
+use domicile_tests::world::{World, service, without_audit};
+use prost::Message;
+use prost::bytes::{Buf, BufMut, Bytes};
+use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt;
+
+/// A name that stands in `borealis` alone; no answer about `acme` may hold it.
+const CANARY: &str = "zanzibar";
+
+/// The issuer of the identities that are bound here.
+const ISSUER: &str = "https://login.example";
+
+/// Sends and takes messages as they are on the wire.
+#[derive(Default)]
+struct Plain;
+
+impl Codec for Plain {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Plain {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for Plain {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+}
+
+/// Who calls.
+#[derive(Clone)]
+struct Caller {
+    name: &'static str,
+    channel: Channel,
+    user: Option<UserId>,
+}
+
+/// What a field of a request is made of.
+struct Values {
+    /// A member of `acme`.
+    member: UserId,
+    /// A message to them.
+    notice: NoticeId,
+    /// A person of `borealis`, who is nothing in `acme`.
+    stranger: UserId,
+    /// A message of `borealis`.
+    strange_notice: NoticeId,
+    /// A role of `borealis`.
+    strange_role: String,
+    /// Counts, so that nothing that is made is there already.
+    serial: std::cell::Cell<u128>,
+}
+
+impl Values {
+    /// The usual value of a field by its place in the request; `None` leaves it out.
+    fn usual(&self, path: &str) -> Option<Value> {
+        let serial = self.serial.get();
+        let text = |text: &str| Some(Value::String(text.to_owned()));
+        let list = |text: &str| Some(Value::List(vec![Value::String(text.to_owned())]));
+        let name = path.rsplit('.').next().unwrap();
+        match (path, name) {
+            (_, "workspace") => text("acme"),
+            (_, "user") => text(&self.member.to_string()),
+            (_, "notification") => text(&self.notice.to_string()),
+            (_, "permission") => text("domicile.update"),
+            (_, "email") => text(&format!("new{serial}@people.example")),
+            (_, "request_id") => text(&uuid::Uuid::from_u128(serial).to_string()),
+            (_, "expectation") => Some(Value::EnumNumber(Expectation::Either.into())),
+            (_, "notify") => Some(Value::EnumNumber(NotifyMode::Tell.into())),
+            (_, "first_name" | "last_name" | "display_name") => text("New"),
+            (_, "username" | "handle") => text(&format!("new{serial}")),
+            (_, "preferred_language" | "default_language") => text("en"),
+            (_, "default_region") => text("HU"),
+            (_, "issuer") => text(ISSUER),
+            (_, "subject") => text(&format!("subject{serial}")),
+            ("internal.roles", _) => list("member"),
+            ("external.roles", _) => list("guest"),
+            (
+                _,
+                "phone" | "match_handle" | "page_size" | "page_token" | "language" | "expire_time" | "external_id"
+                | "validate_only" | "permissions" | "minimize_latency" | "at_least_as_fresh" | "fully_consistent",
+            ) => None,
+            _ => panic!("{path} has no usual value in this test; add one"),
+        }
+    }
+
+    /// What is not of this workspace, for a field that names something.
+    fn foreign(&self, path: &str) -> Option<Value> {
+        let text = |text: &str| Some(Value::String(text.to_owned()));
+        match path.rsplit('.').next().unwrap() {
+            "workspace" => text("borealis"),
+            "user" => text(&self.stranger.to_string()),
+            "notification" => text(&self.strange_notice.to_string()),
+            "roles" => Some(Value::List(vec![Value::String(self.strange_role.clone())])),
+            "match_handle" | "page_token" | "at_least_as_fresh" => text("0123456789abcdef00000000"),
+            _ => None,
+        }
+    }
+
+    /// What can be wrong with a field: the kind of wrong, and the value; `None` leaves it out.
+    fn wrongs(&self, path: &str, field: &FieldDescriptor) -> Vec<(&'static str, Option<Value>)> {
+        let text = |text: String| Some(Value::String(text));
+        let twice = |value: Value, times: usize| Some(Value::List(vec![value; times]));
+        let mut wrongs = match (field.kind(), field.is_list()) {
+            (Kind::String, false) => vec![
+                ("missing", None),
+                ("oversized", text("x".repeat(5000))),
+                ("malformed", text("\u{202e}\u{0}<b>'; --".to_owned())),
+            ],
+            (Kind::String, true) => vec![
+                ("oversized", twice(Value::String("x".repeat(10)), 2000)),
+                ("malformed", twice(Value::String("\u{202e}<b>".to_owned()), 1)),
+            ],
+            (Kind::Enum(_), false) => vec![("missing", None), ("malformed", Some(Value::EnumNumber(999)))],
+            (Kind::Int32, false) => {
+                vec![("negative", Some(Value::I32(-1))), ("oversized", Some(Value::I32(i32::MAX)))]
+            }
+            (Kind::Bool, false) => vec![],
+            (Kind::Message(of), false) if of.full_name() == "google.protobuf.Timestamp" => {
+                let mut never = DynamicMessage::new(of);
+                never.set_field_by_name("seconds", Value::I64(i64::MAX));
+                vec![("malformed", Some(Value::Message(never)))]
+            }
+            (Kind::Message(_), false) => vec![("missing", None)],
+            (kind, list) => panic!("{path}: {kind:?} (list: {list}) is not tried yet"),
+        };
+        wrongs.extend(self.foreign(path).map(|value| ("foreign", Some(value))));
+        wrongs
+    }
+
+    /// A request as it usually is.
+    fn request(&self, of: &MessageDescriptor, prefix: &str) -> DynamicMessage {
+        let mut message = DynamicMessage::new(of.clone());
+        for field in of.fields() {
+            let path = format!("{prefix}{}", field.name());
+            let value = match inner(&field) {
+                // Of several ways to say something the text is the usual one.
+                Some(_) if field.containing_oneof().is_some() => None,
+                Some(inner) => Some(Value::Message(self.request(&inner, &format!("{path}.")))),
+                None => self.usual(&path),
+            };
+            if let Some(value) = value {
+                message.set_field(&field, value);
+            }
+        }
+        message
+    }
+
+    /// Puts a value at the end of a way, or leaves it out. What stands beside it is as it usually is.
+    fn put(&self, message: &mut DynamicMessage, way: &[FieldDescriptor], value: Option<Value>) {
+        let (field, rest) = way.split_first().unwrap();
+        if rest.is_empty() {
+            match value {
+                Some(value) => message.set_field(field, value),
+                None => message.clear_field(field),
+            }
+            return;
+        }
+        let mut inner = if message.has_field(field) {
+            message.get_field(field).as_message().unwrap().clone()
+        } else {
+            self.request(&inner(field).unwrap(), &format!("{}.", field.name()))
+        };
+        self.put(&mut inner, rest, value);
+        message.set_field(field, Value::Message(inner));
+    }
+
+    /// Every request with one wrong value: where, what kind of wrong, and the request.
+    fn wrong_requests(&self, of: &MessageDescriptor) -> Vec<(String, &'static str, DynamicMessage)> {
+        let mut all = Vec::new();
+        for (path, fields) in places(of, "", &[]) {
+            let field = fields.last().unwrap();
+            for (kind, value) in self.wrongs(&path, field) {
+                self.serial.set(self.serial.get() + 1);
+                let mut request = self.request(of, "");
+                self.put(&mut request, &fields, value);
+                all.push((path.clone(), kind, request));
+            }
+        }
+        all
+    }
+}
+
+/// The message behind a field that is one of ours.
+fn inner(field: &FieldDescriptor) -> Option<MessageDescriptor> {
+    match field.kind() {
+        Kind::Message(of) if of.package_name() == "domicile.v1" => Some(of),
+        _ => None,
+    }
+}
+
+/// Every field of a message and of the messages in it, each with the way to it.
+fn places(of: &MessageDescriptor, prefix: &str, way: &[FieldDescriptor]) -> Vec<(String, Vec<FieldDescriptor>)> {
+    let mut all = Vec::new();
+    for field in of.fields() {
+        let path = format!("{prefix}{}", field.name());
+        let way = [way, std::slice::from_ref(&field)].concat();
+        if let Some(inner) = inner(&field) {
+            all.extend(places(&inner, &format!("{path}."), &way));
+        }
+        all.push((path, way));
+    }
+    all
+}
+
+struct Stage {
+    store: Arc<SeaOrmStore>,
+    values: Values,
+    pool: DescriptorPool,
+    /// Whoever may call everything.
+    own: Caller,
+    /// Those who may not.
+    others: Vec<Caller>,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let store = Arc::new(SeaOrmStore::open_memory().await.unwrap());
+        let world = World::new(store.clone()).await;
+        let manager = [world.acme.access_manager];
+        let member = world.person(world.acme, "member", None, UserState::Active).await;
+        let stranger = world.person(world.borealis, CANARY, None, UserState::Active).await;
+        world.external(stranger, ExternalState::Active, Some(builders::NOW)).await;
+        let suspended = world.holder(world.acme, "suspended", &manager, UserState::Suspended).await;
+        let erased: User =
+            User { state: UserState::Erased, person: None, ..builders::user(world.acme.workspace, "erased") };
+        let gone = erased.id;
+        world.put(vec![erased.into()]).await;
+        let values = Values {
+            member,
+            notice: world.notice(world.acme, member).await,
+            stranger,
+            strange_notice: world.notice(world.borealis, stranger).await,
+            strange_role: world.borealis.guest.to_string(),
+            serial: std::cell::Cell::new(1),
+        };
+        let everything = connect(&world, service(Some(domicile_domain::model::actor::ScopeReach::Everywhere))).await;
+        let nothing = connect(&world, service(None)).await;
+        let caller = |name, user| Caller { name, channel: nothing.clone(), user };
+        let others = vec![
+            caller("foreign", Some(world.borealis.manager)),
+            caller("nobody", Some(builders::id())),
+            caller("suspended", Some(suspended)),
+            caller("erased", Some(gone)),
+        ];
+        let own = Caller { name: "own", channel: everything, user: Some(world.acme.manager) };
+        let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
+        Self { store, values, pool, own, others }
+    }
+
+    fn request_of(&self, path: &str) -> MessageDescriptor {
+        let (service, method) = path.trim_start_matches('/').split_once('/').unwrap();
+        let service = self.pool.get_service_by_name(service).unwrap();
+        service.methods().find(|m| m.name() == method).unwrap().input()
+    }
+
+    /// Binds the identity that the next request names.
+    async fn bind(&self) {
+        let subject = format!("subject{}", self.values.serial.get());
+        let identity = Identity { issuer: ISSUER.to_owned(), subject };
+        domicile_testkit::seed::seed(&*self.store, &[(self.values.member, identity).into()]).await;
+    }
+
+    async fn call(&self, caller: &Caller, path: &str, body: Vec<u8>) -> Result<Bytes, Status> {
+        let mut client = tonic::client::Grpc::new(caller.channel.clone());
+        client.ready().await.unwrap();
+        let mut request = Request::new(Bytes::from(body));
+        let metadata = request.metadata_mut();
+        metadata.insert("authorization", "Bearer t".parse().unwrap());
+        metadata.insert("x-request-id", "the-same-for-all".parse().unwrap());
+        if let Some(user) = caller.user {
+            metadata.insert("x-domicile-acting-user", user.to_string().parse().unwrap());
+        }
+        let path = http::uri::PathAndQuery::try_from(path).unwrap();
+        Ok(client.unary(request, path, Plain).await?.into_inner())
+    }
+
+    /// The answer in a line, after a proof that it leaks nothing and, if it is a refusal, that it changed nothing.
+    async fn answered(&self, caller: &Caller, path: &str, body: Vec<u8>, of: &str) -> (String, Vec<u8>) {
+        let before = without_audit(self.store.dump().await.unwrap());
+        let answer = self.call(caller, path, body).await;
+        let (line, bytes) = match answer {
+            Ok(body) => ("OK".to_owned(), body.to_vec()),
+            Err(status) => {
+                let after = without_audit(self.store.dump().await.unwrap());
+                assert_eq!(after, before, "{} {path} {of}: a refused call changed something", caller.name);
+                let told = status.get_error_details();
+                let reason = told.error_info().unwrap_or_else(|| panic!("{path} {of}: {status:?}")).reason.clone();
+                assert!(status.details().len() <= 4096, "{path} {of}: {} bytes of details", status.details().len());
+                let fields: BTreeSet<&str> = told
+                    .bad_request()
+                    .into_iter()
+                    .flat_map(|bad| &bad.field_violations)
+                    .map(|v| v.field.as_str())
+                    .collect();
+                let mut line = format!("{:?} {reason}", status.code());
+                for field in fields {
+                    write!(line, " {field}").unwrap();
+                }
+                (line, [status.message().as_bytes(), status.details()].concat())
+            }
+        };
+        assert!(!String::from_utf8_lossy(&bytes).contains(CANARY), "{} {path} {of}: tells of {CANARY}", caller.name);
+        (line, bytes)
+    }
+}
+
+async fn connect(world: &World, service: ServicePrincipal) -> Channel {
+    Channel::from_shared(format!("http://{}", world.serve_to(service).await)).unwrap().connect().await.unwrap()
+}
+
+/// Whether the caller is somebody there after all: the manager of `borealis` in `borealis`.
+fn at_home(caller: &Caller, field: &str, kind: &str) -> bool {
+    caller.name == "foreign" && field == "workspace" && kind == "foreign"
+}
+
+/// Whether a service needs nothing but its own scope, so that the person counts for nothing.
+fn of_service(policy: &MethodPolicy) -> bool {
+    !policy.acting_user && policy.rights.is_empty()
+}
+
+#[tokio::test]
+async fn every_wrong_value_is_answered_as_the_page_says() {
+    let stage = Stage::new().await;
+    let mut page = String::from(
+        "# What an AccessManager who may everything in `acme` is answered to one wrong value in a request that is right otherwise:\n\
+         # method, field, what is wrong with it -> code, reason, fields that are named.\n\
+         # Written by `DOMICILE_WRITE_DOCS=1 cargo test -p domicile-tests --test matrix`; the test compares.\n",
+    );
+    for (path, _) in MethodPolicies::read().unwrap().iter() {
+        let of = stage.request_of(path);
+        let method = path.trim_start_matches("/domicile.v1.");
+        if path.ends_with("/UnbindIdentity") {
+            stage.bind().await;
+        }
+        let usual = stage.values.request(&of, "").encode_to_vec();
+        let (line, _) = stage.answered(&stage.own, path, usual, "usual").await;
+        assert_eq!(line, "OK", "{path}: the usual request");
+        for (field, kind, request) in stage.values.wrong_requests(&of) {
+            let what = format!("{field} {kind}");
+            let (line, _) = stage.answered(&stage.own, path, request.encode_to_vec(), &what).await;
+            assert!(!line.starts_with("Internal") && !line.starts_with("Unknown"), "{path} {what}: {line}");
+            writeln!(page, "{method} {what} -> {line}").unwrap();
+        }
+        let (line, _) = stage.answered(&stage.own, path, vec![0xff; 16], "not a message").await;
+        assert_eq!(line, "InvalidArgument INVALID_REQUEST", "{path}: bytes that are no message");
+    }
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/wrong_values.txt");
+    if std::env::var_os("DOMICILE_WRITE_DOCS").is_some() {
+        std::fs::write(&golden, &page).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(golden).unwrap(), page, "write the page anew and read what changed");
+}
+
+#[tokio::test]
+async fn whoever_may_not_call_learns_nothing_from_wrong_values() {
+    let stage = Stage::new().await;
+    let mut told = Vec::new();
+    for (path, policy) in MethodPolicies::read().unwrap().iter() {
+        let of = stage.request_of(path);
+        for caller in &stage.others {
+            let mut answers = BTreeSet::new();
+            for (field, kind, request) in stage.values.wrong_requests(&of) {
+                if at_home(caller, &field, kind) {
+                    continue;
+                }
+                let what = format!("{field} {kind}");
+                let (line, bytes) = stage.answered(caller, path, request.encode_to_vec(), &what).await;
+                if answers.insert(bytes) && (answers.len() > 1 || line != "PermissionDenied PERMISSION_DENIED") {
+                    told.push(format!("{} {path} {what} -> {line}", caller.name));
+                }
+            }
+        }
+        let without = Caller { user: None, ..stage.others.first().unwrap().clone() };
+        let (line, _) =
+            stage.answered(&without, path, stage.values.request(&of, "").encode_to_vec(), "nobody acts").await;
+        let expected = if of_service(policy) { "PERMISSION_DENIED" } else { "ACTING_USER_REQUIRED" };
+        assert_eq!(line, format!("{:?} {expected}", Code::PermissionDenied), "{path} without a person");
+    }
+    assert!(told.is_empty(), "who may not call learns something:\n{}", told.join("\n"));
+}
