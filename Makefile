@@ -1,6 +1,8 @@
 # The one entry point. `make help` lists the targets.
 .DEFAULT_GOAL := help
 CARGO := cargo
+# The contract as it was last released: the image that `make contract` compares with.
+RELEASED := proto/released/domicile.binpb
 
 .PHONY: help
 help: ## List the targets
@@ -47,10 +49,16 @@ docs: tools ## Build the documentation of all crates; a broken link fails
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
 .PHONY: contract
-contract: ## Lint the gRPC contract and check its format
+contract: ## Lint the gRPC contract, check its format, and that it breaks no client of the last release
 	./scripts/tools.sh checks
 	.tools/buf/node_modules/.bin/buf lint
 	.tools/buf/node_modules/.bin/buf format --diff --exit-code
+	.tools/buf/node_modules/.bin/buf breaking --against $(RELEASED)
+
+.PHONY: contract-release
+contract-release: ## Keep the contract of now as the released one, which later ones must not break
+	./scripts/tools.sh checks
+	.tools/buf/node_modules/.bin/buf build --exclude-source-info --output $(RELEASED)
 
 .PHONY: deps
 deps: tools ## Check bans, licences and sources of the dependencies

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use domicile_domain::error::{Reason, Refusal};
-use domicile_domain::model::actor::{Actor, Means};
+use domicile_domain::model::actor::{ActingUser, Actor, Means};
 use domicile_domain::model::time::Timestamp;
 use domicile_domain::port::authenticator::{AuthenticationError, Authenticator, Credentials, PeerNames};
 use domicile_domain::port::runtime::{Clock, Ids};
@@ -149,11 +149,6 @@ impl Passage {
         self.method.measures.refused(refusal.reason.as_str());
         of_refusal(refusal, &self.correlation)
     }
-
-    /// What the caller allows, if that is less.
-    fn allowed(&self, headers: &HeaderMap, most: Duration) -> Duration {
-        timeout_of(headers).map_or(most, |asked| asked.min(most))
-    }
 }
 
 #[derive(Clone)]
@@ -207,7 +202,7 @@ impl Keeper {
         let (headers, fresh) = (request.headers(), self.ids.uuid());
         let method = self.methods.get(request.uri().path());
         let correlation = usable_id(headers).map_or_else(|| fresh.to_string(), ToOwned::to_owned);
-        let trace = TraceContext::of(headers, fresh.into_bytes());
+        let trace = TraceContext::of(headers, fresh.as_u64_pair());
         let span = tracing::info_span!(
             "call",
             otel.name = method.name,
@@ -255,7 +250,7 @@ impl Keeper {
     {
         let pool = if policy.cost() == CostClass::Check { PoolName::Checks } else { PoolName::Calls };
         let permit = self.permit(pool, &passage)?;
-        let allowed = passage.allowed(request.headers(), ceiling(&policy));
+        let allowed = allowed_by(request.headers(), ceiling(&policy));
         let until = passage.arrived + answered_within(allowed);
         let (keeper, called) = (self.clone(), passage.clone());
         let at_work = self.at_work.clone();
@@ -320,7 +315,7 @@ impl Keeper {
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     {
         let permit = self.permit(PoolName::Calls, passage)?;
-        let allowed = passage.allowed(request.headers(), self.reflection);
+        let allowed = allowed_by(request.headers(), self.reflection);
         let until = passage.arrived + answered_within(allowed);
         if !self.open_reflection {
             self.actor(request.headers(), passage, None, self.clock.now().after(STANDARD_CALL)).await?;
@@ -375,14 +370,10 @@ impl Keeper {
         }
         let arrival = usecase::Arrival { deadline, correlation_id: passage.correlation.clone(), surface: "grpc" };
         let actor = self.api.identify(caller, &arrival).await.map_err(|refusal| passage.refused(&refusal))?;
-        match (policy, &actor.user) {
-            (Some(policy), None) if policy.acting_user => {
-                Err(passage.refused(&Refusal::new(Reason::ActingUserRequired)))
-            }
-            (Some(policy), Some(user)) if policy.own_token && user.means != Means::OwnToken => {
-                Err(passage.barred(TransportReason::OwnTokenRequired, None, &[]))
-            }
-            _ => Ok(actor),
+        match policy.and_then(|policy| missing_of_person(policy, actor.user.as_ref())) {
+            None => Ok(actor),
+            Some(Missing::Person) => Err(passage.refused(&Refusal::new(Reason::ActingUserRequired))),
+            Some(Missing::OwnToken) => Err(passage.barred(TransportReason::OwnTokenRequired, None, &[])),
         }
     }
 
@@ -394,6 +385,20 @@ impl Keeper {
         tracing::error!(incident.id = %incident, request.id = id, rpc.method = method, error, "a handler panicked");
         let refusal = Refusal::new(Reason::Internal).with("incident", incident);
         of_refusal(&refusal, &passage.correlation)
+    }
+}
+
+/// What a call lacks of its person.
+#[derive(Debug, PartialEq, Eq)]
+enum Missing {
+    Person,
+    OwnToken,
+}
+
+fn missing_of_person(policy: &MethodPolicy, user: Option<&ActingUser>) -> Option<Missing> {
+    match user {
+        None => (policy.acting_user || policy.own_token).then_some(Missing::Person),
+        Some(user) => (policy.own_token && user.means != Means::OwnToken).then_some(Missing::OwnToken),
     }
 }
 
@@ -461,6 +466,11 @@ fn stamped(mut response: Response<Body>, passage: &Passage) -> Response<Body> {
     response
 }
 
+/// What the caller allows, if that is less.
+fn allowed_by(headers: &HeaderMap, most: Duration) -> Duration {
+    timeout_of(headers).map_or(most, |asked| asked.min(most))
+}
+
 /// The caller's `grpc-timeout`: at most eight digits and a unit.
 fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
@@ -483,6 +493,8 @@ fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domicile_domain::model::actor::ScopeReach;
+    use domicile_domain::model::id::Id;
 
     #[test]
     fn the_callers_timeout_is_read_as_the_protocol_says() {
@@ -515,6 +527,25 @@ mod tests {
         assert!(read(&[(ACTING_USER, b"a"), (ACTING_USER, b"b")]).unwrap_err().contains("more than once"));
         assert!(read(&[(ACTING_USER, b"\xff")]).unwrap_err().contains("characters"));
         assert!(read(&[("authorization", b"Bearer a"), ("authorization", b"Bearer b")]).is_err());
+    }
+
+    #[test]
+    fn what_only_the_person_can_say_needs_the_persons_own_token() {
+        let by = |means| Some(ActingUser { id: Id::nil(), means });
+        let policy = |acting_user, own_token| MethodPolicy { acting_user, own_token, ..MethodPolicy::default() };
+        let indirect = [Means::Exchanged, Means::ActAs(ScopeReach::Everywhere)];
+        for (policy, nobody, somebody) in [
+            (policy(false, false), None, None),
+            (policy(true, false), Some(Missing::Person), None),
+            (policy(true, true), Some(Missing::Person), Some(Missing::OwnToken)),
+            (policy(false, true), Some(Missing::Person), Some(Missing::OwnToken)),
+        ] {
+            assert_eq!(missing_of_person(&policy, None), nobody);
+            assert_eq!(missing_of_person(&policy, by(Means::OwnToken).as_ref()), None);
+            for means in &indirect {
+                assert_eq!(missing_of_person(&policy, by(means.clone()).as_ref()), somebody, "{means:?}");
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Health that tells the truth: the service says SERVING while the store can be reached, and not before.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use domicile_domain::port::probe::StoreProbe;
@@ -53,7 +54,7 @@ impl Health {
     }
 
     /// Asks the store again and again, and says what becomes of it.
-    pub(crate) async fn follow(&mut self, store: &dyn StoreProbe) {
+    pub(crate) async fn follow(&mut self, store: &dyn StoreProbe) -> Infallible {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first one is now, and the store has just been asked.
@@ -172,7 +173,7 @@ mod tests {
                 }
             };
             tokio::select! {
-                () = health.follow(&store) => {}
+                never = health.follow(&store) => match never {},
                 () = seen => {}
             }
         }
@@ -191,7 +192,7 @@ mod tests {
             assert_eq!(said(&mut client, "").await, Said::Serving);
         };
         tokio::select! {
-            () = health.follow(&store) => {}
+            never = health.follow(&store) => match never {},
             () = seen => {}
         }
     }

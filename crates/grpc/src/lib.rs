@@ -18,6 +18,7 @@ mod health;
 mod limits;
 mod measures;
 pub mod method_policy;
+pub mod rights_page;
 mod service;
 pub mod status;
 pub mod tls;
@@ -95,6 +96,19 @@ pub enum ServeError {
     Transport(#[from] tonic::transport::Error),
 }
 
+/// Elsewhere than on loopback what is sent is encrypted, and nobody can act as anybody.
+fn may_listen(parts: &ServerParts, address: SocketAddr) -> Result<(), ServeError> {
+    if address.ip().is_loopback() {
+        Ok(())
+    } else if parts.development {
+        Err(ServeError::NotLoopback(address))
+    } else if parts.tls.is_none() {
+        Err(ServeError::Plaintext(address))
+    } else {
+        Ok(())
+    }
+}
+
 /// Serves until `shutdown` ends; then health says so, and after [`Limits::lame_duck`] no call is taken any more, streams end,
 /// and calls at work end, those too whose caller has left. What has not ended after [`Limits::drain`] is left behind, and
 /// said so in the log.
@@ -106,13 +120,7 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let address = listener.local_addr()?;
-    if parts.development && !address.ip().is_loopback() {
-        return Err(ServeError::NotLoopback(address));
-    }
-    if parts.tls.is_none() && !address.ip().is_loopback() {
-        return Err(ServeError::Plaintext(address));
-    }
+    may_listen(&parts, listener.local_addr()?)?;
     let policies = MethodPolicies::read()?;
     #[cfg(feature = "bench-echo")]
     let policies = policies.with(echo::ECHO_PATH, echo::policy());
@@ -174,7 +182,7 @@ pub async fn serve(
     let stop = async move {
         tokio::select! {
             () = shutdown => {}
-            () = health.follow(&*store_health) => {}
+            never = health.follow(&*store_health) => match never {},
         }
         health.stop().await;
         tokio::time::sleep(lame_duck).await;
@@ -202,7 +210,7 @@ pub async fn serve(
     };
     tokio::select! {
         ended = serving => ended,
-        () = fresh_certificate => Ok(()),
+        never = fresh_certificate => match never {},
         () = late => {
             tracing::warn!(drain.seconds = drain.as_secs(), "calls were still at work when the server stopped");
             Ok(())

@@ -109,8 +109,11 @@ pub(crate) fn ceiling(policy: &MethodPolicy) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domicile_domain::model::actor::ServiceScope;
+    use domicile_proto::v1::ServiceScope as WireScope;
 
-    /// What each method asks for, for people to read: a new method must be added here, with thought.
+    /// What each method asks for, in short: a new method must be added here, with thought. The words for people stand in
+    /// `docs/RIGHTS.md`.
     #[test]
     fn every_method_has_the_policy_that_the_rules_give_it() {
         let table = MethodPolicies::read().unwrap();
@@ -119,9 +122,15 @@ mod tests {
             .map(|(path, p)| {
                 let rights: Vec<&str> = p.rights().map(|r| r.as_str_name().trim_start_matches("RIGHT_")).collect();
                 let scope = p.scope().as_str_name().trim_start_matches("SERVICE_SCOPE_").replace("UNSPECIFIED", "-");
-                let who = if p.acting_user { "person" } else { "service" };
+                let who = match (p.own_token, p.acting_user) {
+                    (true, _) => "own token",
+                    (false, true) => "person",
+                    (false, false) => "service",
+                };
                 let own = if p.self_allowed { " or self" } else { "" };
-                format!("{} {who} [{}]{own} {scope}", path.trim_start_matches("/domicile.v1."), rights.join("+"))
+                let operator = if p.operator_allowed { " or operator" } else { "" };
+                let name = path.trim_start_matches("/domicile.v1.");
+                format!("{name} {who} [{}]{own} {scope}{operator}", rights.join("+"))
             })
             .collect();
         assert_eq!(
@@ -138,10 +147,34 @@ mod tests {
                 "UserService/GetUser person [UPDATE] or self -",
                 "UserService/LookupUser person [CREATE] -",
                 "UserService/UnbindIdentity person [CREATE+UPDATE] -",
-                "WorkspaceService/CreateWorkspace service [] WORKSPACES_CREATE",
-                "WorkspaceService/GetWorkspace service [MEMBER] -",
+                "WorkspaceService/CreateWorkspace service [] WORKSPACES_CREATE or operator",
+                "WorkspaceService/GetWorkspace service [MEMBER] - or operator",
             ]
         );
+    }
+
+    #[test]
+    fn a_call_for_a_person_needs_the_person_and_a_consent_needs_them_in_person() {
+        for (path, policy) in MethodPolicies::read().unwrap().iter() {
+            assert!(!policy.own_token || policy.acting_user, "{path}: whoever needs an own token is an acting user");
+            assert!(!policy.self_allowed || policy.acting_user, "{path}: nobody is themself without a person");
+        }
+    }
+
+    /// The scopes that the contract names are those that the configuration can give.
+    #[test]
+    fn the_scopes_of_the_contract_are_those_of_the_domain() {
+        let names = (1..).map_while(|number| WireScope::try_from(number).ok()).map(|scope| {
+            let name = scope.as_str_name().trim_start_matches("SERVICE_SCOPE_").to_lowercase();
+            name.replacen('_', ".", 1)
+        });
+        let names: Vec<String> = names.collect();
+        assert_eq!(names.len(), 7);
+        for name in names {
+            let given = if name == "permissions.register" { format!("{name}:orders.") } else { name };
+            let scope: ServiceScope = given.parse().unwrap();
+            assert_eq!(scope.to_string(), given);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The server's certificate, read from files and read again when they change: connections that are open stay, new ones
 //! get the new certificate. What is broken or half written is refused, and what was good before goes on.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -135,7 +136,7 @@ impl Tls {
     }
 
     /// Reads the files again and again, and tells in the log what changed.
-    pub(crate) async fn keep_fresh(&self) {
+    pub(crate) async fn keep_fresh(&self) -> Infallible {
         loop {
             tokio::time::sleep(REREAD_EVERY).await;
             let certificate = self.settings.certificate.display();
@@ -273,10 +274,12 @@ mod tests {
         }
     }
 
+    /// Makes files of one pair wrong, with another pair at hand.
+    type Break = fn(&Folder, &(String, String)) -> TlsSettings;
+
     #[tokio::test]
     async fn files_that_cannot_be_served_are_named_with_the_mend() {
         let (one, other) = (pair("one.example"), pair("other.example"));
-        type Break = fn(&Folder, &(String, String)) -> TlsSettings;
         let cases: [(Break, &str); 7] = [
             (
                 |folder, _| TlsSettings { key: "nowhere".into(), ..folder.settings() },

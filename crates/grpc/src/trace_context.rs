@@ -19,11 +19,11 @@ pub(crate) struct TraceContext {
 const SAMPLED: u8 = 1;
 
 impl TraceContext {
-    /// The caller's trace with a new span; a new trace where the caller sends none, or one that is malformed. `fresh` has
-    /// chance in its last eight bytes.
-    pub(crate) fn of(headers: &HeaderMap, fresh: [u8; 16]) -> Self {
-        let [.., a, b, c, d, e, f, g, h] = fresh;
-        let (own, span) = (u128::from_be_bytes(fresh), u64::from_be_bytes([a, b, c, d, e, f, g, h]));
+    /// The caller's trace with a new span; a new trace where the caller sends none, or one that is malformed. `fresh` are the
+    /// halves of a new id, the second of which has chance in it.
+    pub(crate) fn of(headers: &HeaderMap, fresh: (u64, u64)) -> Self {
+        let (first, span) = fresh;
+        let own = u128::from(first) << 64 | u128::from(span);
         let mut sent = headers.get_all(TRACEPARENT).iter();
         let caller = sent.next().filter(|_| sent.next().is_none()).and_then(parse);
         let (trace, flags) = caller.unwrap_or((own, 0));
@@ -31,23 +31,17 @@ impl TraceContext {
     }
 
     /// The trace's id as logs name it.
-    pub(crate) fn trace_id(&self) -> impl fmt::Display {
-        fmt::from_fn({
-            let trace = self.trace;
-            move |f| write!(f, "{trace:032x}")
-        })
+    pub(crate) fn trace_id(self) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "{:032x}", self.trace))
     }
 
     /// The span's id as logs name it.
-    pub(crate) fn span_id(&self) -> impl fmt::Display {
-        fmt::from_fn({
-            let span = self.span;
-            move |f| write!(f, "{span:016x}")
-        })
+    pub(crate) fn span_id(self) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "{:016x}", self.span))
     }
 
     /// The header that tells the caller.
-    pub(crate) fn header(&self) -> Option<HeaderValue> {
+    pub(crate) fn header(self) -> Option<HeaderValue> {
         HeaderValue::from_str(&format!("00-{:032x}-{:016x}-{:02x}", self.trace, self.span, self.flags)).ok()
     }
 }
@@ -75,7 +69,7 @@ fn hex(text: &str, digits: usize) -> Option<u128> {
 mod tests {
     use super::*;
 
-    const FRESH: [u8; 16] = 0x0190_0000_0000_7000_8000_0000_0000_0007_u128.to_be_bytes();
+    const FRESH: (u64, u64) = (0x0190_0000_0000_7000, 0x8000_0000_0000_0007);
 
     fn told(sent: &[&'static str]) -> String {
         let headers = sent.iter().map(|text| (TRACEPARENT.parse().unwrap(), HeaderValue::from_static(text)));

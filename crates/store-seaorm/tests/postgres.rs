@@ -7,6 +7,7 @@ use std::time::Duration;
 use domicile_domain::model::role::BuiltInRole;
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::directory::Directory;
+use domicile_domain::port::probe::StoreProbe;
 use domicile_domain::port::store::{Constraint, Store, StoreError, UnitOfWork};
 use domicile_store_seaorm::inspect::postgres_server;
 use domicile_store_seaorm::{Database, SeaOrmStore};
@@ -189,4 +190,30 @@ async fn a_schema_that_lacks_steps_or_has_more_is_refused_and_migrating_twice_ch
             "{refused}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_sign_of_life_waits_behind_nobodys_work_and_survives_a_restart() {
+    let Some((store, _)) = acme().await else { return };
+    let mut units = Vec::new();
+    for _ in 0..POOL {
+        units.push(store.begin(PATIENCE).await.unwrap());
+    }
+    store.reachable().await.unwrap();
+    drop(units);
+    store.run_sql(CUT).await.unwrap();
+    store.reachable().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stuck_database_gives_no_sign_of_life_until_it_goes_on() {
+    let Some((store, _)) = acme().await else { return };
+    // Whoever reads a table that is locked waits, as for a database that stands still.
+    let locking = store.clone();
+    let lock = "BEGIN; LOCK TABLE workspaces IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(9)";
+    let stuck = tokio::spawn(async move { locking.run_sql(lock).await });
+    while tokio::time::timeout(Duration::from_secs(2), store.reachable()).await.is_ok() {}
+    store.run_sql(CUT).await.unwrap();
+    assert!(stuck.await.unwrap().is_err());
+    store.reachable().await.unwrap();
 }

@@ -16,6 +16,7 @@ use domicile_domain::model::role::{BuiltInRole, Role};
 use domicile_domain::model::time::{Revision, Timestamp};
 use domicile_domain::model::workspace::{NewWorkspace, Workspace, WorkspaceRef};
 use domicile_domain::port::directory::Directory;
+use domicile_domain::port::probe::StoreProbe;
 use domicile_domain::port::store::{Constraint, Store, StoreError};
 use domicile_store_seaorm::{OpenError, SeaOrmStore};
 use sea_orm::ConnectionTrait;
@@ -235,4 +236,14 @@ async fn a_newer_schema_another_normaliser_and_a_missing_folder_are_refused_with
     sql(&folder, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_later', 0)").await;
     assert!(refused(&path).await.contains("m9999_later"));
     assert!(refused(&folder.path().join("nowhere/d.db")).await.contains("Check that the folder exists"));
+}
+
+#[tokio::test]
+async fn a_sign_of_life_waits_for_no_writer_and_counts_as_no_statement() {
+    let (_folder, store) = in_file().await;
+    let before = store.statements();
+    let unit = store.begin(PATIENCE).await.unwrap();
+    store.reachable().await.unwrap();
+    unit.rollback().await.unwrap();
+    assert_eq!(store.statements(), before);
 }

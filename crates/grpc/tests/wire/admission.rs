@@ -1,7 +1,5 @@
 //! How much may be at work, and what becomes of what is too much.
 
-use std::time::Duration;
-
 use domicile_domain::error::{Reason, Refusal};
 use domicile_domain::usecase::{MockDomicileApi, Page};
 use domicile_grpc::{Limits, ServerParts};
@@ -28,7 +26,7 @@ fn one_of_each() -> Limits {
     Limits { calls_per_process: 1, checks_per_process: 1, ..limits() }
 }
 
-/// A mock whose first call of each kind is held, and that answers the others: roles with a page, checks with NOT_FOUND.
+/// A mock whose first call of each kind is held, and that answers the others: roles with a page, checks with `NOT_FOUND`.
 fn holding(list: Option<Hold>, check: Option<Hold>) -> MockDomicileApi {
     let mut api = MockDomicileApi::new();
     let page = || Page { items: Vec::new(), next_token: String::new() };
@@ -62,8 +60,8 @@ where
 async fn a_full_pool_refuses_at_once_and_starves_neither_the_other_nor_health() {
     // Which pool is full, by connections of their own and over the same one.
     for checks_are_full in [false, true] {
-        let (mut held, hold) = Held::new();
-        let api = if checks_are_full { holding(None, Some(hold)) } else { holding(Some(hold), None) };
+        let (mut held, handler) = Held::new();
+        let api = if checks_are_full { holding(None, Some(handler)) } else { holding(Some(handler), None) };
         let served = Served::of(ServerParts { limits: one_of_each(), ..parts(api) }).await;
         let raw = served.raw().await;
         let first = if checks_are_full {
@@ -95,8 +93,8 @@ async fn a_full_pool_refuses_at_once_and_starves_neither_the_other_nor_health() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_full_pool_refuses_before_it_asks_who_calls() {
-    let (mut held, hold) = Held::new();
-    let served = Served::of(ServerParts { limits: one_of_each(), ..parts(holding(Some(hold), None)) }).await;
+    let (mut held, handler) = Held::new();
+    let served = Served::of(ServerParts { limits: one_of_each(), ..parts(holding(Some(handler), None)) }).await;
     let first = spawned(&served, async move |raw| list_roles(&raw).await).await;
     held.entered().await;
     let raw = served.raw().await;
@@ -110,9 +108,9 @@ async fn a_full_pool_refuses_before_it_asks_who_calls() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_connection_takes_its_share_and_leaves_the_rest_to_others() {
-    let (mut held, hold) = Held::new();
+    let (mut held, handler) = Held::new();
     let limits = Limits { calls_per_connection: 1, calls_per_process: 2, ..one_of_each() };
-    let served = Served::of(ServerParts { limits, ..parts(holding(Some(hold), None)) }).await;
+    let served = Served::of(ServerParts { limits, ..parts(holding(Some(handler), None)) }).await;
     let greedy = std::sync::Arc::new(served.raw().await);
     let first = {
         let greedy = greedy.clone();
@@ -130,8 +128,8 @@ async fn one_connection_takes_its_share_and_leaves_the_rest_to_others() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn work_counts_until_it_ends_though_its_caller_left_or_its_time_is_over() {
     for leaves in [true, false] {
-        let (mut held, hold) = Held::new();
-        let served = Served::of(ServerParts { limits: one_of_each(), ..parts(holding(Some(hold), None)) }).await;
+        let (mut held, handler) = Held::new();
+        let served = Served::of(ServerParts { limits: one_of_each(), ..parts(holding(Some(handler), None)) }).await;
         let raw = served.raw().await;
         let first = spawned(&served, async move |raw| {
             // The one that leaves has time enough.

@@ -19,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion, version};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
 use tonic::Code;
 
 use crate::support::{Raw, Served, TOKEN, framed, limits, parts, service};
@@ -143,7 +143,7 @@ async fn call(raw: &Raw) -> Code {
     raw.call(CHECK_ACCESS, &[("authorization", TOKEN.as_bytes())], body).await.status.code()
 }
 
-/// A mock whose checks answer NOT_FOUND, so that a test sees that it was asked.
+/// A mock whose checks answer `NOT_FOUND`, so that a test sees that it was asked.
 fn asked() -> MockDomicileApi {
     let mut api = MockDomicileApi::new();
     api.expect_check_access().returning(|_, _| Err(Refusal::new(Reason::NotFound)));
@@ -289,14 +289,4 @@ async fn without_a_certificate_the_server_listens_on_loopback_alone() {
     let tls = Some(files.tls(true).await);
     let stopped = ServerParts { limits: limits(), ..production(tls) };
     domicile_grpc::serve(stopped, everywhere().await, async {}).await.unwrap();
-}
-
-#[tokio::test]
-async fn older_protocols_are_not_spoken() {
-    // The library of this test has none of them: what it can speak is what the server speaks.
-    let (root, clients) = (issuer(), issuer());
-    let files = Files::with(&Pair::of_server(&root), &clients);
-    let served = Served::of(ServerParts { tls: Some(files.tls(false).await), ..parts(asked()) }).await;
-    let stream = Client { trusts: &root, shows: None, versions: ALL }.connect(&served).await.unwrap();
-    assert_eq!(stream.get_ref().1.protocol_version(), Some(ProtocolVersion::TLSv1_3));
 }
