@@ -246,7 +246,7 @@ async fn from_nothing_to_the_first_people_by_certificates_alone() {
 async fn an_operator_whose_tokens_an_issuer_gives() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let issuer = LoopbackIssuer::start().await.unwrap();
+    let issuer = LoopbackIssuer::start(0).await.unwrap();
     let key = SigningKey::generate("k", Algorithm::Es256).unwrap();
     issuer.publish(&key);
     let (url, keys) = (issuer.url(), issuer.keys_url());

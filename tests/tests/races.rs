@@ -10,6 +10,7 @@ use domicile_domain::model::answer::AssignOutcome;
 use domicile_domain::model::user::UserState;
 use domicile_domain::policy::resolver::LookupOutcome;
 use domicile_domain::port::directory::Directory;
+use domicile_domain::port::probe::StoreProbe;
 use domicile_domain::port::store::Store;
 use domicile_domain::usecase::{AssignReply, AssignUser, DomicileApi, Expectation, LookupUser};
 use domicile_store_seaorm::SeaOrmStore;
@@ -63,7 +64,7 @@ async fn handle_of_a_miss(world: &World, place: Place, email: &str) -> String {
 
 /// Sixteen saves of one new email from two workspaces, after a lookup in each that found nobody: half say CREATE, half
 /// EITHER. None hears that its handle is stale.
-async fn one_new_email_from_two_workspaces<S: Store + Directory + 'static>(
+async fn one_new_email_from_two_workspaces<S: Store + Directory + StoreProbe + 'static>(
     world: &Arc<World>,
     store: &S,
     round: usize,
@@ -132,7 +133,7 @@ async fn c1_c2_sixteen_saves_of_one_new_email_make_one_account_on_postgres() {
 }
 
 /// C3: links of one user at once make one membership with one notice.
-async fn one_link<S: Store + Directory + 'static>(store: Arc<S>) {
+async fn one_link<S: Store + Directory + StoreProbe + 'static>(store: Arc<S>) {
     let world = Arc::new(World::new(store.clone()).await);
     for round in 0..50 {
         let name = format!("linked{round}");
@@ -147,7 +148,7 @@ async fn one_link<S: Store + Directory + 'static>(store: Arc<S>) {
 }
 
 /// C13: one request id at once has one effect and one answer.
-async fn one_request<S: Store + Directory + 'static>(store: Arc<S>) {
+async fn one_request<S: Store + Directory + StoreProbe + 'static>(store: Arc<S>) {
     let world = Arc::new(World::new(store.clone()).await);
     for round in 0..50 {
         let save = save_of(&world, world.acme, &format!("once{round}@people.example"), &format!("once{round}"));

@@ -237,3 +237,17 @@ async fn the_audience_that_is_wanted_is_told_to_whoever_has_a_token_of_the_issue
     let forged = stranger.token(&here.claims(&json!({"aud": CANARY}))).unwrap();
     refused(&here, "forged", &forged, "signature of the token is not right").await;
 }
+
+#[tokio::test]
+async fn an_old_token_of_a_key_that_is_gone_is_old_and_costs_no_question_to_the_issuer() {
+    let here = Installation::new().await;
+    assert!(here.bearer(&here.token(&json!({}))).await.is_ok());
+    here.clock.advance(std::time::Duration::from_secs(10));
+    let gone = SigningKey::generate("gone", Algorithm::Es256).unwrap();
+    let old = gone.token(&here.claims(&json!({"exp": here.now() - 60}))).unwrap();
+    refused(&here, "old", &old, "has expired").await;
+    assert_eq!(here.issuer.asked(), 1);
+    let young = gone.token(&here.claims(&json!({}))).unwrap();
+    refused(&here, "the control", &young, "a key that its issuer does not publish").await;
+    assert_eq!(here.issuer.asked(), 2);
+}
