@@ -1,5 +1,5 @@
 //! What an operator's tools read of a running service: whether it lives, whether it is ready, what it counts, and its log.
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "what cannot be fails the test")]
+#![expect(clippy::unwrap_used, reason = "what cannot be fails the test")]
 
 use std::collections::BTreeMap;
 use std::process::Stdio;

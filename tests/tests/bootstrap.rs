@@ -232,7 +232,7 @@ async fn from_nothing_to_the_first_people_by_certificates_alone() {
     refused(at, &words(&with(&second, &by("console"))), 5, &["PERMISSION_DENIED"]).await;
     let show = ["workspace", "show", "acme"];
     refused(at, &words(&with(&show, &by("stranger"))), 5, &["UNAUTHENTICATED"]).await;
-    refused(at, &words(&with(&show, &by("foreign"))), 7, &[]).await;
+    refused(at, &words(&with(&show, &by("foreign"))), 7, &["the connection to the service broke", "certificate"]).await;
     let mut wrong_root = by("operator");
     "clients.pem".clone_into(&mut wrong_root[3]);
     let told = [&endpoint, "no encrypted connection comes about", "check the root certificate"];

@@ -57,7 +57,8 @@ async fn run(command: &Command) -> Result<(), Failure> {
     }
     match command {
         Command::Dev(args) => dev::run(args).await.map_err(Failure::from),
-        Command::Serve(args) => serve::run(args).await,
+        // Boxed: the whole service is far larger than any command.
+        Command::Serve(args) => Box::pin(serve::run(args)).await,
         Command::Init(args) => init::run(args),
         Command::Db(DbCommand::Migrate(args)) => database::migrate(args).await,
         Command::Db(DbCommand::Check(args)) => database::check(args).await,

@@ -97,7 +97,15 @@ impl Probe for StoreProbe {
         let (store, schema) = match self.0.fit(STORE_WITHIN).await {
             Ok(()) => (answers(), Ok("the schema is up to date".to_owned())),
             Err(error @ Unfit::Schema(_)) => (answers(), Err(error.to_string())),
-            Err(error) => (Err(error.to_string()), Err("not known while the database does not answer".to_owned())),
+            Err(error) => {
+                // What the driver says is for the log alone.
+                tracing::warn!(%error, "not ready: the store cannot be read");
+                let said = match error {
+                    Unfit::Silent(_) => error.to_string(),
+                    _ => "the database cannot be read; the log tells why".to_owned(),
+                };
+                (Err(said), Err("not known while the database does not answer".to_owned()))
+            }
         };
         vec![Check::of("store", store), Check::of("schema", schema)]
     }

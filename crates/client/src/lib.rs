@@ -84,6 +84,17 @@ impl From<Status> for ClientError {
     fn from(status: Status) -> Self {
         let details = status.get_error_details();
         let info = details.error_info();
+        // What comes from the service has a reason; what the transport says itself has a cause.
+        if let (None, Some(cause)) = (info, status.source()) {
+            let detail = innermost(cause);
+            return Self {
+                code: Code::Unavailable,
+                ..unusable(format!(
+                    "the connection to the service broke ({detail}); the same again is safe. If it names a certificate, the \
+                     service does not take the client's"
+                ))
+            };
+        }
         let fields = details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
         Self {
             code: status.code(),
