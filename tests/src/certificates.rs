@@ -23,17 +23,17 @@ impl Authority {
 
     /// A certificate for a host, or an address, and its key, both PEM.
     pub fn host(&self, name: &str) -> (String, String) {
-        self.signed(CertificateParams::new(vec![name.to_owned()]).expect("the name of a host"))
+        self.signed(&CertificateParams::new(vec![name.to_owned()]).expect("the name of a host"))
     }
 
     /// A certificate for a workload by its URI, and its key, both PEM.
     pub fn workload(&self, uri: &str) -> (String, String) {
         let mut leaf = CertificateParams::new(Vec::new()).expect("no names are good names");
         leaf.subject_alt_names.push(SanType::URI(uri.try_into().expect("a URI")));
-        self.signed(leaf)
+        self.signed(&leaf)
     }
 
-    fn signed(&self, leaf: CertificateParams) -> (String, String) {
+    fn signed(&self, leaf: &CertificateParams) -> (String, String) {
         let key = KeyPair::generate().expect("a key");
         let leaf = leaf.signed_by(&key, &self.0).expect("a certificate");
         (leaf.pem(), key.serialize_pem())

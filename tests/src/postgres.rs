@@ -42,8 +42,11 @@ impl OwnServer {
         let input = script.stdin.take();
         let mut line = String::new();
         BufReader::new(script.stdout.take().expect("it is piped")).read_line(&mut line).expect("it says text");
-        // A server in a container cannot be held up from here.
-        let (url, main) = line.trim().split_once(' ')?;
+        let Some((url, main)) = line.trim().split_once(' ') else {
+            // A server in a container cannot be held up from here.
+            script.wait().expect("it ended");
+            return None;
+        };
         Some(Self { url: url.to_owned(), main: main.to_owned(), script, input })
     }
 
