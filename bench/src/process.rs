@@ -81,8 +81,11 @@ impl Server {
             .env("DOMICILE_AUTH_DEVELOPMENT_TOKEN", TOKEN)
             .env("DOMICILE_SEALING_KEYS", "07".repeat(32))
             .env("DOMICILE_MESSAGES_FOLDER", setup.folder.join("messages"))
-            .env("DOMICILE_LOG_LEVEL", "warn")
-            .env("DOMICILE_ADMIN_LISTEN", "off")
+            .env("DOMICILE_LOG", "warn")
+            // The load comes from few people: no budget may end it.
+            .env("DOMICILE_BUDGETS_PROBES_PER_USER_MINUTE", u32::MAX.to_string())
+            .env("DOMICILE_BUDGETS_PROBES_PER_WORKSPACE_HOUR", u32::MAX.to_string())
+            .env("DOMICILE_BUDGETS_PROBES_PER_SERVICE_HOUR", u32::MAX.to_string())
             .current_dir(&setup.folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

@@ -29,15 +29,29 @@ struct Holds {
     bytes: i64,
 }
 
-/// How much every table of a database holds, how many revisions its workspaces took, and every index with its definition.
+/// How much every table of a database holds, how many revisions its workspaces took, how many probes were counted, and every
+/// index with its definition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tables {
     holds: BTreeMap<String, Holds>,
     indexes: BTreeMap<String, String>,
 }
 
-const REVISIONS: (&str, &str) =
-    ("workspaces.revision", "SELECT CAST(sum(revision) AS BIGINT), CAST(0 AS BIGINT) FROM workspaces");
+/// What is changed in place is counted by what it adds up to. Of the counters of budgets those of hours, which hold all that a
+/// run counted; a person's minute is over before.
+const SUMS: [(&str, &str); 3] = [
+    ("workspaces.revision", "SELECT CAST(sum(revision) AS BIGINT), CAST(0 AS BIGINT) FROM workspaces"),
+    (
+        "budget_counters of workspaces",
+        "SELECT CAST(coalesce(sum(counted + counted_before), 0) AS BIGINT), CAST(0 AS BIGINT) FROM budget_counters WHERE kind = 'WORKSPACE'",
+    ),
+    (
+        "budget_counters of services",
+        "SELECT CAST(coalesce(sum(counted + counted_before), 0) AS BIGINT), CAST(0 AS BIGINT) FROM budget_counters WHERE kind = 'SERVICE'",
+    ),
+];
+/// Its rows are counted by [`SUMS`] alone.
+const IN_PLACE: &str = "budget_counters";
 
 impl Tables {
     /// Counts a SQLite file.
@@ -61,8 +75,11 @@ impl Tables {
             let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut connection).await?;
             tables.holds.insert(name, Holds { rows: row.get(0), bytes: row.get(1) });
         }
-        let row = sqlx::query(REVISIONS.1).fetch_one(&mut connection).await?;
-        tables.holds.insert(REVISIONS.0.to_owned(), Holds { rows: row.get(0), bytes: row.get(1) });
+        for (name, sum) in SUMS {
+            let row = sqlx::query(sum).fetch_one(&mut connection).await?;
+            tables.holds.insert(name.to_owned(), Holds { rows: row.get(0), bytes: row.get(1) });
+        }
+        tables.holds.remove(IN_PLACE);
         let rows = sqlx::query(INDEXES).fetch_all(&mut connection).await?;
         tables.indexes = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         connection.close().await?;
@@ -85,8 +102,11 @@ impl Tables {
             let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut connection).await?;
             tables.holds.insert(name, Holds { rows: row.get(0), bytes: row.get(1) });
         }
-        let row = sqlx::query(REVISIONS.1).fetch_one(&mut connection).await?;
-        tables.holds.insert(REVISIONS.0.to_owned(), Holds { rows: row.get(0), bytes: row.get(1) });
+        for (name, sum) in SUMS {
+            let row = sqlx::query(sum).fetch_one(&mut connection).await?;
+            tables.holds.insert(name.to_owned(), Holds { rows: row.get(0), bytes: row.get(1) });
+        }
+        tables.holds.remove(IN_PLACE);
         let rows = sqlx::query(INDEXES).fetch_all(&mut connection).await?;
         tables.indexes = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         connection.close().await?;

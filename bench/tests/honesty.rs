@@ -26,6 +26,7 @@ use domicile_domain::usecase::{
 };
 use domicile_store_seaorm::inspect::postgres_server;
 use domicile_store_seaorm::{Database, SeaOrmStore};
+use domicile_testkit::builders::WIDE_BUDGETS;
 use domicile_testkit::clock::FixedClock;
 use domicile_testkit::ids::SequentialIds;
 use domicile_testkit::sealer::PlainSealer;
@@ -69,6 +70,7 @@ async fn product(path: &Path) -> Domicile {
         phones: Arc::new(LibPhoneParser),
         languages: Arc::new(CldrLanguageMatcher),
     })
+    .with_budgets(WIDE_BUDGETS)
 }
 
 fn call(user: Option<Uuid>) -> Call {

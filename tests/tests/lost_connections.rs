@@ -21,7 +21,8 @@ async fn a_save_has_its_one_effect_whenever_the_connection_breaks() {
     for (round, at) in [Moment::Begin, Moment::Statement, Moment::Commit, Moment::Committed].into_iter().enumerate() {
         let save = save_of(&world, world.acme, &format!("lost{round}@people.example"), &format!("lost{round}"));
         let (reruns, people) = (world.domicile.reruns(), store.dump()["users"].len());
-        store.inject(lost(at));
+        // The first unit counts the probe, the second saves.
+        store.inject_after(1, lost(at));
         let saved = world.domicile.assign_user(&call, &save).await.unwrap();
         assert_eq!(world.domicile.reruns(), reruns + 1, "{at:?}");
         assert_eq!(store.dump()["users"].len(), people + 1, "{at:?}");
@@ -43,7 +44,8 @@ async fn a_lookup_whose_commit_is_in_doubt_is_not_answered() {
     }
     for at in [Moment::Commit, Moment::Committed] {
         let before = without_audit(store.dump());
-        store.inject(lost(at));
+        // The unit that counts the probe commits before that of the search.
+        store.inject_after(1, lost(at));
         let refused = world.domicile.lookup_user(&call, &search).await.unwrap_err();
         assert_eq!(refused.reason, Reason::StoreUnavailable, "{at:?}");
         assert_eq!(without_audit(store.dump()), before, "{at:?}");

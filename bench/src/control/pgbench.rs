@@ -161,17 +161,21 @@ pub async fn check_script(url: &str, world: &World, spread: Spread, rows: u64, t
 /// Statements of a transaction of the checks, the fetch of the keys included.
 pub const CHECK_STATEMENTS: u64 = KEYS_IN_A_ROW + 1;
 
-/// The save as a script: the read that no save can do without (the caller's rights, the role), and every row. Client and
-/// place in the client name the row of keys, whose ids are used once. Each session first tells its settings, in the second that
-/// is not counted.
+/// The save as a script: the count of the probe in a transaction of its own, the reads that no save can do without (the
+/// caller's rights, the role, the budgets), and every row. Client and place in the client name the row of keys, whose ids are
+/// used once. Each session first tells its settings, in the second that is not counted.
 const SAVE: &str = r#"\if :start
 INSERT INTO bench_settings SELECT name, setting FROM pg_settings WHERE {SETTINGS};
 \set start 0
 \endif
 \set n :client_id * :rows + :s
 \set s :s + 1
+\set ws random(0, 7)
+\set ss random(0, 7)
+INSERT INTO budget_counters AS held (kind, subject, slot, period, counted, counted_before) SELECT c.kind, c.subject, c.slot, floor(extract(epoch from clock_timestamp()) / c.seconds)::bigint, 1, 0 FROM bench_saves k CROSS JOIN LATERAL (VALUES (1, 'USER', k.a::text, 0, 60), (2, 'WORKSPACE', k.w::text, :ws::bigint, 3600), (3, 'SERVICE', 'development', :ss::bigint, 3600)) c (place, kind, subject, slot, seconds) WHERE k.n = :n ORDER BY c.place ON CONFLICT (kind, subject, slot) DO UPDATE SET period = CASE WHEN held.period IN (excluded.period, excluded.period + 1) THEN held.period ELSE excluded.period END, counted = CASE WHEN held.period IN (excluded.period, excluded.period + 1) THEN held.counted + 1 ELSE 1 END, counted_before = CASE WHEN held.period IN (excluded.period, excluded.period + 1) THEN held.counted_before WHEN held.period + 1 = excluded.period THEN held.counted ELSE 0 END;
 BEGIN;
 SELECT k.w, k.a, k.u, k.m, k.au, k.e1, k.e2, k.rq, r.id AS role, (extract(epoch from clock_timestamp()) * 1000000)::bigint AS t FROM bench_saves k JOIN memberships m ON m.workspace_id = k.w AND m.user_id = k.a JOIN roles r ON r.workspace_id = k.w AND r.handle = 'member' WHERE k.n = :n AND EXISTS (SELECT 1 FROM membership_roles g JOIN role_permissions p ON p.role_id = g.role_id AND p.permission = 'domicile.update' WHERE g.workspace_id = k.w AND g.user_id = k.a) \gset
+SELECT sum(counted) AS spent FROM budget_counters WHERE slot >= 0 AND (kind = 'WORKSPACE' AND subject = :w OR kind = 'SERVICE' AND subject = 'development') \gset
 UPDATE workspaces SET revision = revision + 1 WHERE id = :w RETURNING revision \gset
 INSERT INTO users (id, home_id, created_in, state, created_at, updated_at, version) VALUES (:u, :w, :w, 'ACTIVE', :t, :t, 1);
 INSERT INTO user_profiles (user_id, home_id, first_name, last_name, username, username_key, preferred_language) VALUES (:u, :w, 'New', 'Person', 'new.person.' || lpad(:n::text, 10, '0'), 'new.person.' || lpad(:n::text, 10, '0'), 'en');

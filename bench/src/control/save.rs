@@ -57,6 +57,8 @@ pub struct Save {
     pub email: String,
     /// When, in microseconds.
     pub now: i64,
+    /// The counter of the budgets of workspace and service.
+    pub slot: i64,
 }
 
 /// Now, in microseconds.
@@ -79,6 +81,7 @@ impl Save {
             username: format!("new.person.{number:010}"),
             email: format!("new.person.{number:010}@bench.example"),
             now: now_us(),
+            slot: i64::try_from(number % 8).unwrap_or(0),
         }
     }
 }
@@ -86,6 +89,24 @@ impl Save {
 /// The fields that changed, as the record keeps them.
 pub const CHANGES: &str = r#"[{"path":"membership.kind","before":null,"after":"INTERNAL"},{"path":"membership.roles","before":null,"after":"member"},{"path":"membership.permissions","before":null,"after":""}]"#;
 
+/// Counts a probe on so many counters.
+macro_rules! count {
+    ($rows:literal) => {
+        concat!(
+            "INSERT INTO budget_counters AS held (kind, subject, slot, period, counted, counted_before) VALUES ",
+            $rows,
+            " ON CONFLICT (kind, subject, slot) DO UPDATE SET \
+             period = CASE WHEN held.period IN (excluded.period, excluded.period + 1) THEN held.period \
+             ELSE excluded.period END, \
+             counted = CASE WHEN held.period IN (excluded.period, excluded.period + 1) THEN held.counted + 1 ELSE 1 END, \
+             counted_before = CASE WHEN held.period IN (excluded.period, excluded.period + 1) THEN held.counted_before \
+             WHEN held.period + 1 = excluded.period THEN held.counted ELSE 0 END"
+        )
+    };
+}
+const COUNT_PERSON: &str = count!("(?, ?, ?, ?, 1, 0)");
+const COUNT_SHARED: &str = count!("(?, ?, ?, ?, 1, 0), (?, ?, ?, ?, 1, 0)");
+const COUNT_ALL: &str = count!("(?, ?, ?, ?, 1, 0), (?, ?, ?, ?, 1, 0), (?, ?, ?, ?, 1, 0)");
 const TAKE_REVISION: &str = "UPDATE workspaces SET revision = revision + 1 WHERE id = ? RETURNING id, revision";
 const USER: &str =
     "INSERT INTO users (id, home_id, created_in, state, created_at, updated_at, version) VALUES (?, ?, ?, ?, ?, ?, ?)";
@@ -111,23 +132,49 @@ pub enum Script {
     WithoutEvents,
 }
 
-/// Does one save in a transaction of its own, and answers how many statements it ran between BEGIN and COMMIT.
+/// Does one save, in a transaction for the count of the probe and one for the rest, and answers how many statements it ran
+/// between BEGIN and COMMIT.
 ///
 /// # Errors
 /// The driver's.
 pub async fn save(connection: &mut SqliteConnection, save: &Save, script: Script) -> Result<u64> {
-    let Save { workspace, actor, role, ids, username, email, now } = save;
+    let Save { workspace, actor, role, ids, username, email, now, slot } = save;
     let [user, membership, created, began, audit, request] = *ids;
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
-    let row = sqlx::query(TAKE_REVISION).bind(workspace).fetch_one(&mut *connection).await?;
-    let revision: i64 = row.get(1);
-    let mut statements = 1;
+    let mut statements = 0;
     macro_rules! run {
         ($sql:ident, $($value:expr),*) => {{
             sqlx::query($sql)$(.bind($value))*.execute(&mut *connection).await?;
             statements += 1;
         }};
     }
+    let (person, host) = (actor.to_string(), workspace.to_string());
+    let (minute, hour) = (now / 60_000_000, now / 3_600_000_000);
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+    if script == Script::AsTheStore {
+        run!(COUNT_PERSON, "USER", &person, 0_i64, minute);
+        run!(COUNT_SHARED, "WORKSPACE", &host, slot, hour, "SERVICE", "development", slot, hour);
+    } else {
+        run!(
+            COUNT_ALL,
+            "USER",
+            &person,
+            0_i64,
+            minute,
+            "WORKSPACE",
+            &host,
+            slot,
+            hour,
+            "SERVICE",
+            "development",
+            slot,
+            hour
+        );
+    }
+    sqlx::query("COMMIT").execute(&mut *connection).await?;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+    let row = sqlx::query(TAKE_REVISION).bind(workspace).fetch_one(&mut *connection).await?;
+    let revision: i64 = row.get(1);
+    statements += 1;
     run!(USER, user, workspace, workspace, "ACTIVE", now, now, 1_i64);
     run!(PROFILE, user, workspace, "New", "Person", username, username, "en");
     if script == Script::AsTheStore {
@@ -150,12 +197,12 @@ pub async fn save(connection: &mut SqliteConnection, save: &Save, script: Script
         );
         run!(EVENT, workspace, revision, 1_i64, began, actor, now, body);
     }
-    let (text, correlation) = (workspace.to_string(), request.to_string());
+    let correlation = request.to_string();
     run!(
         AUDIT,
         audit,
         workspace,
-        text,
+        host,
         "development",
         actor,
         "assign_user",

@@ -11,6 +11,7 @@ use domicile_domain::model::answer::{
     AnsweredRequest, AssignAnswer, AssignOutcome, RequestFingerprint, RequestKey, StoredAnswer,
 };
 use domicile_domain::model::audit::{AuditAction, AuditChange, AuditRecord, PersonalValue};
+use domicile_domain::model::budget::BudgetKey;
 use domicile_domain::model::contact::Contact;
 use domicile_domain::model::email::EmailAddress;
 use domicile_domain::model::id::Id;
@@ -200,6 +201,13 @@ fn values(save: Save) -> Result<Values> {
 async fn save_by_store(store: &SeaOrmStore, values: &Values) -> Result<()> {
     let now = Timestamp::from_micros(values.save.now);
     let [_, _, created, began, _, _] = values.save.ids;
+    let chance = values.save.slot.unsigned_abs();
+    let mut tx = store.begin(Duration::from_secs(5)).await?;
+    tx.budgets().count(&[BudgetKey::User(values.key.user).probes(chance)], now).await?;
+    let shared =
+        [BudgetKey::Workspace(Id::from_uuid(values.save.workspace)), BudgetKey::Service(values.key.service.clone())];
+    tx.budgets().count(&shared.map(|key| key.probes(chance)), now).await?;
+    tx.commit().await?;
     let mut tx = store.begin(Duration::from_secs(5)).await?;
     let reference = WorkspaceRef::Id(Id::from_uuid(values.save.workspace));
     let (workspace, revision) = tx.workspaces().take_revision(&reference).await?.context("no such workspace")?;

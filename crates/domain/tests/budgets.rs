@@ -1,14 +1,16 @@
 //! Budgets of identity probes: what a call costs whom, what is heard when a budget is used up, and what stands in the record.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use domicile_domain::error::{ErrorKind, Reason, Refusal};
-use domicile_domain::model::actor::{Actor, ServicePrincipal};
+use domicile_domain::model::actor::{ActingUser, Actor, Means, ScopeReach, ServicePrincipal};
 use domicile_domain::model::budget::{BudgetKey, BudgetKind, BudgetStanding, Budgets};
 use domicile_domain::model::id::WorkspaceId;
 use domicile_domain::model::permission::PermissionName;
 use domicile_domain::model::user::User;
+use domicile_domain::model::workspace::WorkspaceRef;
 use domicile_domain::port::store::{Store, StoreError};
 use domicile_domain::usecase::{
     AssignUser, Call, Consistency, CreateWorkspace, Domicile, DomicileApi, Expectation, LookupUser, PageRequest,
@@ -207,6 +209,18 @@ async fn a_workspaces_budget_is_not_used_up_from_outside() {
     assert_eq!(heard[0], heard[1]);
     let home = LookupUser { workspace: "borealis".to_owned(), ..search(&mail("x"), "") };
     assert!(domicile.lookup_user(&call(&world.lena), &home).await.is_ok(), "each workspace has its own");
+}
+
+/// A service that may name the person elsewhere alone is outside here, whatever rights the person holds.
+#[tokio::test]
+async fn a_grant_that_does_not_reach_a_workspace_costs_it_nothing() {
+    let world = World::new().await;
+    let reach = ScopeReach::Workspaces(BTreeSet::from([WorkspaceRef::Id(world.borealis.id)]));
+    let mut named = call(&world.dana);
+    named.actor.user = Some(ActingUser { id: world.dana.id, means: Means::ActAs(reach) });
+    let search = search(&mail("x"), "");
+    assert_eq!(reason(world.domicile.lookup_user(&named, &search).await), Reason::PermissionDenied);
+    assert_eq!(spent(&world, &world.dana).await, [1, 0, 1]);
 }
 
 /// One person who asks on and on uses up what is theirs and nothing that others share.

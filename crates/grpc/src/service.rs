@@ -132,7 +132,7 @@ impl user_service_server::UserService for Services {
             user: changed.account.as_ref().map(convert::account),
             consistency_token: changed.consistency_token.unwrap_or_default(),
         };
-        Ok(answer(message, changed.replayed))
+        Ok(after_probe(answer(message, changed.replayed), &changed.budget))
     }
 
     async fn unbind_identity(

@@ -246,7 +246,11 @@ pub fn errors_page() -> String {
         ErrorKind::Aborted => "after reading again",
         _ => "no",
     };
-    let again_there = |code: Code| if code == Code::DeadlineExceeded { "with the same request id" } else { "no" };
+    let again_there = |code: Code| match code {
+        Code::Unavailable => "after the pause in `RetryInfo`",
+        Code::DeadlineExceeded => "with the same request id",
+        _ => "no",
+    };
     let ours = Reason::ALL.iter().map(|r| (r.as_str(), code(r.kind()), again(r.kind()), r.explanation().trim()));
     let transport = TransportReason::ALL.iter().map(|r| (r.as_str(), r.code(), again_there(r.code()), r.explanation()));
     let rows: Vec<String> = ours

@@ -346,6 +346,8 @@ pub struct ChangeIdentityReply {
     pub consistency_token: Option<String>,
     /// Whether this is the answer of an earlier request with the same id.
     pub replayed: bool,
+    /// How the budgets stand after binding; empty for the other way, which is no probe.
+    pub budget: Vec<BudgetStanding>,
 }
 
 /// A user as the viewer may see them.

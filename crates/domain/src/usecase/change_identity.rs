@@ -4,9 +4,10 @@
 use async_trait::async_trait;
 
 use super::api::{Account, Call, ChangeIdentity, ChangeIdentityReply};
-use super::authority::authorise_qualifying;
+use super::authority::{Right, authorise_qualifying};
 use super::identify::bound;
 use super::input::field;
+use super::probe::{Probe, Scope};
 use super::record::Deed;
 use super::replay::Repeatable;
 use super::run_tx::{Command, Finish};
@@ -16,6 +17,7 @@ use crate::error::{Reason, Refusal, Violation};
 use crate::event::{Event, EventBody};
 use crate::model::answer::{ChangeIdentityAnswer, StoredAnswer};
 use crate::model::audit::{AuditAction, AuditChange, AuditRecord, PersonalValue};
+use crate::model::budget::BudgetStanding;
 use crate::model::id::{EventId, RequestId, UserId, WorkspaceId};
 use crate::model::membership::{InternalMembership, Membership};
 use crate::model::time::{Revision, Timestamp};
@@ -57,6 +59,8 @@ struct Change<'a> {
     audit: AuditRecord,
     event: EventId,
     now: Timestamp,
+    /// To bind tells whether somebody has the identity; to take one away tells nothing of others.
+    probe: Option<Probe>,
 }
 
 struct Changed {
@@ -73,7 +77,7 @@ struct AtHome {
 
 #[async_trait]
 impl Command for Change<'_> {
-    type Output = Changed;
+    type Output = (Changed, Vec<BudgetStanding>);
 
     /// Another was first with the identity or the request, or the account changed between reading and writing.
     fn reruns_on(&self, error: &StoreError) -> bool {
@@ -84,7 +88,17 @@ impl Command for Change<'_> {
         self.request_id.is_some()
     }
 
-    async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Changed>, Refusal> {
+    async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Self::Output>, Refusal> {
+        let budget = match &self.probe {
+            Some(probe) => probe.admit(tx).await?,
+            None => Vec::new(),
+        };
+        Ok(self.work(tx).await?.map(|changed| (changed, budget)))
+    }
+}
+
+impl Change<'_> {
+    async fn work(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Changed>, Refusal> {
         let taken = tx.workspaces().take_revision(&workspace_ref(&self.request.workspace)).await?;
         let id = taken.map(|(id, _)| id);
         let home = authorise_qualifying(tx, &self.domicile.policies, self.call, id, self.now).await?.workspace;
@@ -100,9 +114,7 @@ impl Command for Change<'_> {
         let changed = self.write(tx, person, &identity, revision).await?;
         Ok(if self.request.validate_only { Finish::Discard(changed) } else { Finish::Commit(changed) })
     }
-}
 
-impl Change<'_> {
     fn repeatable(&self) -> Repeatable<'_> {
         Repeatable {
             call: self.call,
@@ -248,21 +260,43 @@ impl Domicile {
     ) -> Result<ChangeIdentityReply, Refusal> {
         let request_id = request.request.id.parse().ok();
         let deed = Deed { call, action: way.action(), workspace: &request.workspace, request_id };
-        let now = self.now();
-        let audit = deed.row(self, "", now);
-        let command = Change { domicile: self, call, request, way, request_id, audit, event: self.new_id(), now };
-        let changed = match self.runner.run(&command, call.deadline).await {
+        let (changed, budget) = match self.change(&deed, request, way).await {
             Ok(changed) => changed,
             Err(refusal) => return self.refuse(&deed, refusal).await,
         };
         if request.validate_only {
             self.record_alone(&deed, "rehearsed", Vec::new()).await?;
-            return Ok(ChangeIdentityReply { account: None, consistency_token: None, replayed: changed.replayed });
+            return Ok(ChangeIdentityReply {
+                account: None,
+                consistency_token: None,
+                replayed: changed.replayed,
+                budget,
+            });
         }
         Ok(ChangeIdentityReply {
             account: changed.account,
             consistency_token: Some(changed.consistency_token),
             replayed: changed.replayed,
+            budget,
         })
+    }
+
+    async fn change(
+        &self,
+        deed: &Deed<'_>,
+        request: &ChangeIdentity,
+        way: Move,
+    ) -> Result<(Changed, Vec<BudgetStanding>), Refusal> {
+        let Deed { call, request_id, .. } = *deed;
+        let scope = Scope { workspace: &request.workspace, rights: &[Right::Create, Right::Update] };
+        let probe = match way {
+            Move::Bind => Some(self.count_probe(call, Some(&scope)).await?),
+            Move::Unbind => None,
+        };
+        let now = self.now();
+        let audit = deed.row(self, "", now);
+        let command =
+            Change { domicile: self, call, request, way, request_id, audit, event: self.new_id(), now, probe };
+        self.runner.run(&command, call.deadline).await
     }
 }

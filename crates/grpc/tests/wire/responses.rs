@@ -277,6 +277,7 @@ async fn bind_and_unbind_identity_say_everything_and_whether_it_is_a_repeated_an
             account: Some(account(whole_user())),
             consistency_token: Some("written".to_owned()),
             replayed,
+            budget: standings(),
         };
         let mut api = MockDomicileApi::new();
         api.expect_bind_identity().return_const(Ok(reply.clone()));
@@ -286,13 +287,14 @@ async fn bind_and_unbind_identity_say_everything_and_whether_it_is_a_repeated_an
         let header = |metadata: &tonic::metadata::MetadataMap| metadata.contains_key("x-domicile-replayed");
         let bound = client.bind_identity(signed(v1::BindIdentityRequest::default())).await.unwrap();
         assert_eq!(header(bound.metadata()), replayed);
+        assert_eq!(budget_of(&bound), Some(STANDINGS));
         let expected = v1::BindIdentityResponse { user: user.clone(), consistency_token: consistency_token.clone() };
         assert_eq!(bound.into_inner(), expected);
         let taken = client.unbind_identity(signed(v1::UnbindIdentityRequest::default())).await.unwrap();
         assert_eq!(header(taken.metadata()), replayed);
         assert_eq!(taken.into_inner(), v1::UnbindIdentityResponse { user, consistency_token });
     }
-    let rehearsed = ChangeIdentityReply { account: None, consistency_token: None, replayed: false };
+    let rehearsed = ChangeIdentityReply { account: None, consistency_token: None, replayed: false, budget: Vec::new() };
     let mut api = MockDomicileApi::new();
     api.expect_bind_identity().return_const(Ok(rehearsed));
     let answer = answered!(api, UserServiceClient.bind_identity(BindIdentityRequest)).into_inner();
