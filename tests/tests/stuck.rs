@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use domicile_client::v1::ListRolesRequest;
 use domicile_client::v1::role_service_client::RoleServiceClient;
+use domicile_store_seaorm::{Database, SeaOrmStore};
 use domicile_tests::postgres::{OwnServer, fresh_url};
 use domicile_tests::server::{Server, TOKEN, settings};
 use tonic::transport::Channel;
@@ -27,7 +28,9 @@ async fn code(channel: &Channel) -> Option<Code> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_stands_still_is_told_by_health_and_serves_again_when_it_goes_on() {
     let Some(database) = OwnServer::start() else { return };
-    let server = Server::start(&settings(&fresh_url(&database.url).await)).await;
+    let url = fresh_url(&database.url).await;
+    SeaOrmStore::migrate(&url.parse::<Database>().unwrap()).await.unwrap();
+    let server = Server::start(&settings(&url)).await;
     let channel = Channel::from_shared(format!("http://{}", server.address())).unwrap().connect().await.unwrap();
     let whole = HealthCheckRequest { service: String::new() };
     let mut told = HealthClient::new(channel.clone()).watch(whole).await.unwrap().into_inner();
