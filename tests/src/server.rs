@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::task::JoinHandle;
 
-use crate::binary::{ask_to_stop, command};
+use crate::binary::{ask_to_stop, binary, command};
 
 /// The token of every server of the tests.
 pub const TOKEN: &str = "a token for tests alone";
@@ -48,13 +48,17 @@ pub struct Server {
 impl Server {
     /// Starts one by variables and returns once it serves.
     pub async fn start(settings: &BTreeMap<&'static str, String>) -> Self {
-        Self::run(command().arg("serve").envs(settings)).await
+        // What it captures is kept beside the program, not among the sources.
+        let program = binary();
+        let folder = program.parent().expect("the program lies in a folder");
+        Self::run(command().arg("serve").envs(settings).current_dir(folder)).await
     }
 
     /// Starts one by a configuration file and returns once it serves.
     pub async fn configured(file: &Path) -> Self {
         let apart = ["--set", "admin.listen=127.0.0.1:0", "--set", "limits.lame_duck_seconds=0"];
-        Self::run(command().args(["serve", "--config"]).arg(file).args(apart)).await
+        let folder = file.parent().expect("a file lies in a folder");
+        Self::run(command().args(["serve", "--config"]).arg(file).args(apart).current_dir(folder)).await
     }
 
     async fn run(command: &mut Command) -> Self {
