@@ -1,6 +1,6 @@
 //! The first start as an operator makes it with the real program: a configuration, the schema, the service, the first
 //! workspace, the first people.
-#![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "what cannot be fails the test")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "what cannot be fails the test")]
 #![cfg(unix)]
 
 use std::os::unix::fs::PermissionsExt;
