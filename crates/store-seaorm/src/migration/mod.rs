@@ -12,7 +12,7 @@ impl MigratorTrait for Migrator {
 }
 
 /// Every step, in order.
-const STEPS: [Step; 2] = [
+const STEPS: [Step; 3] = [
     Step {
         name: "m0001_first",
         postgres: include_str!("m0001_first.postgres.sql"),
@@ -22,6 +22,11 @@ const STEPS: [Step; 2] = [
         name: "m0002_budgets",
         postgres: include_str!("m0002_budgets.postgres.sql"),
         sqlite: include_str!("m0002_budgets.sqlite.sql"),
+    },
+    Step {
+        name: "m0003_groups",
+        postgres: include_str!("m0003_groups.postgres.sql"),
+        sqlite: include_str!("m0003_groups.sqlite.sql"),
     },
 ];
 
