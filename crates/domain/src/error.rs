@@ -134,7 +134,7 @@ reasons! {
     UsernameTaken = "USERNAME_TAKEN", AlreadyExists;
     /// Another membership of this workspace has the external id.
     ExternalIdTaken = "EXTERNAL_ID_TAKEN", AlreadyExists;
-    /// Another workspace has the handle. Choose another.
+    /// The handle is taken. Choose another.
     HandleTaken = "HANDLE_TAKEN", AlreadyExists;
     /// This belongs to the person's home, and the home is elsewhere. Ask an AccessManager of the home.
     HomeOwnedField = "HOME_OWNED_FIELD", Precondition;
@@ -146,6 +146,32 @@ reasons! {
     FounderHasHome = "FOUNDER_HAS_HOME", Precondition;
     /// The workspace is suspended, closing or closed.
     WorkspaceUnavailable = "WORKSPACE_UNAVAILABLE", Precondition;
+    /// It changed since you read it. Read it again and decide anew; the current etag is named.
+    StaleEtag = "STALE_ETAG", Aborted;
+    /// This would give you more than you have. Ask another qualifying AccessManager of the workspace.
+    SelfEscalation = "SELF_ESCALATION", Denied;
+    /// Nobody would be left who manages the workspace: an Internal with an active account who holds both rights. Make another AccessManager first.
+    LastManager = "LAST_MANAGER", Precondition;
+    /// Every workspace has this role, and it cannot be changed. Make a role of your own.
+    BuiltInRole = "BUILT_IN_ROLE", Precondition;
+    /// The role is in use, as often as told. Take it away first, or delete it with force.
+    RoleInUse = "ROLE_IN_USE", Precondition;
+    /// The role is not marked for Externals, so it cannot stand in a ceiling. Mark it, or choose another.
+    RoleNotForExternals = "ROLE_NOT_FOR_EXTERNALS", Precondition;
+    /// Only Internals have this. Leave Externals out.
+    InternalOnly = "INTERNAL_ONLY", Precondition;
+    /// The service may not register or retire permissions of that prefix. Ask the operator for the scope `permissions.register` with the prefix.
+    PrefixNotGranted = "PREFIX_NOT_GRANTED", Denied;
+    /// Another service registered the permission. Choose another name.
+    PermissionTaken = "PERMISSION_TAKEN", AlreadyExists;
+    /// There is a relationship with that workspace already, proposed or active. Update it, or answer the proposal.
+    RelationshipExists = "RELATIONSHIP_EXISTS", AlreadyExists;
+    /// The relationship is not in the state that this needs; the state is named.
+    RelationshipState = "RELATIONSHIP_STATE", Precondition;
+    /// The other workspace decides that. Ask it to change its part.
+    OtherSidesField = "OTHER_SIDES_FIELD", Precondition;
+    /// As many as a workspace may have are there. Delete what is not used.
+    LimitReached = "LIMIT_REACHED", Precondition;
     /// The consistency token was not made here.
     InvalidConsistencyToken = "INVALID_CONSISTENCY_TOKEN", Invalid;
     /// The page token was not made here, or for another list.

@@ -1,7 +1,8 @@
 //! Events: one a change, ordered within a workspace, without personal values.
 
-use crate::model::id::{EventId, MembershipId, RoleId, UserId, WorkspaceId};
+use crate::model::id::{EventId, GroupId, MembershipId, RelationshipId, RoleId, UserId, WorkspaceId};
 use crate::model::membership::{EndReason, ExternalState, MembershipKind};
+use crate::model::relationship::RelationshipState;
 use crate::model::time::{Revision, Timestamp};
 
 /// An event of the log of one workspace.
@@ -68,5 +69,81 @@ pub enum EventBody {
         reason: EndReason,
         /// The roles it had.
         roles: Vec<RoleId>,
+    },
+    /// Something of a membership changed.
+    MembershipChanged {
+        /// Which life of it.
+        membership: MembershipId,
+        /// Whose.
+        user: UserId,
+        /// The paths of what changed.
+        paths: Vec<String>,
+        /// The roles before.
+        roles_before: Vec<RoleId>,
+        /// The roles after.
+        roles_after: Vec<RoleId>,
+    },
+    /// Something of the workspace's own record changed.
+    WorkspaceChanged {
+        /// The paths of what changed.
+        paths: Vec<String>,
+    },
+    /// A role was made.
+    RoleCreated {
+        /// Which.
+        role: RoleId,
+    },
+    /// A role was changed: what it grants, or to whom it may be given.
+    RoleChanged {
+        /// Which.
+        role: RoleId,
+        /// The paths of what changed.
+        paths: Vec<String>,
+    },
+    /// A role was deleted, and taken from everybody who had it.
+    RoleDeleted {
+        /// Which.
+        role: RoleId,
+    },
+    /// A group was made.
+    GroupCreated {
+        /// Which.
+        group: GroupId,
+    },
+    /// A group was changed.
+    GroupChanged {
+        /// Which.
+        group: GroupId,
+        /// The paths of what changed.
+        paths: Vec<String>,
+    },
+    /// A group was deleted; nobody is in it any more.
+    GroupDeleted {
+        /// Which.
+        group: GroupId,
+    },
+    /// People came into a group or left it.
+    GroupMembersChanged {
+        /// Which.
+        group: GroupId,
+        /// Who came.
+        added: Vec<UserId>,
+        /// Who left.
+        removed: Vec<UserId>,
+    },
+    /// A relationship began, changed or ended, as made by this side.
+    RelationshipChanged {
+        /// Which.
+        relationship: RelationshipId,
+        /// The workspace that admits.
+        host: WorkspaceId,
+        /// The workspace whose people are admitted.
+        home: WorkspaceId,
+        /// The state before; absent for a new one.
+        before: Option<RelationshipState>,
+        /// The state after.
+        after: RelationshipState,
+        /// The paths of what changed.
+        paths: Vec<String>,
     },
 }

@@ -12,13 +12,13 @@ use domicile_domain::model::time::Version;
 use domicile_domain::model::user::{Identity, User, UserState};
 use domicile_domain::port::directory::Directory;
 use domicile_domain::port::store::{Constraint, StoreError};
-use domicile_domain::usecase::{
-    Account, Call, ChangeIdentity, ChangeIdentityReply, Consistency, DomicileApi, RequestIdentity, UserView,
-};
+use domicile_domain::usecase::{Account, Call, Changed, Consistency, DomicileApi, RequestIdentity, UserView};
 use domicile_testkit::builders::{id, internal, minute, user};
 use domicile_testkit::memory::{Injection, Moment};
 
-use crate::support::{World, both_rights, call, in_state, reason, request, service, service_call, wrong_fields};
+use crate::support::{
+    IdentityChange, World, both_rights, call, in_state, reason, request, service, service_call, wrong_fields,
+};
 
 const ISSUER: &str = "https://login.example";
 
@@ -27,8 +27,8 @@ fn identity(subject: &str) -> Identity {
 }
 
 /// A change of a person's identities in Acme, under a request id of its own.
-fn change(person: &User, subject: &str) -> ChangeIdentity {
-    ChangeIdentity {
+fn change(person: &User, subject: &str) -> IdentityChange {
+    IdentityChange {
         workspace: "acme".to_owned(),
         request: request(),
         user: person.id.to_string(),
@@ -37,23 +37,23 @@ fn change(person: &User, subject: &str) -> ChangeIdentity {
     }
 }
 
-type Changed = Result<ChangeIdentityReply, Refusal>;
+type Answer = Result<Changed<Account>, Refusal>;
 
-async fn bind(world: &World, change: &ChangeIdentity) -> Changed {
-    world.domicile.bind_identity(&call(&world.dana), change).await
+async fn bind(world: &World, change: &IdentityChange) -> Answer {
+    world.domicile.bind_identity(&call(&world.dana), &change.order(), &change.change()).await
 }
 
-async fn unbind(world: &World, change: &ChangeIdentity) -> Changed {
-    world.domicile.unbind_identity(&call(&world.dana), change).await
+async fn unbind(world: &World, change: &IdentityChange) -> Answer {
+    world.domicile.unbind_identity(&call(&world.dana), &change.order(), &change.change()).await
 }
 
 /// Refused so, by both ways or the one; nothing but the audit changed, and the audit tells of it.
-async fn refused(world: &World, call: &Call, change: &ChangeIdentity, binding: bool, reason: Reason) -> Refusal {
+async fn refused(world: &World, call: &Call, change: &IdentityChange, binding: bool, reason: Reason) -> Refusal {
     let before = world.content();
     let answer = if binding {
-        world.domicile.bind_identity(call, change).await
+        world.domicile.bind_identity(call, &change.order(), &change.change()).await
     } else {
-        world.domicile.unbind_identity(call, change).await
+        world.domicile.unbind_identity(call, &change.order(), &change.change()).await
     };
     let refusal = answer.unwrap_err();
     assert_eq!(refusal.reason, reason, "{change:?}");
@@ -75,11 +75,11 @@ async fn binding_and_taking_away_write_account_record_event_and_answer() {
         let expected = User { version: Version::from_stored(version), updated_at: minute(5), ..nora.clone() };
         assert_eq!(world.store.user(nora.id).await.unwrap().as_ref(), Some(&expected));
         assert_eq!(world.store.identities(nora.id).await.unwrap(), bound);
-        assert_eq!(reply.account, Some(Account { user: expected, identities: bound }));
+        assert_eq!(reply.thing, Some(Account { user: expected, identities: bound }));
         assert!(!reply.replayed);
         let fresh = Consistency::AtLeastAsFresh(reply.consistency_token.unwrap());
         let read = world.domicile.get_user(&call(&world.dana), "acme", &nora.id.to_string(), &fresh).await.unwrap();
-        assert_eq!(Some(read), reply.account.map(UserView::Whole));
+        assert_eq!(Some(read), reply.thing.map(UserView::Whole));
 
         let paths = vec!["identities".to_owned()];
         assert_eq!(world.events().await.pop(), Some(EventBody::UserChanged { user: nora.id, paths }));
@@ -161,16 +161,25 @@ async fn only_a_qualifying_manager_of_the_home_may() {
         for binding in [true, false] {
             // The same whether or not the person exists, and whatever else is wrong.
             let wrong =
-                ChangeIdentity { request: RequestIdentity { id: String::new(), ..request() }, ..change(&nora, "") };
+                IdentityChange { request: RequestIdentity { id: String::new(), ..request() }, ..change(&nora, "") };
             for change in [change(&nora, "n-1"), change(&nobody, "n-1"), wrong] {
                 refused(&world, &call(caller), &change, binding, Reason::PermissionDenied).await;
             }
         }
     }
-    let alone = world.domicile.bind_identity(&service_call(), &change(&nora, "n-1")).await;
+    let alone = world
+        .domicile
+        .bind_identity(&service_call(), &change(&nora, "n-1").order(), &change(&nora, "n-1").change())
+        .await;
     assert_eq!(reason(alone), Reason::ActingUserRequired);
     let manager = world.colleague("manager", &both_rights()).await;
-    assert!(world.domicile.bind_identity(&call(&manager), &change(&nora, "n-1")).await.is_ok());
+    assert!(
+        world
+            .domicile
+            .bind_identity(&call(&manager), &change(&nora, "n-1").order(), &change(&nora, "n-1").change())
+            .await
+            .is_ok()
+    );
 }
 
 /// An identity is of the account, and the account is the home's: a host is told so, and changes nothing.
@@ -184,9 +193,9 @@ async fn a_host_is_told_that_the_home_owns_it() {
             let change = change(&visitor, &visitor.id.to_string());
             refused(&world, &call(&world.dana), &change, binding, Reason::HomeOwnedField).await;
         }
-        let at_home = ChangeIdentity { workspace: "borealis".to_owned(), ..change(&visitor, "at.home") };
-        let at_home = ChangeIdentity { identity: identity(&format!("{state:?}")), ..at_home };
-        assert!(world.domicile.bind_identity(&call(&world.lena), &at_home).await.is_ok());
+        let at_home = IdentityChange { workspace: "borealis".to_owned(), ..change(&visitor, "at.home") };
+        let at_home = IdentityChange { identity: identity(&format!("{state:?}")), ..at_home };
+        assert!(world.domicile.bind_identity(&call(&world.lena), &at_home.order(), &at_home.change()).await.is_ok());
     }
     // Of those who are nothing here nothing is told.
     let stranger = world.stranger("stranger").await;
@@ -207,7 +216,11 @@ async fn nobody_binds_an_identity_to_themself() {
         refused(&world, &own, &change(&world.dana, "d-1"), true, Reason::AnotherPersonRequired).await;
     }
     let second = world.colleague("second", &both_rights()).await;
-    world.domicile.bind_identity(&call(&second), &change(&world.dana, "d-1")).await.unwrap();
+    world
+        .domicile
+        .bind_identity(&call(&second), &change(&world.dana, "d-1").order(), &change(&world.dana, "d-1").change())
+        .await
+        .unwrap();
     assert!(unbind(&world, &change(&world.dana, "d-1")).await.is_ok());
 }
 
@@ -244,7 +257,7 @@ async fn a_person_has_ten_identities_at_most() {
 #[tokio::test]
 async fn everything_that_is_wrong_is_told_at_once() {
     let world = World::new().await;
-    let wrong = ChangeIdentity {
+    let wrong = IdentityChange {
         workspace: "acme".to_owned(),
         request: RequestIdentity { id: "7".to_owned(), fingerprint: RequestFingerprint([1; 32]) },
         user: "nora".to_owned(),
@@ -265,8 +278,8 @@ async fn one_request_has_one_effect_and_one_answer() {
     let content = world.content();
     let again = bind(&world, &change).await.unwrap();
     let budget = again.budget.clone();
-    assert_eq!(again, ChangeIdentityReply { replayed: true, budget, ..first });
-    let other = ChangeIdentity {
+    assert_eq!(again, Changed { replayed: true, budget, ..first });
+    let other = IdentityChange {
         request: RequestIdentity { fingerprint: RequestFingerprint([2; 32]), ..change.request.clone() },
         ..change.clone()
     };
@@ -275,7 +288,7 @@ async fn one_request_has_one_effect_and_one_answer() {
     // The other way under the same id is another request.
     assert!(!unbind(&world, &change).await.unwrap().replayed);
     // Replay comes after permission.
-    let denied = world.domicile.bind_identity(&call(&nora), &change).await;
+    let denied = world.domicile.bind_identity(&call(&nora), &change.order(), &change.change()).await;
     assert_eq!(reason(denied), Reason::PermissionDenied);
 }
 
@@ -283,16 +296,17 @@ async fn one_request_has_one_effect_and_one_answer() {
 async fn a_rehearsal_goes_as_far_as_the_preconditions_and_writes_nothing() {
     let world = World::new().await;
     let nora = world.colleague("nora", &[]).await;
-    let rehearsal = ChangeIdentity { validate_only: true, ..change(&nora, "n-1") };
+    let rehearsal = IdentityChange { validate_only: true, ..change(&nora, "n-1") };
     let content = world.content();
     let reply = bind(&world, &rehearsal).await.unwrap();
-    assert_eq!((reply.account, reply.consistency_token, reply.replayed), (None, None, false));
+    assert_eq!(reply.thing.unwrap().identities, [identity("n-1")], "what it would be");
+    assert_eq!((reply.consistency_token, reply.replayed), (None, false));
     assert_eq!(reply.budget.len(), 3, "it costs as much");
     assert_eq!(world.content(), content);
     assert_eq!(world.audit().await.into_iter().next().unwrap().outcome, "rehearsed");
     assert_eq!(reason(unbind(&world, &rehearsal).await), Reason::NotFound);
     bind(&world, &change(&nora, "n-1")).await.unwrap();
-    assert_eq!(reason(bind(&world, &ChangeIdentity { request: request(), ..rehearsal }).await), Reason::IdentityTaken);
+    assert_eq!(reason(bind(&world, &IdentityChange { request: request(), ..rehearsal }).await), Reason::IdentityTaken);
 }
 
 #[tokio::test]
@@ -306,9 +320,10 @@ async fn two_at_once_bind_one_identity_once() {
     // From different homes no revision keeps them apart; the identity does.
     let far = world.stranger("far").await;
     let (here, there) =
-        (change(&nora, "n-2"), ChangeIdentity { workspace: "borealis".to_owned(), ..change(&far, "n-2") });
+        (change(&nora, "n-2"), IdentityChange { workspace: "borealis".to_owned(), ..change(&far, "n-2") });
     let lena = call(&world.lena);
-    let answers = tokio::join!(bind(&world, &here), world.domicile.bind_identity(&lena, &there));
+    let (order, theirs) = (there.order(), there.change());
+    let answers = tokio::join!(bind(&world, &here), world.domicile.bind_identity(&lena, &order, &theirs));
     let told = [answers.0, answers.1].map(|answer| answer.map(drop).map_err(|refusal| refusal.reason));
     assert!(told.contains(&Ok(())) && told.contains(&Err(Reason::IdentityTaken)), "{told:?}");
     // One request twice at once.
@@ -349,7 +364,7 @@ async fn tried(world: &World, nora: &User, number: usize, at: Moment, error: Sto
     assert_eq!(answer.is_ok(), again, "{at:?} {error:?}");
     assert_eq!(world.domicile.reruns(), reruns + u64::from(again), "{at:?} {error:?}");
     if again {
-        unbind(world, &ChangeIdentity { request: request(), ..change }).await.unwrap();
+        unbind(world, &IdentityChange { request: request(), ..change }).await.unwrap();
     } else {
         assert_eq!(world.content(), content, "{at:?} {error:?}");
     }
@@ -364,8 +379,8 @@ async fn the_operator_and_services_without_a_person_bind_nobody() {
         let call = Call { actor, ..service_call() };
         refused(&world, &call, &change(&nora, "n-1"), true, Reason::PermissionDenied).await;
     }
-    let missing = ChangeIdentity { workspace: "nowhere".to_owned(), ..change(&nora, "n-1") };
+    let missing = IdentityChange { workspace: "nowhere".to_owned(), ..change(&nora, "n-1") };
     assert_eq!(bind(&world, &missing).await, Err(Refusal::new(Reason::PermissionDenied)));
-    let by_id = ChangeIdentity { workspace: world.acme.id.to_string(), user: id::<()>().to_string(), ..missing };
+    let by_id = IdentityChange { workspace: world.acme.id.to_string(), user: id::<()>().to_string(), ..missing };
     assert_eq!(reason(bind(&world, &by_id).await), Reason::NotFound);
 }

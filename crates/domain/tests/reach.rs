@@ -7,11 +7,11 @@ use domicile_domain::model::id::UserId;
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::usecase::{
-    AssignUser, Call, ChangeIdentity, CheckAccess, Consistency, CreateWorkspace, DomicileApi, LookupUser, PageRequest,
+    AssignUser, Call, CheckAccess, Consistency, CreateWorkspace, DomicileApi, LookupUser, PageRequest,
 };
 use domicile_testkit::builders::{handle, id, notice};
 
-use crate::support::{World, check, cobalt, mail, request, save, search, service, service_call};
+use crate::support::{IdentityChange, World, check, cobalt, mail, request, save, search, service, service_call};
 
 const ANY: Consistency = Consistency::MinimizeLatency;
 
@@ -46,7 +46,7 @@ impl Stage {
         let domicile = &self.world.domicile;
         let (named, nora, page) = (workspace.to_owned(), self.nora.id.to_string(), PageRequest::default());
         let name = format!("p{}", self.world.store.counters().begun);
-        let change = |subject: &str| ChangeIdentity {
+        let change = |subject: &str| IdentityChange {
             workspace: named.clone(),
             request: request(),
             user: nora.clone(),
@@ -66,8 +66,12 @@ impl Stage {
                 let new = CreateWorkspace { handle: name.clone(), ..cobalt(&name) };
                 domicile.create_workspace(call, &new).await.map(drop)
             }
-            "bind_identity" => domicile.bind_identity(call, &change("n-1")).await.map(drop),
-            "unbind_identity" => domicile.unbind_identity(call, &change("n-0")).await.map(drop),
+            "bind_identity" => {
+                domicile.bind_identity(call, &change("n-1").order(), &change("n-1").change()).await.map(drop)
+            }
+            "unbind_identity" => {
+                domicile.unbind_identity(call, &change("n-0").order(), &change("n-0").change()).await.map(drop)
+            }
             "check_access" => {
                 let check = CheckAccess { workspace: named, ..check("", self.nora.id, "orders.read") };
                 domicile.check_access(call, &check).await.map(drop)

@@ -15,7 +15,7 @@ use domicile_domain::model::workspace::{Workspace, WorkspaceState};
 use domicile_domain::policy::resolver::LookupOutcome;
 use domicile_domain::usecase::{
     Account, Consistency, Denial, Expectation, ExternalInput, GrantsInput, MemberState, MemberView, NoticeView,
-    ProfileInput, membership_etag,
+    ProfileInput, etag,
 };
 use domicile_proto::v1;
 
@@ -251,7 +251,7 @@ pub(crate) fn membership(view: MemberView) -> v1::Membership {
         assigned_by: text(base.assigned_by),
         assign_time: Some(time(base.assigned_at)),
         allowed_actions: view.allowed_actions.iter().map(|a| action(*a).into()).collect(),
-        etag: membership_etag(base.id, base.version),
+        etag: etag(base.id, base.version),
         ..v1::Membership::default()
     };
     match &view.membership {
@@ -302,7 +302,7 @@ fn user(user: &User) -> v1::User {
         phone: person.and_then(|p| p.phone.as_ref()).map(contact),
         create_time: Some(time(user.created_at)),
         update_time: Some(time(user.updated_at)),
-        etag: format!("{}-{}", user.id, user.version),
+        etag: etag(user.id, user.version),
         identities: Vec::new(),
     }
 }
@@ -317,7 +317,7 @@ pub(crate) fn workspace(workspace: &Workspace) -> v1::Workspace {
         default_region: workspace.default_region.to_string(),
         default_language: workspace.default_language.to_string(),
         create_time: Some(time(workspace.created_at)),
-        etag: format!("{}-{}", workspace.id, workspace.version),
+        etag: etag(workspace.id, workspace.version),
     }
 }
 
@@ -330,7 +330,7 @@ pub(crate) fn role(role: &Role) -> v1::Role {
         permissions: texts(&role.permissions),
         for_externals: role.for_externals,
         built_in: role.built_in.is_some(),
-        etag: format!("{}-{}", role.id, role.version),
+        etag: etag(role.id, role.version),
     }
 }
 
@@ -378,7 +378,7 @@ pub(crate) fn notification(view: NoticeView) -> v1::Notification {
         attempt_count: notice.attempts,
         message: view.message.map(message),
         attempts: view.attempts.unwrap_or_default().into_iter().map(attempt).collect(),
-        etag: format!("{}-{}", notice.id, notice.version),
+        etag: etag(notice.id, notice.version),
     }
 }
 

@@ -43,11 +43,12 @@ fn of_driver(backend: DbBackend, error: &SqlxError) -> (StoreError, bool) {
 
 /// By SQLSTATE; a lost unique key by the name of its rule.
 fn of_postgres(state: &str, constraint: Option<&str>, message: &str) -> (StoreError, bool) {
-    const UNIQUE: [(&str, Constraint); 10] = [
+    const UNIQUE: [(&str, Constraint); 11] = [
         ("contacts_key", Constraint::ContactKey),
         ("user_profiles_username", Constraint::Username),
         ("workspaces_handle", Constraint::WorkspaceHandle),
         ("roles_handle", Constraint::RoleHandle),
+        ("groups_handle", Constraint::GroupHandle),
         ("memberships_pair", Constraint::Membership),
         ("memberships_internal", Constraint::Membership),
         ("memberships_external_id", Constraint::ExternalId),
@@ -95,11 +96,12 @@ fn of_sqlite(code: u32, message: &str) -> (StoreError, bool) {
 
 /// SQLite names the columns of a unique key that failed: `UNIQUE constraint failed: roles.workspace_id, roles.handle`.
 fn constraint_of(message: &str) -> Option<Constraint> {
-    const TABLE: [(&str, Constraint); 11] = [
+    const TABLE: [(&str, Constraint); 12] = [
         ("contacts.kind, contacts.match_key", Constraint::ContactKey),
         ("user_profiles.home_id, user_profiles.username_key", Constraint::Username),
         ("workspaces.handle", Constraint::WorkspaceHandle),
         ("roles.workspace_id, roles.handle", Constraint::RoleHandle),
+        ("groups.workspace_id, groups.handle", Constraint::GroupHandle),
         ("memberships.workspace_id, memberships.user_id", Constraint::Membership),
         ("memberships.user_id", Constraint::Membership),
         ("memberships.workspace_id, memberships.external_id", Constraint::ExternalId),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::time::Duration;
 
+use domicile_domain::model::audit::AuditAction;
 use domicile_domain::model::email::{EmailAddress, MailDomain};
 use domicile_domain::model::id::Id;
 use domicile_domain::port::store::StoreError;
@@ -173,11 +174,14 @@ mod words {
         Accepted = "ACCEPTED", Captured = "CAPTURED", Transient = "TRANSIENT", Misconfigured = "MISCONFIGURED",
         Permanent = "PERMANENT",
     });
-    words!(domicile_domain::model::audit::AuditAction {
-        LookupUser = "lookup_user", AssignUser = "assign_user", CreateWorkspace = "create_workspace",
-        BindIdentity = "bind_identity", UnbindIdentity = "unbind_identity",
-        GetUser = "get_user", GetWorkspace = "get_workspace", GetMembership = "get_membership",
-        ListMemberships = "list_memberships", ListRoles = "list_roles", CheckAccess = "check_access",
-        GetNotification = "get_notification", ListNotifications = "list_notifications",
-    });
+}
+
+impl Word for AuditAction {
+    fn word(self) -> &'static str {
+        self.as_str()
+    }
+
+    fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.as_str() == word)
+    }
 }

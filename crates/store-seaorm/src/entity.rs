@@ -170,6 +170,22 @@ entity!(membership_permission, "membership_permissions", {
     permission: String,
 });
 
+entity!(group, "groups", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    id: Uuid,
+    workspace_id: Uuid,
+    handle: String,
+    display_name: String,
+    version: i64,
+});
+
+entity!(group_role, "group_roles", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    group_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    role_id: Uuid,
+});
+
 entity!(membership_group, "membership_groups", {
     #[sea_orm(primary_key, auto_increment = false)]
     workspace_id: Uuid,

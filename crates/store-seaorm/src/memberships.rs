@@ -23,8 +23,8 @@ use uuid::Uuid;
 
 use crate::convert::{At, Word, id_list, maybe_id, maybe_uuid, model, text_list, uuid};
 use crate::entity::{
-    membership, membership_contact, membership_group, membership_history, membership_permission, membership_role,
-    membership_unit, user, workspace,
+    group_role, membership, membership_contact, membership_group, membership_history, membership_permission,
+    membership_role, membership_unit, role, role_permission, user, workspace,
 };
 use crate::executor::Executor;
 use crate::unit_of_work::Lent;
@@ -224,6 +224,69 @@ async fn assigned_roles(
     roles::load(exec, Condition::all().add(crate::entity::role::Column::Id.in_subquery(assigned))).await
 }
 
+/// The Internals to whom a governance permission is granted: found from the few roles that carry one, so that a workspace
+/// with many members is not read through.
+async fn governors(
+    exec: &mut dyn Executor,
+    workspace: Uuid,
+    after: Uuid,
+    limit: u32,
+) -> Result<Vec<UserId>, StoreError> {
+    let rights = || [PermissionName::create(), PermissionName::update()].map(|right| right.to_string());
+    let governing = || {
+        let granting = role_permission::Entity::find()
+            .select_only()
+            .column(role_permission::Column::RoleId)
+            .filter(role_permission::Column::Permission.is_in(rights()))
+            .into_query();
+        role::Entity::find()
+            .select_only()
+            .column(role::Column::Id)
+            .filter(role::Column::WorkspaceId.eq(workspace))
+            .filter(role::Column::Id.in_subquery(granting))
+            .into_query()
+    };
+    let carrying = group_role::Entity::find()
+        .select_only()
+        .column(group_role::Column::GroupId)
+        .filter(group_role::Column::RoleId.in_subquery(governing()))
+        .into_query();
+    let by_group = membership_group::Entity::find()
+        .select_only()
+        .column(membership_group::Column::UserId)
+        .filter(membership_group::Column::WorkspaceId.eq(workspace))
+        .filter(membership_group::Column::GroupId.in_subquery(carrying))
+        .into_query();
+    let by_role = membership_role::Entity::find()
+        .select_only()
+        .column(membership_role::Column::UserId)
+        .filter(membership_role::Column::WorkspaceId.eq(workspace))
+        .filter(membership_role::Column::RoleId.in_subquery(governing()))
+        .into_query();
+    let direct = membership_permission::Entity::find()
+        .select_only()
+        .column(membership_permission::Column::UserId)
+        .filter(membership_permission::Column::WorkspaceId.eq(workspace))
+        .filter(membership_permission::Column::Permission.is_in(rights()))
+        .into_query();
+    let user = membership::Column::UserId;
+    let somehow =
+        Condition::any().add(user.in_subquery(direct)).add(user.in_subquery(by_role)).add(user.in_subquery(by_group));
+    let statement = membership::Entity::find()
+        .select_only()
+        .column(user)
+        .filter(membership::Column::WorkspaceId.eq(workspace))
+        .filter(membership::Column::Kind.eq(MembershipKind::Internal.word()))
+        .filter(user.gt(after))
+        .filter(somehow)
+        .order_by(user, Order::Asc)
+        .limit(u64::from(limit))
+        .build(exec.backend());
+    let rows = exec.all(statement).await?;
+    let at = At::new(TABLE, workspace);
+    rows.iter().map(|row| at.read("user_id", row.try_get("", "user_id")).map(UserId::from_uuid)).collect()
+}
+
 fn ended_of(row: membership_history::Model) -> Result<EndedMembership, StoreError> {
     let at = At::new("membership_history", row.id);
     Ok(EndedMembership {
@@ -338,6 +401,15 @@ impl MembershipRepository for Lent<'_> {
             version: ended.version.as_i64(),
         };
         self.insert_row::<membership_history::Entity>(row.into_active_model()).await
+    }
+
+    async fn governors(
+        &mut self,
+        workspace: WorkspaceId,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<UserId>, StoreError> {
+        governors(self.exec, uuid(workspace), uuid(after), limit).await
     }
 
     async fn access_facts(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError> {

@@ -61,20 +61,14 @@ pub struct CreateWorkspaceAnswer {
     pub revision: Revision,
 }
 
-/// The answer of a change of a person's identities.
+/// The answer of any other change: what was changed, and the revisions that it wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct ChangeIdentityAnswer {
-    /// The home.
-    pub workspace: WorkspaceId,
-    /// Whose identities.
-    pub user: UserId,
-    /// The membership at home.
-    pub membership: MembershipId,
-    /// Its version.
-    pub membership_version: Version,
-    /// The workspace's revision that the change wrote.
-    pub revision: Revision,
+pub struct ChangeAnswer {
+    /// The id of what was changed: a person, a role, a group, a relationship, a workspace.
+    pub thing: uuid::Uuid,
+    /// Every workspace in which the change counts, the one in which it was made first.
+    pub written: Vec<(WorkspaceId, Revision)>,
 }
 
 /// An answer of any write.
@@ -89,8 +83,8 @@ pub enum StoredAnswer {
     AssignUser(AssignAnswer),
     /// Of `CreateWorkspace`.
     CreateWorkspace(CreateWorkspaceAnswer),
-    /// Of `BindIdentity` and `UnbindIdentity`; the method of the key tells them apart.
-    ChangeIdentity(ChangeIdentityAnswer),
+    /// Of every other write; the method of the key tells them apart.
+    Change(ChangeAnswer),
 }
 
 /// Whose request it is: the same id of another caller or method is another request.

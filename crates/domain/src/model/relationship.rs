@@ -37,6 +37,7 @@ impl Disclosure {
 
 /// The state of a relationship.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum RelationshipState {
     /// Waits for the other side.
     Proposed,

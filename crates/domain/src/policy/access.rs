@@ -1,5 +1,8 @@
 //! May this person do that there? Computed at read, gate by gate; nothing is rewritten row by row.
 
+use std::collections::BTreeSet;
+
+use super::Policies;
 use super::ceiling::{permission_counts_for_externals, role_counts_for_externals};
 use crate::model::facts::AccessFacts;
 use crate::model::membership::{EndReason, ExternalMembership, ExternalState, Membership, MembershipBase};
@@ -129,4 +132,20 @@ fn is_within(facts: &AccessFacts, base: &MembershipBase, ceiling: &Ceiling, perm
             && role.permissions.contains(permission)
     });
     direct || by_role
+}
+
+/// Everything that is granted to the person of the facts, whether or not it counts now: directly, by a role, or by a role
+/// that a group carries.
+pub fn granted(facts: &AccessFacts) -> BTreeSet<PermissionName> {
+    let direct = facts.membership.iter().flat_map(|membership| &membership.base().grants.permissions);
+    direct.chain(facts.roles.iter().flat_map(|role| &role.permissions)).cloned().collect()
+}
+
+/// What the person of the facts may do in the workspace of the facts at `now`. Retired permissions are not known here:
+/// the catalogue tells of them.
+pub fn effective(policies: &Policies, facts: &AccessFacts, now: Timestamp) -> BTreeSet<PermissionName> {
+    let ceiling = policies.ceiling.ceiling(facts);
+    let mut permissions = granted(facts);
+    permissions.retain(|permission| policies.access.decide(facts, &ceiling, permission, now).is_ok());
+    permissions
 }

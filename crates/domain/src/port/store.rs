@@ -45,6 +45,8 @@ pub enum Constraint {
     WorkspaceHandle,
     /// A role's handle within its workspace.
     RoleHandle,
+    /// A group's handle within its workspace.
+    GroupHandle,
     /// One live membership per user and workspace (I2); one Internal membership per user (I1).
     Membership,
     /// A membership's external id within its workspace.
@@ -59,11 +61,12 @@ pub enum Constraint {
 
 impl Constraint {
     /// Every rule, for tables that must not forget one.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ContactKey,
         Self::Username,
         Self::WorkspaceHandle,
         Self::RoleHandle,
+        Self::GroupHandle,
         Self::Membership,
         Self::ExternalId,
         Self::Relationship,
@@ -261,6 +264,11 @@ pub trait MembershipRepository: Send {
     /// # Errors
     /// [`StoreError::Stale`] when it is not live at that version any more.
     async fn end(&mut self, ended: &EndedMembership, read_at: Version) -> Result<(), StoreError>;
+
+    /// At most `limit` Internals of a workspace to whom a governance permission is granted, directly, by a role or by a
+    /// role of a group, whose user id is above `after` (nil for the first page), in order of user id. Exactly one statement.
+    async fn governors(&mut self, workspace: WorkspaceId, after: UserId, limit: u32)
+    -> Result<Vec<UserId>, StoreError>;
 
     /// Everything that decides what a person may do in a workspace. `None` if there is no such workspace. The number of
     /// statements does not depend on what exists.

@@ -8,11 +8,11 @@ use crate::model::answer::AssignOutcome;
 use crate::model::answer::RequestFingerprint;
 use crate::model::budget::BudgetStanding;
 use crate::model::contact::{ContactKind, ContactStanding};
-use crate::model::id::{MembershipId, NoticeId, WorkspaceId};
+use crate::model::id::{Id, NoticeId, WorkspaceId};
 use crate::model::membership::{AllowedAction, ExternalState, Membership, MembershipKind};
 use crate::model::notice::{Attempt, Message, Notice};
 use crate::model::role::Role;
-use crate::model::time::Timestamp;
+use crate::model::time::{Timestamp, Version};
 use crate::model::user::{Identity, User, UserState};
 use crate::model::workspace::Workspace;
 pub use crate::policy::access::Denial;
@@ -62,6 +62,30 @@ pub struct RequestIdentity {
     pub id: String,
     /// A digest of the whole body.
     pub fingerprint: RequestFingerprint,
+}
+
+/// Where a change is made, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The workspace, by id or handle.
+    pub workspace: String,
+    /// Makes it repeatable.
+    pub request: RequestIdentity,
+    /// Go as far as the preconditions and write nothing.
+    pub validate_only: bool,
+}
+
+/// What a change did, or with `validate_only` would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed<T> {
+    /// The thing as it is then; absent when an answer is repeated and the thing is gone since.
+    pub thing: Option<T>,
+    /// Makes a later read at least as fresh; absent for `validate_only`.
+    pub consistency_token: Option<String>,
+    /// Whether this is the answer of an earlier request with the same id.
+    pub replayed: bool,
+    /// How the budgets stand after a change that is an identity probe; empty after any other.
+    pub budget: Vec<BudgetStanding>,
 }
 
 /// Search for a person by email, phone or both.
@@ -322,32 +346,13 @@ pub struct Account {
     pub identities: Vec<Identity>,
 }
 
-/// Binds an identity to a person of the home, or takes it away.
+/// An identity that a person of the home is to have, or to lose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeIdentity {
-    /// The home, by id or handle.
-    pub workspace: String,
-    /// Makes it repeatable.
-    pub request: RequestIdentity,
     /// The person's id, as typed.
     pub user: String,
     /// The identity, as typed.
     pub identity: Identity,
-    /// Go as far as the preconditions and write nothing.
-    pub validate_only: bool,
-}
-
-/// The account after the change; nothing of it for `validate_only`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChangeIdentityReply {
-    /// The account as it is now; absent too when an answer is repeated and the home has changed since.
-    pub account: Option<Account>,
-    /// Makes a later read at least as fresh; absent for `validate_only`.
-    pub consistency_token: Option<String>,
-    /// Whether this is the answer of an earlier request with the same id.
-    pub replayed: bool,
-    /// How the budgets stand after binding; empty for the other way, which is no probe.
-    pub budget: Vec<BudgetStanding>,
 }
 
 /// A user as the viewer may see them.
@@ -402,9 +407,19 @@ pub trait DomicileApi: Send + Sync {
     /// Makes a workspace with its first manager. Needs the operator or the scope `workspaces.create`.
     async fn create_workspace(&self, call: &Call, request: &CreateWorkspace) -> Result<CreateWorkspaceReply, Refusal>;
     /// Binds an identity to a person of this home. Needs a qualifying manager, who is somebody else.
-    async fn bind_identity(&self, call: &Call, request: &ChangeIdentity) -> Result<ChangeIdentityReply, Refusal>;
+    async fn bind_identity(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &ChangeIdentity,
+    ) -> Result<Changed<Account>, Refusal>;
     /// Takes an identity from a person of this home. Needs a qualifying manager.
-    async fn unbind_identity(&self, call: &Call, request: &ChangeIdentity) -> Result<ChangeIdentityReply, Refusal>;
+    async fn unbind_identity(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &ChangeIdentity,
+    ) -> Result<Changed<Account>, Refusal>;
     /// Answers whether a person may do something. Needs the scope `access.check`.
     async fn check_access(&self, call: &Call, request: &CheckAccess) -> Result<AccessAnswer, Refusal>;
     /// A user as seen from a workspace. Needs `update` there, or to be the person.
@@ -482,7 +497,7 @@ impl From<UserState> for MemberState {
     }
 }
 
-/// The etag of a membership: its life and version, so that a new membership never matches an old one's.
-pub fn membership_etag(id: MembershipId, version: crate::model::time::Version) -> String {
+/// The etag of a thing: its id and version, so that a new thing never matches an old one's.
+pub fn etag<K>(id: Id<K>, version: Version) -> String {
     format!("{id}-{version}")
 }

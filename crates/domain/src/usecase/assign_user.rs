@@ -174,13 +174,7 @@ impl Assign<'_> {
 
     /// Sealed in the unit: a save whose answer cannot be given is not made.
     fn consistency_token(&self, answer: &AssignAnswer) -> Result<String, Refusal> {
-        let rows = TouchedRows {
-            workspace: answer.workspace,
-            revision: answer.revision,
-            membership: answer.membership,
-            membership_version: answer.membership_version,
-        };
-        rows.seal(&*self.domicile.ports.sealer)
+        TouchedRows::new(vec![(answer.workspace, answer.revision)]).seal(&*self.domicile.ports.sealer)
     }
 
     /// Reads the whole request; all violations at once.

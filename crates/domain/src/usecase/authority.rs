@@ -60,16 +60,3 @@ pub(super) async fn authorise(
     let facts = tx.memberships().access_facts(workspace.unwrap_or(WorkspaceId::nil()), user).await?;
     facts.filter(|facts| may(policies, call, facts, rights, now)).ok_or_else(|| Refusal::new(Reason::PermissionDenied))
 }
-
-/// The same for what only a qualifying manager may do.
-pub(super) async fn authorise_qualifying(
-    tx: &mut dyn UnitOfWork,
-    policies: &Policies,
-    call: &Call,
-    workspace: Option<WorkspaceId>,
-    now: Timestamp,
-) -> Result<AccessFacts, Refusal> {
-    let facts = authorise(tx, policies, call, workspace, &[Right::Create, Right::Update], now).await?;
-    let qualifies = is_qualifying_manager(policies, &facts, now);
-    if qualifies { Ok(facts) } else { Err(Refusal::new(Reason::PermissionDenied)) }
-}

@@ -30,7 +30,7 @@ use crate::model::notice::NoticeKind;
 use crate::model::phone::Region;
 use crate::model::relationship::Ceiling;
 use crate::model::role::{BuiltInRole, Role};
-use crate::model::time::{Revision, Version};
+use crate::model::time::Revision;
 use crate::model::workspace::{NewWorkspace, Workspace, WorkspaceRef};
 use crate::policy::resolver::LookupOutcome;
 use crate::port::directory::MemberRow;
@@ -135,13 +135,7 @@ impl Create<'_> {
 
     /// Sealed in the unit: a workspace whose answer cannot be given is not made.
     fn consistency_token(&self, answer: &CreateWorkspaceAnswer) -> Result<String, Refusal> {
-        let rows = TouchedRows {
-            workspace: answer.workspace,
-            revision: answer.revision,
-            membership: answer.membership,
-            membership_version: Version::FIRST,
-        };
-        rows.seal(&*self.domicile.ports.sealer)
+        TouchedRows::new(vec![(answer.workspace, answer.revision)]).seal(&*self.domicile.ports.sealer)
     }
 
     fn read(&self) -> Result<Read, Refusal> {

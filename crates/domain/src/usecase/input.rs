@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
-use super::api::{GrantsInput, ProfileInput};
-use crate::error::Violation;
+use super::api::{GrantsInput, ProfileInput, etag};
+use crate::error::{Reason, Refusal, Violation};
+use crate::model::id::Id;
 use crate::model::language::LanguageTag;
 use crate::model::membership::Grants;
 use crate::model::name::{Name, Username};
 use crate::model::permission::PermissionName;
 use crate::model::role::Role;
+use crate::model::time::Version;
 use crate::port::store::{StoreError, UnitOfWork};
 
 /// A new person's details, read.
@@ -49,6 +51,19 @@ pub(super) fn typed_profile_fields(prefix: &str, input: &ProfileInput) -> Vec<St
         ("preferred_language", &input.preferred_language),
     ];
     typed.into_iter().filter(|(_, text)| !text.trim().is_empty()).map(|(name, _)| format!("{prefix}.{name}")).collect()
+}
+
+/// Notes that a change needs the etag of what it changes.
+pub(super) fn needed_etag(violations: &mut Vec<Violation>, typed: &str) {
+    if typed.is_empty() {
+        violations.push(Violation::new("etag", "give the etag of what you read, so that no change of others is lost"));
+    }
+}
+
+/// Refuses an etag that is not the current one, and names that.
+pub(super) fn same_etag<K>(typed: &str, id: Id<K>, version: Version) -> Result<(), Refusal> {
+    let current = etag(id, version);
+    if typed == current { Ok(()) } else { Err(Refusal::new(Reason::StaleEtag).with("current_etag", current)) }
 }
 
 /// How many roles, and how many permissions, one request may give.

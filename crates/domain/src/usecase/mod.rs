@@ -11,11 +11,13 @@
 mod api;
 mod assign_user;
 mod authority;
+mod change;
 mod change_identity;
 mod check_access;
 mod create_workspace;
 mod dispatch;
 mod enrol;
+mod guard;
 mod identify;
 mod input;
 mod lookup_user;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::change_identity::Move;
+use super::change_identity::{Bind, Unbind};
 use super::run_tx::TxRunner;
 use crate::error::{Reason, Refusal};
 use crate::model::actor::Actor;
@@ -21,9 +21,9 @@ use crate::port::runtime::{Clock, Ids};
 use crate::port::sealer::Sealer;
 use crate::port::store::Store;
 use crate::usecase::api::{
-    AccessAnswer, Arrival, AssignReply, AssignUser, Call, ChangeIdentity, ChangeIdentityReply, CheckAccess,
-    Consistency, CreateWorkspace, CreateWorkspaceReply, DomicileApi, LookupReply, LookupUser, MemberView, NoticeView,
-    Page, PageRequest, UserView,
+    AccessAnswer, Account, Arrival, AssignReply, AssignUser, Call, ChangeIdentity, Changed, CheckAccess, Consistency,
+    CreateWorkspace, CreateWorkspaceReply, DomicileApi, LookupReply, LookupUser, MemberView, NoticeView, Order, Page,
+    PageRequest, UserView,
 };
 
 /// What the use cases need from outside.
@@ -117,12 +117,22 @@ impl DomicileApi for Domicile {
         self.create(call, request).await
     }
 
-    async fn bind_identity(&self, call: &Call, request: &ChangeIdentity) -> Result<ChangeIdentityReply, Refusal> {
-        self.change_identity(call, request, Move::Bind).await
+    async fn bind_identity(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &ChangeIdentity,
+    ) -> Result<Changed<Account>, Refusal> {
+        self.change(call, order, &Bind(change)).await
     }
 
-    async fn unbind_identity(&self, call: &Call, request: &ChangeIdentity) -> Result<ChangeIdentityReply, Refusal> {
-        self.change_identity(call, request, Move::Unbind).await
+    async fn unbind_identity(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &ChangeIdentity,
+    ) -> Result<Changed<Account>, Refusal> {
+        self.change(call, order, &Unbind(change)).await
     }
 
     async fn check_access(&self, call: &Call, request: &CheckAccess) -> Result<AccessAnswer, Refusal> {

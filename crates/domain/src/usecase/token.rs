@@ -5,7 +5,7 @@ use std::str::FromStr;
 use super::api::{Call, Consistency};
 use super::resolve::Resolution;
 use crate::error::{Reason, Refusal, Violation};
-use crate::model::id::{Id, MembershipId, UserId, WorkspaceId};
+use crate::model::id::{Id, UserId, WorkspaceId};
 use crate::model::time::{Revision, Timestamp, Version};
 use crate::model::workspace::Workspace;
 use crate::port::sealer::{SealPurpose, Sealer};
@@ -127,19 +127,21 @@ impl MatchHandle {
     }
 }
 
-/// What a write touched: the versions a later read must at least see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TouchedRows {
-    pub(super) workspace: WorkspaceId,
-    pub(super) revision: Revision,
-    pub(super) membership: MembershipId,
-    pub(super) membership_version: Version,
-}
+/// What a write touched: the revisions that a later read must at least see.
+///
+/// A revision is the version of all rows of a workspace at once: every unit that writes one of them takes the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TouchedRows(Vec<(WorkspaceId, Revision)>);
 
 impl TouchedRows {
+    pub(super) const fn new(written: Vec<(WorkspaceId, Revision)>) -> Self {
+        Self(written)
+    }
+
     pub(super) fn seal(&self, sealer: &dyn Sealer) -> Result<String, Refusal> {
-        let content = format!("{}|{}|{}|{}", self.workspace, self.revision, self.membership, self.membership_version);
-        seal(sealer, SealPurpose::ConsistencyToken, &content)
+        let fields: Vec<String> =
+            self.0.iter().map(|(workspace, revision)| format!("{workspace}|{revision}")).collect();
+        seal(sealer, SealPurpose::ConsistencyToken, &fields.join("|"))
     }
 
     /// Opens the token of a read, if it carries one.
@@ -147,28 +149,32 @@ impl TouchedRows {
         let Consistency::AtLeastAsFresh(token) = consistency else {
             return Ok(None);
         };
-        let rows = open(sealer, SealPurpose::ConsistencyToken, token).and_then(|content| {
-            let [workspace, revision, membership, version] = split(&content)?;
-            Some(Self {
-                workspace: parsed(workspace)?,
-                revision: Revision::from_stored(parsed(revision)?),
-                membership: parsed(membership)?,
-                membership_version: Version::from_stored(parsed(version)?),
-            })
-        });
+        let rows = open(sealer, SealPurpose::ConsistencyToken, token).and_then(|content| Self::read(&content));
         rows.map(Some).ok_or_else(|| {
             let wrong = Violation::new("consistency.at_least_as_fresh", "use a token that a write here answered with");
             Refusal { violations: vec![wrong], ..Refusal::new(Reason::InvalidConsistencyToken) }
         })
+    }
+
+    fn read(content: &str) -> Option<Self> {
+        let fields: Vec<&str> = content.split('|').collect();
+        let rows = fields.chunks(2).map(|row| match row {
+            [workspace, revision] => Some((parsed(workspace)?, Revision::from_stored(parsed(revision)?))),
+            _ => None,
+        });
+        rows.collect::<Option<_>>().map(Self)
+    }
+
+    /// Whether a read of a workspace at that revision saw the write.
+    pub(super) fn are_seen_by(&self, workspace: WorkspaceId, read: Revision) -> bool {
+        self.0.iter().all(|(touched, revision)| *touched != workspace || *revision <= read)
     }
 }
 
 /// A read that must see a write sees it, or says that it cannot yet.
 pub(super) fn ensure_fresh(token: Option<TouchedRows>, read: &Workspace) -> Result<(), Refusal> {
     match token {
-        Some(rows) if rows.workspace == read.id && read.revision < rows.revision => {
-            Err(Refusal::new(Reason::StoreUnavailable))
-        }
+        Some(rows) if !rows.are_seen_by(read.id, read.revision) => Err(Refusal::new(Reason::StoreUnavailable)),
         _ => Ok(()),
     }
 }

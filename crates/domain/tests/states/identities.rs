@@ -5,12 +5,12 @@ use domicile_domain::model::actor::ScopeReach;
 use domicile_domain::model::user::{Identity, User, UserState};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::authenticator::{Caller, PersonClaim};
-use domicile_domain::usecase::{Arrival, ChangeIdentity, DomicileApi};
+use domicile_domain::usecase::{Arrival, DomicileApi};
 use domicile_testkit::builders::{email, external, internal, minute, user};
 
 use super::refused;
 use super::table::{Table, words};
-use crate::support::{World, call, in_state, mail, request, service};
+use crate::support::{IdentityChange, World, call, in_state, mail, request, service};
 
 fn identity(subject: &str) -> Identity {
     Identity { issuer: "https://login.example".to_owned(), subject: subject.to_owned() }
@@ -47,8 +47,8 @@ async fn nora(state: UserState, bound: Option<&str>) -> (World, User) {
     (world, nora)
 }
 
-fn change(workspace: &Workspace, nora: &User) -> ChangeIdentity {
-    ChangeIdentity {
+fn change(workspace: &Workspace, nora: &User) -> IdentityChange {
+    IdentityChange {
         workspace: workspace.handle.to_string(),
         request: request(),
         user: nora.id.to_string(),
@@ -81,17 +81,45 @@ pub(super) async fn identities() -> Table {
         let (world, _) = nora(state, Some("2")).await;
         cells.push(seen(&world, &world.acme).await);
         let (world, person) = nora(state, None).await;
-        let bound = world.domicile.bind_identity(&call(&world.dana), &change(&world.acme, &person)).await;
+        let bound = world
+            .domicile
+            .bind_identity(
+                &call(&world.dana),
+                &change(&world.acme, &person).order(),
+                &change(&world.acme, &person).change(),
+            )
+            .await;
         cells.push(told(bound, "bound"));
         let (world, person) = nora(state, None).await;
-        let bound = world.domicile.bind_identity(&call(&world.lena), &change(&world.borealis, &person)).await;
+        let bound = world
+            .domicile
+            .bind_identity(
+                &call(&world.lena),
+                &change(&world.borealis, &person).order(),
+                &change(&world.borealis, &person).change(),
+            )
+            .await;
         cells.push(told(bound, "bound"));
         let (world, person) = nora(state, Some("1")).await;
-        let bound = world.domicile.bind_identity(&call(&world.dana), &change(&world.acme, &person)).await;
+        let bound = world
+            .domicile
+            .bind_identity(
+                &call(&world.dana),
+                &change(&world.acme, &person).order(),
+                &change(&world.acme, &person).change(),
+            )
+            .await;
         cells.push(told(bound, "bound"));
         for subject in ["1", "2"] {
             let (world, person) = nora(state, Some(subject)).await;
-            let taken = world.domicile.unbind_identity(&call(&world.dana), &change(&world.acme, &person)).await;
+            let taken = world
+                .domicile
+                .unbind_identity(
+                    &call(&world.dana),
+                    &change(&world.acme, &person).order(),
+                    &change(&world.acme, &person).change(),
+                )
+                .await;
             cells.push(told(taken, "unbound"));
         }
         table.row(cells);

@@ -15,15 +15,15 @@ use domicile_domain::model::notice::Notice;
 use domicile_domain::model::permission::PermissionName;
 use domicile_domain::model::role::{BuiltInRole, Role};
 use domicile_domain::model::time::Revision;
-use domicile_domain::model::user::{User, UserState};
+use domicile_domain::model::user::{Identity, User, UserState};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::directory::{Directory, MockDirectory};
 use domicile_domain::port::runtime::Clock;
 use domicile_domain::port::store::Store;
 use domicile_domain::usecase::{
-    AccessAnswer, AssignReply, AssignUser, Call, CheckAccess, CheckSubject, Consistency, CreateWorkspace, Domicile,
-    DomicileApi, Expectation, ExternalInput, GrantsInput, LookupReply, LookupUser, Ports, ProfileInput,
-    RequestIdentity,
+    AccessAnswer, AssignReply, AssignUser, Call, ChangeIdentity, CheckAccess, CheckSubject, Consistency,
+    CreateWorkspace, Domicile, DomicileApi, Expectation, ExternalInput, GrantsInput, LookupReply, LookupUser, Order,
+    Ports, ProfileInput, RequestIdentity,
 };
 use domicile_testkit::builders::{
     WIDE_BUDGETS, built_in, external, id, internal, minute, permission, permission_name, role, user, with_role,
@@ -423,4 +423,24 @@ pub(crate) fn with_phone(mut user: User, phone: &str) -> User {
     );
     domicile_testkit::builders::person(&mut user).phone = Some(contact);
     user
+}
+
+/// An identity to be bound or taken away, with where and how.
+#[derive(Debug, Clone)]
+pub(crate) struct IdentityChange {
+    pub(crate) workspace: String,
+    pub(crate) request: RequestIdentity,
+    pub(crate) user: String,
+    pub(crate) identity: Identity,
+    pub(crate) validate_only: bool,
+}
+
+impl IdentityChange {
+    pub(crate) fn order(&self) -> Order {
+        Order { workspace: self.workspace.clone(), request: self.request.clone(), validate_only: self.validate_only }
+    }
+
+    pub(crate) fn change(&self) -> ChangeIdentity {
+        ChangeIdentity { user: self.user.clone(), identity: self.identity.clone() }
+    }
 }

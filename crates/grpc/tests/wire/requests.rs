@@ -8,7 +8,7 @@ use domicile_domain::model::answer::RequestFingerprint;
 use domicile_domain::model::user::Identity;
 use domicile_domain::usecase::{
     AssignUser, Call, ChangeIdentity, CheckAccess, CheckSubject, Consistency, CreateWorkspace, Expectation,
-    ExternalInput, GrantsInput, LookupUser, MockDomicileApi, PageRequest, ProfileInput, RequestIdentity,
+    ExternalInput, GrantsInput, LookupUser, MockDomicileApi, Order, PageRequest, ProfileInput, RequestIdentity,
 };
 use domicile_proto::v1;
 use domicile_proto::v1::access_service_client::AccessServiceClient;
@@ -248,16 +248,19 @@ async fn create_workspace_hears_every_field() {
 
 #[tokio::test]
 async fn bind_and_unbind_identity_hear_every_field() {
-    let hear = |heard_call: &Call, request: &ChangeIdentity| {
+    let hear = |heard_call: &Call, order: &Order, change: &ChangeIdentity| {
         assert_eq!(*heard_call, call(Duration::from_secs(5)));
-        let expected = ChangeIdentity {
+        let expected = Order {
             workspace: "acme".to_owned(),
-            request: RequestIdentity { id: "id-1".to_owned(), fingerprint: request.request.fingerprint },
-            user: "u-1".to_owned(),
-            identity: Identity { issuer: "https://id.example".to_owned(), subject: "s-1".to_owned() },
+            request: RequestIdentity { id: "id-1".to_owned(), fingerprint: order.request.fingerprint },
             validate_only: true,
         };
-        assert_eq!(*request, expected);
+        assert_eq!(*order, expected);
+        let expected = ChangeIdentity {
+            user: "u-1".to_owned(),
+            identity: Identity { issuer: "https://id.example".to_owned(), subject: "s-1".to_owned() },
+        };
+        assert_eq!(*change, expected);
         heard()
     };
     let identity = Some(v1::Identity { issuer: "https://id.example".to_owned(), subject: "s-1".to_owned() });

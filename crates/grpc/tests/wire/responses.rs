@@ -17,8 +17,8 @@ use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::Workspace;
 use domicile_domain::policy::resolver::LookupOutcome;
 use domicile_domain::usecase::{
-    AccessAnswer, Account, AssignReply, ChangeIdentityReply, CreateWorkspaceReply, LookupReply, MatchedBy, MemberState,
-    MemberView, MockDomicileApi, NoticeView, Page, UserView,
+    AccessAnswer, Account, AssignReply, Changed, CreateWorkspaceReply, LookupReply, MatchedBy, MemberState, MemberView,
+    MockDomicileApi, NoticeView, Page, UserView,
 };
 use domicile_proto::v1;
 use domicile_proto::v1::access_service_client::AccessServiceClient;
@@ -273,8 +273,8 @@ async fn get_user_says_everything_to_the_home_and_the_membership_to_a_host() {
 #[tokio::test]
 async fn bind_and_unbind_identity_say_everything_and_whether_it_is_a_repeated_answer() {
     for replayed in [false, true] {
-        let reply = ChangeIdentityReply {
-            account: Some(account(whole_user())),
+        let reply = Changed {
+            thing: Some(account(whole_user())),
             consistency_token: Some("written".to_owned()),
             replayed,
             budget: standings(),
@@ -294,7 +294,7 @@ async fn bind_and_unbind_identity_say_everything_and_whether_it_is_a_repeated_an
         assert_eq!(header(taken.metadata()), replayed);
         assert_eq!(taken.into_inner(), v1::UnbindIdentityResponse { user, consistency_token });
     }
-    let rehearsed = ChangeIdentityReply { account: None, consistency_token: None, replayed: false, budget: Vec::new() };
+    let rehearsed = Changed { thing: None, consistency_token: None, replayed: false, budget: Vec::new() };
     let mut api = MockDomicileApi::new();
     api.expect_bind_identity().return_const(Ok(rehearsed));
     let answer = answered!(api, UserServiceClient.bind_identity(BindIdentityRequest)).into_inner();

@@ -103,7 +103,6 @@ pub async fn every_field_of_an_internal_comes_back(harness: &dyn Harness) {
     full.base.grants.permissions.insert(permission_name("orders.read"));
     full.base.assigned_by = Some(id());
     full.base.external_id = Some(external_id("é-17"));
-    full.groups = BTreeSet::from([id(), id()]);
     full.units = BTreeSet::from([id()]);
     let plain = internal(&ben);
     put(&*subject, &[(&ben).into(), clerk.into(), full.clone().into(), plain.clone().into()]).await;

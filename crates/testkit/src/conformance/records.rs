@@ -2,11 +2,11 @@
 
 use domicile_domain::event::{Event, EventBody};
 use domicile_domain::model::answer::{
-    AnsweredRequest, AssignAnswer, AssignOutcome, ChangeIdentityAnswer, CreateWorkspaceAnswer, RequestFingerprint,
-    RequestKey, StoredAnswer,
+    AnsweredRequest, AssignAnswer, AssignOutcome, ChangeAnswer, CreateWorkspaceAnswer, RequestFingerprint, RequestKey,
+    StoredAnswer,
 };
 use domicile_domain::model::audit::{AuditAction, AuditChange, AuditRecord, PersonalValue};
-use domicile_domain::model::id::{UserId, WorkspaceId};
+use domicile_domain::model::id::{UserId, WorkspaceId, kind};
 use domicile_domain::model::membership::{EndReason, ExternalState, MembershipKind};
 use domicile_domain::model::time::{Revision, Version};
 use domicile_domain::port::store::{Constraint, StoreError};
@@ -14,22 +14,6 @@ use domicile_domain::port::store::{Constraint, StoreError};
 use super::{Harness, begin, exclude, good, put, refused};
 use crate::builders::{id, minute, user, workspace};
 use crate::seed::Row;
-
-const ACTIONS: [AuditAction; 13] = [
-    AuditAction::LookupUser,
-    AuditAction::AssignUser,
-    AuditAction::CreateWorkspace,
-    AuditAction::BindIdentity,
-    AuditAction::UnbindIdentity,
-    AuditAction::GetUser,
-    AuditAction::GetWorkspace,
-    AuditAction::GetMembership,
-    AuditAction::ListMemberships,
-    AuditAction::ListRoles,
-    AuditAction::CheckAccess,
-    AuditAction::GetNotification,
-    AuditAction::ListNotifications,
-];
 
 fn audit(workspace: Option<WorkspaceId>, action: AuditAction, full: bool) -> AuditRecord {
     let change =
@@ -57,7 +41,7 @@ pub async fn audit_rows_come_back_newest_first(harness: &dyn Harness) {
     let (acme, umbrella) = (workspace("acme"), workspace("umbrella"));
     put(&*subject, &[(&acme).into(), (&umbrella).into()]).await;
     let mut written = Vec::new();
-    for (place, action) in (0_u32..).zip(ACTIONS) {
+    for (place, action) in (0_u32..).zip(AuditAction::ALL) {
         let record = audit(Some(acme.id), action, place % 2 == 0);
         let user = record.subject;
         let personal = PersonalValue { user, path: "email".to_owned(), value: format!("a{place}@mail.example") };
@@ -70,7 +54,7 @@ pub async fn audit_rows_come_back_newest_first(harness: &dyn Harness) {
     written.truncate(3);
     assert_eq!(good(subject.directory().audit(acme.id, 3).await), written);
     let personal = subject.dump().await.remove("personal_values").expect("the table is dumped");
-    assert_eq!(personal.len(), ACTIONS.len());
+    assert_eq!(personal.len(), AuditAction::ALL.len());
     assert!(personal.iter().any(|row| row.contains("a3@mail.example")));
 }
 
@@ -156,13 +140,10 @@ fn workspace_made() -> StoredAnswer {
     })
 }
 
-fn identity_changed() -> StoredAnswer {
-    StoredAnswer::ChangeIdentity(ChangeIdentityAnswer {
-        workspace: id(),
-        user: id(),
-        membership: id(),
-        membership_version: Version::from_stored(3),
-        revision: Revision::from_stored(12),
+fn changed() -> StoredAnswer {
+    StoredAnswer::Change(ChangeAnswer {
+        thing: id::<kind::Role>().as_uuid(),
+        written: vec![(id(), Revision::from_stored(12)), (id(), Revision::FIRST)],
     })
 }
 
@@ -174,7 +155,7 @@ pub async fn answers_come_back(harness: &dyn Harness) {
         assigned(AssignOutcome::LinkedExternal, MembershipKind::External, true),
         assigned(AssignOutcome::LinkPending, MembershipKind::External, true),
         workspace_made(),
-        identity_changed(),
+        changed(),
     ];
     for stored in answers {
         let key = key("shop");

@@ -7,11 +7,13 @@ use domicile_domain::model::contact::{ContactKey, ContactKind, ContactOwner};
 use domicile_domain::model::facts::{AccessFacts, AccountFacts};
 use domicile_domain::model::id::{NoticeId, UserId, WorkspaceId};
 use domicile_domain::model::membership::{EndedMembership, Membership};
+use domicile_domain::model::permission::PermissionClass;
 use domicile_domain::model::relationship::WorkspaceRelationship;
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::Timestamp;
 use domicile_domain::model::user::Identity;
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
+use domicile_domain::policy::access::granted;
 use domicile_domain::port::directory::{MemberRow, NoticeRow};
 
 use super::tables::{ContactRow, NoticeEntry, Tables, is_live};
@@ -86,6 +88,17 @@ impl Tables {
             membership,
             roles,
         })
+    }
+
+    pub(super) fn governors(&self, workspace: WorkspaceId, after: UserId, limit: u32) -> Vec<UserId> {
+        let members = self.memberships.range((workspace, after)..);
+        let members = members.take_while(|((of, _), _)| *of == workspace).filter(|((_, user), _)| *user > after);
+        let internals = members.filter(|(_, membership)| matches!(membership, Membership::Internal(_)));
+        let governing = internals.filter(|((_, user), _)| {
+            let facts = self.access_facts(workspace, *user);
+            facts.is_some_and(|facts| granted(&facts).iter().any(|p| p.class() == PermissionClass::Governance))
+        });
+        governing.map(|((_, user), _)| *user).take(usize::try_from(limit).unwrap_or(usize::MAX)).collect()
     }
 
     pub(super) fn member(&self, workspace: WorkspaceId, user: UserId) -> Option<MemberRow> {

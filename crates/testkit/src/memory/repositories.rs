@@ -122,6 +122,15 @@ impl MembershipRepository for Lent<'_> {
         self.unit.write(Write::End { ended: ended.clone(), read_at })
     }
 
+    async fn governors(
+        &mut self,
+        workspace: WorkspaceId,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<UserId>, StoreError> {
+        self.unit.read(|tables| tables.governors(workspace, after, limit))
+    }
+
     async fn access_facts(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError> {
         self.unit.read(|tables| tables.access_facts(workspace, user))
     }
