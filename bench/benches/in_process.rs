@@ -15,7 +15,7 @@ use domicile_domain::model::membership::{ExternalState, Membership};
 use domicile_domain::model::name::Username;
 use domicile_domain::model::permission::PermissionName;
 use domicile_domain::model::phone::Region;
-use domicile_domain::model::time::Timestamp;
+use domicile_domain::model::time::{Revision, Timestamp};
 use domicile_domain::model::user::UserState;
 use domicile_domain::model::workspace::{Openness, WorkspaceRef, WorkspaceState};
 use domicile_domain::policy::access::{AccessPolicy, ShippedAccessPolicy};
@@ -69,14 +69,15 @@ fn facts(is_external: bool) -> (AccessFacts, PermissionName) {
         home: person.home,
         state: UserState::Active,
         home_state: WorkspaceState::Active,
+        home_revision: Revision::FIRST,
         home_outbound: Openness::Open,
     };
     let facts = AccessFacts {
-        workspace: host,
+        workspace: host.into(),
         account: Some(account),
         membership: Some(membership),
-        roles: vec![granting],
-        relationship: is_external.then_some(related),
+        roles: vec![granting.into()],
+        relationship: is_external.then(|| related.into()),
     };
     (facts, permission)
 }

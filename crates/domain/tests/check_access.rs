@@ -1,6 +1,7 @@
 //! May this person do that there? Through the use case, and as the policy decides it on bare facts: whatever is not active
 //! denies, with its reason.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use domicile_domain::error::Reason;
@@ -11,6 +12,7 @@ use domicile_domain::model::membership::{ExternalMembership, ExternalState, Memb
 use domicile_domain::model::permission::Permission;
 use domicile_domain::model::relationship::{Ceiling, RelationshipState, WorkspaceRelationship};
 use domicile_domain::model::role::Role;
+use domicile_domain::model::time::Revision;
 use domicile_domain::model::user::{Identity, UserState};
 use domicile_domain::model::workspace::WorkspaceRef;
 use domicile_domain::model::workspace::{Openness, Workspace, WorkspaceState};
@@ -297,9 +299,16 @@ fn facts(membership: impl FnOnce(&Workspace, &Role) -> Option<Membership>) -> Ac
         home,
         state: UserState::Active,
         home_state: WorkspaceState::Active,
+        home_revision: Revision::FIRST,
         home_outbound: Openness::Open,
     };
-    AccessFacts { workspace: acme, account: Some(account), membership, roles: vec![reader], relationship: None }
+    AccessFacts {
+        workspace: acme.into(),
+        account: Some(account),
+        membership,
+        roles: vec![reader.into()],
+        relationship: None,
+    }
 }
 
 fn decide(facts: &AccessFacts) -> Decision {
@@ -323,7 +332,7 @@ fn every_gate_closes_by_itself() {
             closed.account.as_mut().unwrap().home_state = state;
             assert_eq!(decide(&closed), Err(Denial::AccountUnavailable), "{state:?}");
             // The workspace's own gate comes before the account's.
-            closed.workspace.state = state;
+            Arc::make_mut(&mut closed.workspace).state = state;
             assert_eq!(decide(&closed), Err(Denial::WorkspaceUnavailable), "{state:?}");
         }
         for state in UserState::ALL.into_iter().filter(|state| *state != UserState::Active) {

@@ -1,6 +1,7 @@
 //! Memberships, live and ended, and the facts that decide access.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use domicile_domain::model::facts::{AccessFacts, AccountFacts};
@@ -12,7 +13,7 @@ use domicile_domain::model::membership::{
 use domicile_domain::model::name::ExternalId;
 use domicile_domain::model::permission::PermissionName;
 use domicile_domain::model::role::Role;
-use domicile_domain::model::time::{Timestamp, Version};
+use domicile_domain::model::time::{Revision, Timestamp, Version};
 use domicile_domain::model::workspace::WorkspaceRef;
 use domicile_domain::port::store::{MembershipRepository, StoreError};
 use sea_orm::{
@@ -180,13 +181,16 @@ pub(crate) async fn access_facts(
     let relationship = relationships::live(exec, workspace, home).await?;
     let membership = load(exec, uuid(workspace), Members::One(uuid(user))).await?.pop();
     let roles = assigned_roles(exec, workspace, user).await?;
-    Ok(found.map(|workspace| AccessFacts { workspace, account, membership, roles, relationship }))
+    let roles = roles.into_iter().map(Arc::new).collect();
+    let relationship = relationship.map(Arc::new);
+    Ok(found.map(|found| AccessFacts { workspace: Arc::new(found), account, membership, roles, relationship }))
 }
 
 async fn account(exec: &mut dyn Executor, user: UserId) -> Result<Option<AccountFacts>, StoreError> {
     let statement = user::Entity::find()
         .column_as(workspace::Column::State, "home_state")
         .column_as(workspace::Column::Outbound, "home_outbound")
+        .column_as(workspace::Column::Revision, "home_revision")
         .join(
             sea_orm::JoinType::InnerJoin,
             user::Entity::belongs_to(workspace::Entity).from(user::Column::HomeId).to(workspace::Column::Id).into(),
@@ -204,6 +208,7 @@ async fn account(exec: &mut dyn Executor, user: UserId) -> Result<Option<Account
             home: WorkspaceId::from_uuid(account.home_id),
             state: at.word("state", &account.state)?,
             home_state: at.word("home_id", &home_state)?,
+            home_revision: Revision::from_stored(at.read("home_id", row.try_get("", "home_revision"))?),
             home_outbound: at.word("home_id", &outbound)?,
         })
     };

@@ -23,7 +23,7 @@ impl CeilingPolicy for ShippedCeilingPolicy {
         let Some(account) = &facts.account else {
             return Ceiling::default();
         };
-        let relationship = facts.relationship.as_ref();
+        let relationship = facts.relationship.as_deref();
         if host_is_closed(&facts.workspace, relationship) || home_is_closed(account.home_outbound, relationship) {
             return Ceiling::default();
         }

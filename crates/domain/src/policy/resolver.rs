@@ -153,7 +153,7 @@ pub fn outcome_for_one(facts: &AccessFacts, last_ended: Option<&EndedMembership>
     if account.state != UserState::Active || account.home_state != WorkspaceState::Active {
         return LookupOutcome::NotLinkable;
     }
-    let relationship = facts.relationship.as_ref();
+    let relationship = facts.relationship.as_deref();
     if host_is_closed(&facts.workspace, relationship) {
         return LookupOutcome::RelationshipRequired;
     }

@@ -335,7 +335,7 @@ impl Assign<'_> {
         self.check_ceiling(at, candidate)?;
         // Suspending a relationship takes access away. What its terms ask of a membership stays asked.
         let agreed = |r: &&WorkspaceRelationship| r.state == RelationshipState::Active;
-        let relationship = candidate.facts.relationship.as_ref().filter(agreed);
+        let relationship = candidate.facts.relationship.as_deref().filter(agreed);
         let expires_at = self.expiry(relationship)?;
 
         tx.users().hold(candidate.user.id, candidate.user.version).await?;
@@ -378,7 +378,7 @@ impl Assign<'_> {
                 membership,
                 user: candidate.user.clone(),
                 home: Some(candidate.home.clone()),
-                relationship: candidate.facts.relationship.clone(),
+                relationship: candidate.facts.relationship.as_deref().cloned(),
             },
         };
         self.finish(tx, at, &candidate.home, done).await

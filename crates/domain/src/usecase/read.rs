@@ -159,7 +159,7 @@ impl Domicile {
             ensure_fresh(token, &found)?;
             return Ok(found);
         }
-        Ok(self.seen(call, workspace, fresh, |seen| seen.is_member).await?.facts.workspace)
+        Ok(self.seen(call, workspace, fresh, |seen| seen.is_member).await?.facts.workspace.as_ref().clone())
     }
 
     pub(super) async fn read_members(

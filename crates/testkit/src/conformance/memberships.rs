@@ -1,6 +1,7 @@
 //! Memberships, live and ended, and the facts that decide access.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use domicile_domain::model::facts::{AccessFacts, AccountFacts};
 use domicile_domain::model::id::{UserId, WorkspaceId};
@@ -243,8 +244,13 @@ pub async fn access_facts_of_every_shape(harness: &dyn Harness) {
     let subject = harness.fresh().await;
     let World { host, anna, grants, .. } = world(&*subject).await;
     assert_eq!(facts(&*subject, WorkspaceId::nil(), anna.id).await, None);
-    let nobody =
-        AccessFacts { workspace: host.clone(), account: None, membership: None, roles: vec![], relationship: None };
+    let nobody = AccessFacts {
+        workspace: host.clone().into(),
+        account: None,
+        membership: None,
+        roles: vec![],
+        relationship: None,
+    };
     assert_eq!(facts(&*subject, host.id, UserId::nil()).await, Some(nobody.clone()));
 
     let mut closed = workspace("closed");
@@ -258,6 +264,7 @@ pub async fn access_facts_of_every_shape(harness: &dyn Harness) {
         home: closed.id,
         state: UserState::Suspended,
         home_state: WorkspaceState::Suspended,
+        home_revision: closed.revision,
         home_outbound: Openness::RelatedOnly,
     };
     let stranger = AccessFacts { account: Some(account), ..nobody };
@@ -269,12 +276,13 @@ pub async fn access_facts_of_every_shape(harness: &dyn Harness) {
     let mut roles = good(subject.directory().roles(host.id).await);
     roles.retain(|role| guest.base.grants.roles.contains(&role.id));
     assert_eq!(roles.len(), 2);
+    let roles = roles.into_iter().map(Arc::new).collect();
     let linked = AccessFacts { membership: Some(Membership::External(guest)), roles, ..stranger };
     assert_eq!(facts(&*subject, host.id, ben.id).await, Some(linked.clone()));
 
     let agreed = relationship(host.id, closed.id);
     put(&*subject, &[(&agreed).into()]).await;
-    let related = AccessFacts { relationship: Some(agreed), ..linked };
+    let related = AccessFacts { relationship: Some(agreed.into()), ..linked };
     assert_eq!(facts(&*subject, host.id, ben.id).await, Some(related));
 
     put(&*subject, &[internal(&ben).into()]).await;

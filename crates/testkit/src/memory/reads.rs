@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use domicile_domain::model::contact::{ContactKey, ContactKind, ContactOwner};
 use domicile_domain::model::facts::{AccessFacts, AccountFacts};
@@ -73,18 +74,19 @@ impl Tables {
                 home: user.home,
                 state: user.state,
                 home_state: home.state,
+                home_revision: home.revision,
                 home_outbound: home.policy.outbound,
             })
         });
         let home = account.as_ref().map_or(WorkspaceId::nil(), |a| a.home);
         let membership = self.memberships.get(&(workspace, user)).cloned();
         let named = |role: &&Role| membership.as_ref().is_some_and(|m| m.base().grants.roles.contains(&role.id));
-        let mut roles: Vec<Role> = self.roles.values().filter(named).cloned().collect();
+        let mut roles: Vec<Arc<Role>> = self.roles.values().filter(named).cloned().map(Arc::new).collect();
         roles.sort_by(|a, b| a.handle.cmp(&b.handle));
         Some(AccessFacts {
-            workspace: self.workspaces.get(&workspace)?.clone(),
+            workspace: Arc::new(self.workspaces.get(&workspace)?.clone()),
             account,
-            relationship: self.relationship(workspace, home).cloned(),
+            relationship: self.relationship(workspace, home).cloned().map(Arc::new),
             membership,
             roles,
         })
