@@ -251,6 +251,14 @@ methods! {
     get_workspace: WorkspaceServiceClient, GetWorkspaceRequest -> GetWorkspaceResponse;
     /// Lists the roles.
     list_roles: RoleServiceClient, ListRolesRequest -> ListRolesResponse;
+    /// Answers up to a hundred questions about access as of one moment.
+    batch_check_access: AccessServiceClient, BatchCheckAccessRequest -> BatchCheckAccessResponse;
+    /// Lists what is granted to a person in a workspace, and whether it counts now.
+    list_effective_permissions: AccessServiceClient, ListEffectivePermissionsRequest -> ListEffectivePermissionsResponse;
+    /// Lists who may do something in a workspace now.
+    list_subjects: AccessServiceClient, ListSubjectsRequest -> ListSubjectsResponse;
+    /// Explains a decision gate by gate.
+    explain_access: AccessServiceClient, ExplainAccessRequest -> ExplainAccessResponse;
     /// Answers whether a person may do something.
     check_access: AccessServiceClient, CheckAccessRequest -> CheckAccessResponse;
     /// Shows a message.

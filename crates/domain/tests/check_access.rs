@@ -198,8 +198,13 @@ async fn a_person_is_named_by_id_or_by_an_identity_that_is_bound() {
     for unbound in [identity("https://other.example", "dana-1"), identity("https://id.example", "dana-2")] {
         assert_eq!(decide(by(unbound)).await.unwrap().decision, Err(Denial::NoMembership));
     }
-    for half in [identity("", "dana-1"), identity("https://id.example", "")] {
-        assert_eq!(wrong_fields(decide(by(half)).await), ["identity".to_owned()].into());
+    let long = "s".repeat(256);
+    for (wrong, field) in [
+        (identity("", "dana-1"), "identity.issuer"),
+        (identity("https://id.example", ""), "identity.subject"),
+        (identity("https://id.example", &long), "identity.subject"),
+    ] {
+        assert_eq!(wrong_fields(decide(by(wrong)).await), [field.to_owned()].into());
     }
     let unreadable =
         CheckAccess { subject: CheckSubject::User("dana".to_owned()), ..check("acme", UserId::nil(), "x") };

@@ -7,7 +7,8 @@ use domicile_domain::model::id::UserId;
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::usecase::{
-    AssignUser, Call, CheckAccess, Consistency, CreateWorkspace, DomicileApi, LookupUser, PageRequest,
+    AssignUser, BatchCheckAccess, BatchEntry, Call, CheckAccess, CheckSubject, Consistency, CreateWorkspace,
+    DomicileApi, ListEffectivePermissions, ListSubjects, LookupUser, PageRequest,
 };
 use domicile_testkit::builders::{handle, id, notice};
 
@@ -17,7 +18,7 @@ const ANY: Consistency = Consistency::MinimizeLatency;
 
 /// The methods of the inbound port that take a call, read from its text: a new one fails here until it has a row.
 fn methods() -> Vec<&'static str> {
-    let source = include_str!("../src/usecase/api.rs");
+    let source = include_str!("../src/usecase/api/mod.rs");
     let (_, api) = source.split_once("pub trait DomicileApi").unwrap();
     let (api, _) = api.split_once("\n}").unwrap();
     let names = api.split("async fn ").skip(1).map(|method| method.split('(').next().unwrap());
@@ -76,6 +77,27 @@ impl Stage {
                 let check = CheckAccess { workspace: named, ..check("", self.nora.id, "orders.read") };
                 domicile.check_access(call, &check).await.map(drop)
             }
+            "batch_check_access" => {
+                let CheckAccess { subject, permission, .. } = check("", self.nora.id, "orders.read");
+                let entry = BatchEntry { correlation_id: String::new(), workspace: named, subject, permission };
+                let batch = BatchCheckAccess { entries: vec![entry], consistency: ANY };
+                let answers = domicile.batch_check_access(call, &batch).await?;
+                answers.entries.into_iter().try_for_each(|entry| entry.answer.map(drop))
+            }
+            "list_effective_permissions" => {
+                let subject = CheckSubject::User(nora);
+                let list = ListEffectivePermissions { workspace: named, subject, page, consistency: ANY };
+                domicile.list_effective_permissions(call, &list).await.map(drop)
+            }
+            "list_subjects" => {
+                let permission = "orders.read".to_owned();
+                let list = ListSubjects { workspace: named, permission, page, consistency: ANY };
+                domicile.list_subjects(call, &list).await.map(drop)
+            }
+            "explain_access" => {
+                let check = CheckAccess { workspace: named, ..check("", self.nora.id, "orders.read") };
+                domicile.explain_access(call, &check).await.map(drop)
+            }
             "get_user" => domicile.get_user(call, &named, &nora, &ANY).await.map(drop),
             "get_workspace" => domicile.get_workspace(call, &named, &ANY).await.map(drop),
             "get_membership" => domicile.get_membership(call, &named, &nora, &ANY).await.map(drop),
@@ -116,7 +138,15 @@ fn names(workspace: &Workspace) -> [WorkspaceRef; 2] {
 }
 
 /// What a person without rights may do for themself or as a member.
-const OWN: [&str; 5] = ["get_user", "get_membership", "get_notification", "get_workspace", "list_roles"];
+const OWN: [&str; 7] = [
+    "get_user",
+    "get_membership",
+    "get_notification",
+    "get_workspace",
+    "list_roles",
+    "list_effective_permissions",
+    "explain_access",
+];
 
 #[tokio::test]
 async fn a_named_person_acts_where_the_grant_reaches_and_nowhere_else() {

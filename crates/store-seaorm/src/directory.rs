@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::convert::{model, uuid};
 use crate::entity::{audit_record, event, notice, notice_attempt, notice_message};
 use crate::executor::Executor;
-use crate::memberships::Members;
+use crate::memberships::{Grantees, Members};
 use crate::{SeaOrmStore, memberships, notices, records, relationships, roles, users, workspaces};
 
 /// Puts members together with their accounts, homes and relationships; the same statements for one and for a page.
@@ -118,6 +118,32 @@ impl Directory for SeaOrmStore {
     async fn access_facts(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError> {
         let mut read = self.read().await?;
         memberships::access_facts(&mut read.guarded, workspace, user).await
+    }
+
+    async fn many_access_facts(&self, asked: &[(WorkspaceId, UserId)]) -> Result<Vec<Option<AccessFacts>>, StoreError> {
+        let mut read = self.read().await?;
+        let mut facts = Vec::with_capacity(asked.len());
+        for (workspace, user) in asked {
+            facts.push(memberships::access_facts(&mut read.guarded, *workspace, *user).await?);
+        }
+        Ok(facts)
+    }
+
+    async fn grantees(
+        &self,
+        workspace: WorkspaceId,
+        permission: &PermissionName,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<AccessFacts>, StoreError> {
+        let mut read = self.read().await?;
+        let permissions = std::slice::from_ref(permission);
+        let which = Grantees { workspace, permissions, internals_only: false, after, limit };
+        let mut all = Vec::new();
+        for user in memberships::grantees(&mut read.guarded, &which).await? {
+            all.extend(memberships::access_facts(&mut read.guarded, workspace, user).await?);
+        }
+        Ok(all)
     }
 
     async fn permission(&self, name: &PermissionName) -> Result<Option<Permission>, StoreError> {

@@ -229,32 +229,39 @@ async fn assigned_roles(
     roles::load(exec, Condition::all().add(crate::entity::role::Column::Id.in_subquery(assigned))).await
 }
 
-/// The Internals to whom a governance permission is granted: found from the few roles that carry one, so that a workspace
-/// with many members is not read through.
-async fn governors(
-    exec: &mut dyn Executor,
-    workspace: Uuid,
-    after: Uuid,
-    limit: u32,
-) -> Result<Vec<UserId>, StoreError> {
-    let rights = || [PermissionName::create(), PermissionName::update()].map(|right| right.to_string());
-    let governing = || {
-        let granting = role_permission::Entity::find()
+/// Which members to whom something is granted.
+pub(crate) struct Grantees<'a> {
+    pub(crate) workspace: WorkspaceId,
+    /// Any of these.
+    pub(crate) permissions: &'a [PermissionName],
+    /// Internals alone, or both kinds.
+    pub(crate) internals_only: bool,
+    pub(crate) after: UserId,
+    pub(crate) limit: u32,
+}
+
+/// The members to whom a permission is granted, in order of user id: found from the few roles that carry it, so that a
+/// workspace with many members is not read through. One statement.
+pub(crate) async fn grantees(exec: &mut dyn Executor, which: &Grantees<'_>) -> Result<Vec<UserId>, StoreError> {
+    let workspace = uuid(which.workspace);
+    let names = || which.permissions.iter().map(ToString::to_string);
+    let granting = || {
+        let carried = role_permission::Entity::find()
             .select_only()
             .column(role_permission::Column::RoleId)
-            .filter(role_permission::Column::Permission.is_in(rights()))
+            .filter(role_permission::Column::Permission.is_in(names()))
             .into_query();
         role::Entity::find()
             .select_only()
             .column(role::Column::Id)
             .filter(role::Column::WorkspaceId.eq(workspace))
-            .filter(role::Column::Id.in_subquery(granting))
+            .filter(role::Column::Id.in_subquery(carried))
             .into_query()
     };
     let carrying = group_role::Entity::find()
         .select_only()
         .column(group_role::Column::GroupId)
-        .filter(group_role::Column::RoleId.in_subquery(governing()))
+        .filter(group_role::Column::RoleId.in_subquery(granting()))
         .into_query();
     let by_group = membership_group::Entity::find()
         .select_only()
@@ -266,27 +273,27 @@ async fn governors(
         .select_only()
         .column(membership_role::Column::UserId)
         .filter(membership_role::Column::WorkspaceId.eq(workspace))
-        .filter(membership_role::Column::RoleId.in_subquery(governing()))
+        .filter(membership_role::Column::RoleId.in_subquery(granting()))
         .into_query();
     let direct = membership_permission::Entity::find()
         .select_only()
         .column(membership_permission::Column::UserId)
         .filter(membership_permission::Column::WorkspaceId.eq(workspace))
-        .filter(membership_permission::Column::Permission.is_in(rights()))
+        .filter(membership_permission::Column::Permission.is_in(names()))
         .into_query();
     let user = membership::Column::UserId;
     let somehow =
         Condition::any().add(user.in_subquery(direct)).add(user.in_subquery(by_role)).add(user.in_subquery(by_group));
-    let statement = membership::Entity::find()
+    let mut query = membership::Entity::find()
         .select_only()
         .column(user)
         .filter(membership::Column::WorkspaceId.eq(workspace))
-        .filter(membership::Column::Kind.eq(MembershipKind::Internal.word()))
-        .filter(user.gt(after))
-        .filter(somehow)
-        .order_by(user, Order::Asc)
-        .limit(u64::from(limit))
-        .build(exec.backend());
+        .filter(user.gt(uuid(which.after)))
+        .filter(somehow);
+    if which.internals_only {
+        query = query.filter(membership::Column::Kind.eq(MembershipKind::Internal.word()));
+    }
+    let statement = query.order_by(user, Order::Asc).limit(u64::from(which.limit)).build(exec.backend());
     let rows = exec.all(statement).await?;
     let at = At::new(TABLE, workspace);
     rows.iter().map(|row| at.read("user_id", row.try_get("", "user_id")).map(UserId::from_uuid)).collect()
@@ -414,7 +421,9 @@ impl MembershipRepository for Lent<'_> {
         after: UserId,
         limit: u32,
     ) -> Result<Vec<UserId>, StoreError> {
-        governors(self.exec, uuid(workspace), uuid(after), limit).await
+        let rights = [PermissionName::create(), PermissionName::update()];
+        let which = Grantees { workspace, permissions: &rights, internals_only: true, after, limit };
+        grantees(self.exec, &which).await
     }
 
     async fn access_facts(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError> {

@@ -60,6 +60,19 @@ pub trait Directory: Send + Sync {
     /// statements does not depend on what exists.
     async fn access_facts(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError>;
 
+    /// The same for several people, as of one moment, in the order asked.
+    async fn many_access_facts(&self, asked: &[(WorkspaceId, UserId)]) -> Result<Vec<Option<AccessFacts>>, StoreError>;
+
+    /// The facts of at most `limit` members of a workspace to whom a permission is granted, directly, by a role or by a role
+    /// of a group, whose user id is above `after` (nil for the first page), in order of user id.
+    async fn grantees(
+        &self,
+        workspace: WorkspaceId,
+        permission: &PermissionName,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<AccessFacts>, StoreError>;
+
     /// The entry of the catalogue, retired ones included.
     async fn permission(&self, name: &PermissionName) -> Result<Option<Permission>, StoreError>;
 

@@ -1,26 +1,42 @@
-//! May this person do that there? (seed "Access Rights", plain form)
+//! May this person do that there? (seed "Access Rights") One question, or many as of one moment.
 
 use std::time::Duration;
 
-use super::api::{AccessAnswer, Call, CheckAccess, CheckSubject};
+use super::api::{
+    AccessAnswer, BatchAnswer, BatchCheckAccess, BatchEntry, BatchEntryAnswer, Call, CheckAccess, CheckSubject,
+};
+use super::input::field;
 use super::record::Deed;
 use super::service::{Domicile, workspace_ref};
-use super::token::{TouchedRows, ensure_fresh};
+use super::token::{TouchedRows, ensure_facts_fresh};
 use crate::error::{Reason, Refusal, Violation};
 use crate::model::actor::ServiceScope;
 use crate::model::audit::AuditAction;
+use crate::model::facts::AccessFacts;
 use crate::model::id::{UserId, WorkspaceId};
 use crate::model::membership::Membership;
-use crate::model::permission::PermissionName;
+use crate::model::permission::{Permission, PermissionName};
 use crate::model::time::Timestamp;
+use crate::model::user::{Identity, parse_issuer, parse_subject};
+use crate::model::workspace::Workspace;
 use crate::policy::access::Denial;
 
 /// How long a caller may rely on an answer, unless the membership ends before.
 const ANSWER_SERVES: Duration = Duration::from_secs(2);
 
+/// What a caller may call a question.
+const LONGEST_CORRELATION_ID: usize = 64;
+
+/// A question that was understood, of a caller who may ask it.
+struct Question {
+    workspace: WorkspaceId,
+    user: UserId,
+    permission: Permission,
+}
+
 impl Domicile {
     pub(super) async fn check(&self, call: &Call, request: &CheckAccess) -> Result<AccessAnswer, Refusal> {
-        match self.decide(call, request).await {
+        match self.answer(call, request).await {
             Ok(answer) => Ok(answer),
             Err(refusal) => {
                 let deed =
@@ -30,73 +46,207 @@ impl Domicile {
         }
     }
 
-    async fn decide(&self, call: &Call, request: &CheckAccess) -> Result<AccessAnswer, Refusal> {
-        let workspace = self.ports.directory.workspace(&workspace_ref(&request.workspace)).await?;
-        let service = &call.actor.service;
-        let may = match &workspace {
-            Some(workspace) => service.may(&ServiceScope::AccessCheck, workspace),
-            None => service.may_everywhere(&ServiceScope::AccessCheck),
+    async fn answer(&self, call: &Call, request: &CheckAccess) -> Result<AccessAnswer, Refusal> {
+        let workspace = self.named_by_checker(call, &request.workspace, &ServiceScope::AccessCheck).await?;
+        let fresh = TouchedRows::of(&*self.ports.sealer, &request.consistency)?;
+        let question = self.question(workspace, &request.subject, &request.permission).await?;
+        let facts = self.ports.directory.access_facts(question.workspace, question.user).await?;
+        let now = self.now();
+        self.decided(&question, facts.as_ref(), fresh.as_ref(), now)
+    }
+
+    /// The workspace of a question; nil if there is none, which only a service with the scope everywhere may learn.
+    pub(super) async fn named_by_checker(
+        &self,
+        call: &Call,
+        workspace: &str,
+        scope: &ServiceScope,
+    ) -> Result<WorkspaceId, Refusal> {
+        let found = self.ports.directory.workspace(&workspace_ref(workspace)).await?;
+        if may_check(call, found.as_ref(), scope) {
+            Ok(found.map_or(WorkspaceId::nil(), |found| found.id))
+        } else {
+            Err(Refusal::new(Reason::PermissionDenied))
+        }
+    }
+
+    /// Reads the rest of a question; all violations at once.
+    async fn question(
+        &self,
+        workspace: WorkspaceId,
+        subject: &CheckSubject,
+        permission: &str,
+    ) -> Result<Question, Refusal> {
+        let mut wrong = Vec::new();
+        let permission = field(&mut wrong, "permission", PermissionName::parse(permission));
+        let subject = Named::read(subject, &mut wrong);
+        let (Some(permission), Some(subject)) = (permission, subject) else {
+            return Err(Refusal::invalid(wrong));
         };
-        if !may || !call.actor.reaches(workspace.as_ref()) {
+        let permission = self.offered(&permission).await?;
+        Ok(Question { workspace, user: self.user_of(&subject).await?, permission })
+    }
+
+    /// The entry of the catalogue. A name that nobody offers is a mistake of the caller, never a denial.
+    pub(super) async fn offered(&self, permission: &PermissionName) -> Result<Permission, Refusal> {
+        let entry = self.ports.directory.permission(permission).await?;
+        entry.ok_or_else(|| Refusal::new(Reason::UnknownPermission).with("permission", permission))
+    }
+
+    /// The person that is meant; nil if nobody is.
+    pub(super) async fn user_of(&self, subject: &Named) -> Result<UserId, Refusal> {
+        match subject {
+            Named::User(user) => Ok(*user),
+            Named::Identity(identity) => {
+                Ok(self.ports.directory.user_by_identity(identity).await?.unwrap_or(UserId::nil()))
+            }
+        }
+    }
+
+    fn decided(
+        &self,
+        question: &Question,
+        facts: Option<&AccessFacts>,
+        fresh: Option<&TouchedRows>,
+        now: Timestamp,
+    ) -> Result<AccessAnswer, Refusal> {
+        let Some(facts) = facts else {
+            return Ok(answer_until(Err(Denial::NoMembership), None, now));
+        };
+        ensure_facts_fresh(fresh, facts)?;
+        let decision = self.decision(facts, &question.permission, now);
+        Ok(answer_until(decision, facts.membership.as_ref(), now))
+    }
+
+    /// The policy's decision on a permission of the catalogue: what is retired is granted no more.
+    pub(super) fn decision(&self, facts: &AccessFacts, permission: &Permission, now: Timestamp) -> Result<(), Denial> {
+        self.policies.decide(facts, &permission.name, now)?;
+        if permission.retired_at.is_some() { Err(Denial::NotGranted) } else { Ok(()) }
+    }
+
+    pub(super) async fn check_batch(&self, call: &Call, request: &BatchCheckAccess) -> Result<BatchAnswer, Refusal> {
+        match self.answers(call, request).await {
+            Ok(answers) => Ok(answers),
+            Err(refusal) => {
+                let first = request.entries.first().map_or("", |entry| entry.workspace.as_str());
+                let deed = Deed { call, action: AuditAction::BatchCheckAccess, workspace: first, request_id: None };
+                self.refuse(&deed, refusal).await
+            }
+        }
+    }
+
+    /// All facts are read as of one moment, and decided at one instant. What is wrong with one question is its own answer;
+    /// what fails for all is an error of the call.
+    async fn answers(&self, call: &Call, request: &BatchCheckAccess) -> Result<BatchAnswer, Refusal> {
+        let most = BatchCheckAccess::MOST;
+        if request.entries.is_empty() || request.entries.len() > most {
+            let wrong = Violation::new("entries", format!("give 1 to {most} questions; ask again for more"));
+            return Err(Refusal::invalid(vec![wrong]));
+        }
+        let fresh = TouchedRows::of(&*self.ports.sealer, &request.consistency)?;
+        let mut questions = Vec::with_capacity(request.entries.len());
+        for entry in &request.entries {
+            questions.push(own_fault(self.entry(call, entry).await)?);
+        }
+        self.tell_of_denied(call, &request.entries, &questions).await?;
+        let asked: Vec<(WorkspaceId, UserId)> =
+            questions.iter().flatten().map(|question| (question.workspace, question.user)).collect();
+        let mut facts = self.ports.directory.many_access_facts(&asked).await?.into_iter();
+        let now = self.now();
+        let mut entries = Vec::with_capacity(questions.len());
+        for (entry, question) in request.entries.iter().zip(questions) {
+            let answer = match question {
+                Ok(question) => {
+                    let facts = facts.next().flatten();
+                    Ok(self.decided(&question, facts.as_ref(), fresh.as_ref(), now)?)
+                }
+                Err(refusal) => Err(refusal),
+            };
+            entries.push(BatchEntryAnswer { correlation_id: entry.correlation_id.clone(), answer });
+        }
+        Ok(BatchAnswer { entries, checked_at: now })
+    }
+
+    /// Records that questions were asked which the service may not ask. Where it may ask none, it is refused.
+    async fn tell_of_denied(
+        &self,
+        call: &Call,
+        entries: &[BatchEntry],
+        questions: &[Result<Question, Refusal>],
+    ) -> Result<(), Refusal> {
+        let is_denied = |question: &Result<Question, Refusal>| matches!(question, Err(refusal) if refusal.reason == Reason::PermissionDenied);
+        let Some(first) = entries.iter().zip(questions).find(|(_, question)| is_denied(question)) else {
+            return Ok(());
+        };
+        if questions.iter().all(is_denied) {
             return Err(Refusal::new(Reason::PermissionDenied));
         }
-        let id = workspace.map_or(WorkspaceId::nil(), |w| w.id);
-        let fresh = TouchedRows::of(&*self.ports.sealer, &request.consistency)?;
-        let (permission, named) = read(request)?;
-        let Some(entry) = self.ports.directory.permission(&permission).await? else {
-            return Err(Refusal::new(Reason::UnknownPermission).with("permission", &permission));
-        };
-        let user = match named {
-            Named::User(user) => user,
-            Named::Identity(identity) => {
-                self.ports.directory.user_by_identity(&identity).await?.unwrap_or(UserId::nil())
-            }
-        };
-        let facts = self.ports.directory.access_facts(id, user).await?;
-        let now = self.now();
-        let Some(facts) = facts else {
-            return Ok(answer(Err(Denial::NoMembership), None, now));
-        };
-        ensure_fresh(fresh, &facts.workspace)?;
-        let ceiling = self.policies.ceiling.ceiling(&facts);
-        let mut decision = self.policies.access.decide(&facts, &ceiling, &permission, now);
-        if decision.is_ok() && entry.retired_at.is_some() {
-            decision = Err(Denial::NotGranted);
+        let workspace = first.0.workspace.as_str();
+        let deed = Deed { call, action: AuditAction::BatchCheckAccess, workspace, request_id: None };
+        self.record_alone(&deed, Reason::PermissionDenied.as_str(), Vec::new()).await
+    }
+
+    async fn entry(&self, call: &Call, entry: &BatchEntry) -> Result<Question, Refusal> {
+        let workspace = self.named_by_checker(call, &entry.workspace, &ServiceScope::AccessCheck).await?;
+        if entry.correlation_id.chars().count() > LONGEST_CORRELATION_ID {
+            let said = format!("give at most {LONGEST_CORRELATION_ID} characters");
+            return Err(Refusal::invalid(vec![Violation::new("correlation_id", said)]));
         }
-        if decision == Err(Denial::AccountUnavailable) && facts.membership.is_none() {
-            decision = Err(Denial::NoMembership);
-        }
-        Ok(answer(decision, facts.membership.as_ref(), now))
+        self.question(workspace, &entry.subject, &entry.permission).await
     }
 }
 
-enum Named {
-    User(UserId),
-    Identity(crate::model::user::Identity),
+/// Sets an error of the store, which leaves every question open, apart from what is wrong with one question.
+fn own_fault(question: Result<Question, Refusal>) -> Result<Result<Question, Refusal>, Refusal> {
+    match question {
+        Err(refusal) if refusal.cause.is_some() => Err(refusal),
+        question => Ok(question),
+    }
 }
 
-fn read(request: &CheckAccess) -> Result<(PermissionName, Named), Refusal> {
-    let mut wrong = Vec::new();
-    let permission = super::input::field(&mut wrong, "permission", PermissionName::parse(&request.permission));
-    let named = match &request.subject {
-        CheckSubject::User(text) => super::input::field(&mut wrong, "user", text.parse()).map(Named::User),
-        CheckSubject::Identity(identity) if identity.issuer.is_empty() || identity.subject.is_empty() => {
-            wrong.push(Violation::new("identity", "give both issuer and subject"));
-            None
-        }
-        CheckSubject::Identity(identity) => Some(Named::Identity(identity.clone())),
+/// Whether the service may ask about the workspace. One that does not exist is in no list of workspaces.
+pub(super) fn may_check(call: &Call, workspace: Option<&Workspace>, scope: &ServiceScope) -> bool {
+    let service = &call.actor.service;
+    let may = match workspace {
+        Some(workspace) => service.may(scope, workspace),
+        None => service.may_everywhere(scope),
     };
-    match (permission, named) {
-        (Some(permission), Some(named)) => Ok((permission, named)),
-        _ => Err(Refusal::invalid(wrong)),
+    may && call.actor.reaches(workspace)
+}
+
+/// Whom a question is about, read.
+pub(super) enum Named {
+    User(UserId),
+    Identity(Identity),
+}
+
+impl Named {
+    pub(super) fn read(subject: &CheckSubject, wrong: &mut Vec<Violation>) -> Option<Self> {
+        match subject {
+            CheckSubject::User(text) => field(wrong, "user", text.parse()).map(Self::User),
+            CheckSubject::Identity(identity) => {
+                let issuer = field(wrong, "identity.issuer", parse_issuer(&identity.issuer));
+                let subject = field(wrong, "identity.subject", parse_subject(&identity.subject));
+                Some(Self::Identity(Identity { issuer: issuer?, subject: subject? }))
+            }
+        }
     }
 }
 
-fn answer(decision: Result<(), Denial>, membership: Option<&Membership>, now: Timestamp) -> AccessAnswer {
+/// The answer, with until when a caller may rely on it: never past the end of the membership.
+pub(super) fn answer_until(
+    decision: Result<(), Denial>,
+    membership: Option<&Membership>,
+    now: Timestamp,
+) -> AccessAnswer {
+    AccessAnswer { decision, checked_at: now, valid_until: serves_until(membership, now) }
+}
+
+pub(super) fn serves_until(membership: Option<&Membership>, now: Timestamp) -> Timestamp {
     let ends = match membership {
         Some(Membership::External(external)) => external.expires_at.filter(|end| *end > now),
         _ => None,
     };
     let serves = now.after(ANSWER_SERVES);
-    AccessAnswer { decision, checked_at: now, valid_until: ends.map_or(serves, |end| end.min(serves)) }
+    ends.map_or(serves, |end| end.min(serves))
 }

@@ -17,6 +17,7 @@ mod check_access;
 mod create_workspace;
 mod dispatch;
 mod enrol;
+mod explain_access;
 mod guard;
 mod identify;
 mod input;

@@ -330,7 +330,7 @@ fn notice_view(row: NoticeRow, seen: &Seen) -> NoticeView {
 }
 
 /// 0 is 50; at most 1000.
-fn page_size(page: &PageRequest) -> Result<u32, Refusal> {
+pub(super) fn page_size(page: &PageRequest) -> Result<u32, Refusal> {
     match u32::try_from(page.size) {
         Ok(0) => Ok(50),
         Ok(size) => Ok(size.min(1000)),
@@ -340,11 +340,11 @@ fn page_size(page: &PageRequest) -> Result<u32, Refusal> {
     }
 }
 
-/// Cuts a list that was read one row too far, and tells the last row's id if more follow.
-fn cut<T, K>(mut rows: Vec<T>, size: u32, id: impl Fn(&T) -> Id<K>) -> (Vec<T>, Option<Id<K>>) {
+/// Cuts a list that was read one row too far, and tells the last row's key if more follow.
+pub(super) fn cut<T, K>(mut rows: Vec<T>, size: u32, key: impl Fn(&T) -> K) -> (Vec<T>, Option<K>) {
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     let more = rows.len() > size;
     rows.truncate(size);
-    let last = if more { rows.last().map(id) } else { None };
+    let last = if more { rows.last().map(key) } else { None };
     (rows, last)
 }

@@ -21,9 +21,10 @@ use crate::port::runtime::{Clock, Ids};
 use crate::port::sealer::Sealer;
 use crate::port::store::Store;
 use crate::usecase::api::{
-    AccessAnswer, Account, Arrival, AssignReply, AssignUser, Call, ChangeIdentity, Changed, CheckAccess, Consistency,
-    CreateWorkspace, CreateWorkspaceReply, DomicileApi, LookupReply, LookupUser, MemberView, NoticeView, Order, Page,
-    PageRequest, UserView,
+    AccessAnswer, AccessSubject, Account, Arrival, AssignReply, AssignUser, BatchAnswer, BatchCheckAccess, Call,
+    ChangeIdentity, Changed, CheckAccess, Consistency, CreateWorkspace, CreateWorkspaceReply, DomicileApi,
+    EffectivePermission, Explanation, ListEffectivePermissions, ListSubjects, LookupReply, LookupUser, MemberView,
+    NoticeView, Order, Page, PageRequest, UserView,
 };
 
 /// What the use cases need from outside.
@@ -137,6 +138,26 @@ impl DomicileApi for Domicile {
 
     async fn check_access(&self, call: &Call, request: &CheckAccess) -> Result<AccessAnswer, Refusal> {
         self.check(call, request).await
+    }
+
+    async fn batch_check_access(&self, call: &Call, request: &BatchCheckAccess) -> Result<BatchAnswer, Refusal> {
+        self.check_batch(call, request).await
+    }
+
+    async fn list_effective_permissions(
+        &self,
+        call: &Call,
+        request: &ListEffectivePermissions,
+    ) -> Result<Page<EffectivePermission>, Refusal> {
+        self.list_effective(call, request).await
+    }
+
+    async fn list_subjects(&self, call: &Call, request: &ListSubjects) -> Result<Page<AccessSubject>, Refusal> {
+        self.list_granted(call, request).await
+    }
+
+    async fn explain_access(&self, call: &Call, request: &CheckAccess) -> Result<Explanation, Refusal> {
+        self.explain(call, request).await
     }
 
     async fn get_user(

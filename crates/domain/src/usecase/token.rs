@@ -1,11 +1,13 @@
 //! What stands inside sealed tokens: match handles, consistency tokens, page tokens.
 
+use std::fmt::Display;
 use std::str::FromStr;
 
 use super::api::{Call, Consistency};
 use super::resolve::Resolution;
 use crate::error::{Reason, Refusal, Violation};
-use crate::model::id::{Id, UserId, WorkspaceId};
+use crate::model::facts::AccessFacts;
+use crate::model::id::{UserId, WorkspaceId};
 use crate::model::time::{Revision, Timestamp, Version};
 use crate::model::workspace::Workspace;
 use crate::port::sealer::{SealPurpose, Sealer};
@@ -179,6 +181,19 @@ pub(super) fn ensure_fresh(token: Option<TouchedRows>, read: &Workspace) -> Resu
     }
 }
 
+/// The same for facts, which come from the workspace and from the person's home.
+pub(super) fn ensure_facts_fresh(token: Option<&TouchedRows>, facts: &AccessFacts) -> Result<(), Refusal> {
+    let home = facts.account.as_ref().map(|account| (account.home, account.home_revision));
+    let read = [Some((facts.workspace.id, facts.workspace.revision)), home];
+    let mut seen = read.into_iter().flatten();
+    match token {
+        Some(rows) if !seen.all(|(workspace, revision)| rows.are_seen_by(workspace, revision)) => {
+            Err(Refusal::new(Reason::StoreUnavailable))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The place in a list, for one caller, method and workspace.
 pub(super) struct PageToken<'a> {
     pub(super) method: &'static str,
@@ -192,12 +207,13 @@ impl PageToken<'_> {
         format!("{}|{}|{}|{}", self.method, self.workspace, user, self.call.actor.service.name.replace('|', "/"))
     }
 
-    pub(super) fn seal<K>(&self, sealer: &dyn Sealer, last: Id<K>) -> Result<String, Refusal> {
+    /// The token of the page after the row with that key.
+    pub(super) fn seal(&self, sealer: &dyn Sealer, last: impl Display) -> Result<String, Refusal> {
         seal(sealer, SealPurpose::PageToken, &format!("{}|{last}", self.owner()))
     }
 
-    /// The id after which the page begins; `first` for the first page.
-    pub(super) fn open<K>(&self, sealer: &dyn Sealer, token: &str, first: Id<K>) -> Result<Id<K>, Refusal> {
+    /// The key after which the page begins; `first` for the first page.
+    pub(super) fn open<T: FromStr>(&self, sealer: &dyn Sealer, token: &str, first: T) -> Result<T, Refusal> {
         if token.is_empty() {
             return Ok(first);
         }

@@ -58,6 +58,20 @@ impl Directory for MemoryStore {
         self.ask(|tables| tables.access_facts(workspace, user))
     }
 
+    async fn many_access_facts(&self, asked: &[(WorkspaceId, UserId)]) -> Result<Vec<Option<AccessFacts>>, StoreError> {
+        self.ask(|tables| asked.iter().map(|(workspace, user)| tables.access_facts(*workspace, *user)).collect())
+    }
+
+    async fn grantees(
+        &self,
+        workspace: WorkspaceId,
+        permission: &PermissionName,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<AccessFacts>, StoreError> {
+        self.ask(|tables| tables.grantees(workspace, permission, after, limit))
+    }
+
     async fn permission(&self, name: &PermissionName) -> Result<Option<Permission>, StoreError> {
         self.ask(|tables| tables.permissions.get(name).cloned())
     }

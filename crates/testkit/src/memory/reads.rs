@@ -8,7 +8,7 @@ use domicile_domain::model::contact::{ContactKey, ContactKind, ContactOwner};
 use domicile_domain::model::facts::{AccessFacts, AccountFacts};
 use domicile_domain::model::id::{NoticeId, UserId, WorkspaceId};
 use domicile_domain::model::membership::{EndedMembership, Membership};
-use domicile_domain::model::permission::PermissionClass;
+use domicile_domain::model::permission::{PermissionClass, PermissionName};
 use domicile_domain::model::relationship::WorkspaceRelationship;
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::Timestamp;
@@ -92,15 +92,37 @@ impl Tables {
         })
     }
 
+    /// The members of a workspace, above a user id and in order, of whom that holds.
+    fn members_who(
+        &self,
+        workspace: WorkspaceId,
+        after: UserId,
+        limit: u32,
+        holds: impl Fn(&AccessFacts) -> bool,
+    ) -> Vec<AccessFacts> {
+        let members = self.memberships.range((workspace, after)..).take_while(|((of, _), _)| *of == workspace);
+        let above = members.filter(|((_, user), _)| *user > after);
+        let facts = above.filter_map(|((_, user), _)| self.access_facts(workspace, *user));
+        facts.filter(holds).take(usize::try_from(limit).unwrap_or(usize::MAX)).collect()
+    }
+
+    pub(super) fn grantees(
+        &self,
+        workspace: WorkspaceId,
+        permission: &PermissionName,
+        after: UserId,
+        limit: u32,
+    ) -> Vec<AccessFacts> {
+        self.members_who(workspace, after, limit, |facts| granted(facts).contains(permission))
+    }
+
     pub(super) fn governors(&self, workspace: WorkspaceId, after: UserId, limit: u32) -> Vec<UserId> {
-        let members = self.memberships.range((workspace, after)..);
-        let members = members.take_while(|((of, _), _)| *of == workspace).filter(|((_, user), _)| *user > after);
-        let internals = members.filter(|(_, membership)| matches!(membership, Membership::Internal(_)));
-        let governing = internals.filter(|((_, user), _)| {
-            let facts = self.access_facts(workspace, *user);
-            facts.is_some_and(|facts| granted(&facts).iter().any(|p| p.class() == PermissionClass::Governance))
-        });
-        governing.map(|((_, user), _)| *user).take(usize::try_from(limit).unwrap_or(usize::MAX)).collect()
+        let governs = |facts: &AccessFacts| {
+            matches!(facts.membership, Some(Membership::Internal(_)))
+                && granted(facts).iter().any(|permission| permission.class() == PermissionClass::Governance)
+        };
+        let all = self.members_who(workspace, after, limit, governs);
+        all.into_iter().filter_map(|facts| Some(facts.account?.user)).collect()
     }
 
     pub(super) fn member(&self, workspace: WorkspaceId, user: UserId) -> Option<MemberRow> {

@@ -1,5 +1,7 @@
 //! Domain values and the wire, in one place. Generated types stop at this crate.
 
+pub(crate) mod access;
+
 use domicile_domain::model::answer::AssignOutcome;
 use domicile_domain::model::budget::BudgetStanding;
 use domicile_domain::model::contact::{Contact, ContactKind, ContactStanding};
@@ -14,8 +16,8 @@ use domicile_domain::model::user::{Identity, Person, User, UserState};
 use domicile_domain::model::workspace::{Workspace, WorkspaceState};
 use domicile_domain::policy::resolver::LookupOutcome;
 use domicile_domain::usecase::{
-    Account, Consistency, Denial, Expectation, ExternalInput, GrantsInput, MemberState, MemberView, NoticeView,
-    ProfileInput, etag,
+    Account, Consistency, Expectation, ExternalInput, GrantsInput, MemberState, MemberView, NoticeView, ProfileInput,
+    etag,
 };
 use domicile_proto::v1;
 
@@ -49,6 +51,7 @@ macro_rules! words {
         }
     };
 }
+use words;
 
 words!(lookup_outcome: LookupOutcome => LookupOutcome {
     LookupOutcome::NotFound => NotFound,
@@ -112,17 +115,6 @@ words!(workspace_state: WorkspaceState => WorkspaceState {
     WorkspaceState::Suspended => Suspended,
     WorkspaceState::Closing => Closing,
     WorkspaceState::Closed => Closed,
-});
-words!(denial: Denial => DenialReason {
-    Denial::NoMembership => NoMembership,
-    Denial::WorkspaceUnavailable => WorkspaceUnavailable,
-    Denial::AccountUnavailable => AccountUnavailable,
-    Denial::MembershipPending => MembershipPending,
-    Denial::MembershipSuspended => MembershipSuspended,
-    Denial::MembershipInReview => MembershipInReview,
-    Denial::MembershipExpired => MembershipExpired,
-    Denial::AboveCeiling => AboveCeiling,
-    Denial::NotGranted => NotGranted,
 });
 words!(notice_kind: NoticeKind => NotificationKind {
     NoticeKind::Onboarding => Onboarding,

@@ -1,5 +1,9 @@
 //! The inbound port: what adapters such as the gRPC server call.
 
+mod access;
+
+pub use access::*;
+
 use async_trait::async_trait;
 
 use crate::error::Refusal;
@@ -15,7 +19,6 @@ use crate::model::role::Role;
 use crate::model::time::{Timestamp, Version};
 use crate::model::user::{Identity, User, UserState};
 use crate::model::workspace::Workspace;
-pub use crate::policy::access::Denial;
 use crate::policy::resolver::LookupOutcome;
 use crate::port::authenticator::Caller;
 
@@ -283,39 +286,6 @@ pub struct CreateWorkspaceReply {
     pub budget: Vec<BudgetStanding>,
 }
 
-/// Whom a check is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CheckSubject {
-    /// By user id, as typed.
-    User(String),
-    /// By an identity that is bound to the user.
-    Identity(Identity),
-}
-
-/// May this person do that there?
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckAccess {
-    /// Id or handle.
-    pub workspace: String,
-    /// Whom it is about.
-    pub subject: CheckSubject,
-    /// The permission's name.
-    pub permission: String,
-    /// How fresh.
-    pub consistency: Consistency,
-}
-
-/// The answer of a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AccessAnswer {
-    /// `Ok` is allowed.
-    pub decision: Result<(), Denial>,
-    /// As of when.
-    pub checked_at: Timestamp,
-    /// Until when a caller may rely on it.
-    pub valid_until: Timestamp,
-}
-
 /// A membership as its viewer may see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberView {
@@ -422,6 +392,18 @@ pub trait DomicileApi: Send + Sync {
     ) -> Result<Changed<Account>, Refusal>;
     /// Answers whether a person may do something. Needs the scope `access.check`.
     async fn check_access(&self, call: &Call, request: &CheckAccess) -> Result<AccessAnswer, Refusal>;
+    /// Answers up to a hundred such questions as of one moment. Needs the scope `access.check` for each.
+    async fn batch_check_access(&self, call: &Call, request: &BatchCheckAccess) -> Result<BatchAnswer, Refusal>;
+    /// What a person may do in a workspace. Needs `update`, or to be the person, or the scope `access.check`.
+    async fn list_effective_permissions(
+        &self,
+        call: &Call,
+        request: &ListEffectivePermissions,
+    ) -> Result<Page<EffectivePermission>, Refusal>;
+    /// Who may do something in a workspace. Needs `update` or the scope `access.subjects`.
+    async fn list_subjects(&self, call: &Call, request: &ListSubjects) -> Result<Page<AccessSubject>, Refusal>;
+    /// Why a person may do something, or may not. Needs `update`, or to be the person, or the scope `access.check`.
+    async fn explain_access(&self, call: &Call, request: &CheckAccess) -> Result<Explanation, Refusal>;
     /// A user as seen from a workspace. Needs `update` there, or to be the person.
     async fn get_user(
         &self,
