@@ -8,6 +8,7 @@ mod change_identity;
 mod check_access;
 mod create_workspace;
 mod dispatch;
+mod explain_access;
 mod failures;
 mod first_sight;
 mod linking;
