@@ -24,10 +24,10 @@ use crate::credentials::{CredentialsFile, Person};
 use crate::sealer::{AeadSealer, random};
 use crate::seed::Seeder;
 use crate::service::{Outside, Service, asked_to_stop};
-use crate::telemetry::{self, LogFormat, LogSettings};
+use crate::telemetry::{self, LogSettings};
 
 pub(crate) async fn run(args: &DevArgs) -> Result<()> {
-    let _logs = telemetry::install_for_service(&LogSettings { level: "warn".to_owned(), format: LogFormat::Auto })?;
+    let _logs = telemetry::install_for_service(&LogSettings::default())?;
     refuse_production()?;
     if !args.listen.ip().is_loopback() {
         bail!(
@@ -67,6 +67,7 @@ pub(crate) async fn run(args: &DevArgs) -> Result<()> {
                 language: LanguageTag::parse("en")?,
                 // Whoever tries it out does not wait for others to turn elsewhere.
                 limits: Limits { lame_duck: Duration::ZERO, ..Limits::default() },
+                traces_percent: 0,
             },
             stop,
         )

@@ -24,6 +24,8 @@ mod service;
 mod session;
 mod settings;
 mod telemetry;
+#[cfg(feature = "otlp")]
+mod traces;
 mod workspaces;
 
 use std::io::Write;
@@ -57,8 +59,7 @@ async fn run(command: &Command) -> Result<(), Failure> {
     }
     match command {
         Command::Dev(args) => dev::run(args).await.map_err(Failure::from),
-        // Boxed: the whole service is far larger than any command.
-        Command::Serve(args) => Box::pin(serve::run(args)).await,
+        Command::Serve(args) => serve::run(args).await,
         Command::Init(args) => init::run(args),
         Command::Db(DbCommand::Migrate(args)) => database::migrate(args).await,
         Command::Db(DbCommand::Check(args)) => database::check(args).await,
