@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use domicile_client::{Client, ClientError, Credentials, v1};
 use domicile_store_seaorm::SeaOrmStore;
 use domicile_tests::binary;
+use domicile_tests::captured::Captured;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Child;
 
 /// What a command said, and how it ended.
 struct Told {
@@ -51,8 +51,9 @@ async fn run(folder: &Path, arguments: &[&str]) -> Told {
 
 /// A running `domicile dev`.
 struct Dev {
+    // Before the folder: it is looked through with the people of the database.
+    captured: Captured,
     folder: TempDir,
-    child: Child,
     banner: String,
 }
 
@@ -63,19 +64,18 @@ impl Dev {
 
     /// Starts it and reads what it prints, to the last line.
     async fn started(folder: TempDir) -> Self {
-        let mut child = binary::command()
-            .args(["dev", "--listen", "127.0.0.1:0"])
-            .current_dir(folder.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut command = binary::command();
+        command.args(["dev", "--listen", "127.0.0.1:0"]).current_dir(folder.path()).stdout(Stdio::piped());
+        let (mut captured, _) = Captured::start(command.env("RUST_LOG", "debug"), []);
+        let mut lines = BufReader::new(captured.child().stdout.take().unwrap()).lines();
         let mut banner = String::new();
         while !banner.contains("Messages") {
             banner += &lines.next_line().await.unwrap().unwrap_or_else(|| panic!("it ended: {banner}"));
             banner.push('\n');
         }
-        Self { folder, child, banner }
+        let database = folder.path().join("domicile-dev/domicile.db");
+        captured.knows_people_of(&format!("sqlite:{}", database.display()));
+        Self { captured, folder, banner }
     }
 
     fn data(&self) -> PathBuf {
@@ -111,9 +111,8 @@ impl Dev {
     }
 
     /// Asks it to stop, and waits until it has.
-    async fn stopped(mut self) -> (TempDir, ExitStatus) {
-        binary::ask_to_stop(&self.child).await;
-        let ended = self.child.wait().await.unwrap();
+    async fn stopped(self) -> (TempDir, ExitStatus) {
+        let (ended, _) = self.captured.stop().await;
         (self.folder, ended)
     }
 }

@@ -107,7 +107,7 @@ fn sign_in(of: SignIn, ports: &Ports) -> anyhow::Result<Known> {
 
 fn gateway(config: &ServeConfig) -> Result<Arc<dyn NotificationGateway>, SmtpSettingsError> {
     if let Some(mail) = config.mail.clone() {
-        tracing::info!(smtp.host = mail.host, smtp.port = mail.port, smtp.sender = mail.sender, "mail is sent");
+        tracing::info!(smtp.host = mail.host, smtp.port = mail.port, "mail is sent");
         return SmtpGateway::new(mail).map(|gateway| Arc::new(gateway) as _);
     }
     tracing::warn!(
