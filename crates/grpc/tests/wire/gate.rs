@@ -1,9 +1,7 @@
 //! The gate: which methods a service may call, traces, headers that mean nothing here, and what is told of calls in metrics
 //! and logs.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::sync::Arc;
 
 use domicile_domain::error::{Reason, Refusal};
@@ -16,7 +14,7 @@ use domicile_testkit::authenticator::TrustingAuthenticator;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tonic::Code;
 
-use crate::support::{Headers, Served, assert_refused, framed, parts, reason, service};
+use crate::support::{Headers, Served, assert_refused, framed, logged, parts, reason, service};
 
 const LIST_ROLES: &str = "/domicile.v1.RoleService/ListRoles";
 const LOOKUP_USER: &str = "/domicile.v1.UserService/LookupUser";
@@ -147,31 +145,8 @@ async fn a_caller_who_leaves_is_measured_as_cancelled() {
     }
 }
 
-thread_local! {
-    /// What this test logged: a server runs in the thread of its test.
-    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Writes to the test's own log.
-struct OwnLog;
-
-impl io::Write for OwnLog {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        LOG.with_borrow_mut(|log| log.extend_from_slice(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn a_call_is_one_span_with_its_method_ids_and_end_and_without_what_is_nobodys_business() {
-    let subscriber =
-        tracing_subscriber::fmt().json().with_env_filter("domicile_grpc=trace").with_writer(|| OwnLog).finish();
-    // For all tests of this program: one for a thread would not hear what another thread came across first.
-    tracing::subscriber::set_global_default(subscriber).unwrap();
     let mut api = MockDomicileApi::new();
     api.expect_lookup_user().returning(|_, _| Err(Refusal::new(Reason::NotFound)));
     let raw = Served::mock(api).await.raw().await;
@@ -188,7 +163,7 @@ async fn a_call_is_one_span_with_its_method_ids_and_end_and_without_what_is_nobo
     let id = raw.signed(LOOKUP_USER, headers, framed(&search)).await.header("x-request-id").unwrap().to_owned();
     raw.call("/canary@people.example/x", &[("authorization", b"Bearer canary-token")], framed(&search)).await;
 
-    let log = String::from_utf8(LOG.take()).unwrap();
+    let log = logged();
     let ended: Vec<&str> = log.lines().filter(|line| line.contains("a call ended")).collect();
     assert_eq!(ended.len(), 2, "{log}");
     for field in [
