@@ -76,6 +76,8 @@ pub struct ClientError {
     pub violations: Vec<(String, String)>,
     /// Facts for programs.
     pub metadata: BTreeMap<String, String>,
+    /// How long to wait before the same again; absent where waiting does not help.
+    pub retry_after: Option<Duration>,
     /// Names the call in the service's log.
     pub request_id: String,
 }
@@ -102,6 +104,7 @@ impl From<Status> for ClientError {
             message: status.message().to_owned(),
             violations: fields.into_iter().map(|f| (f.field, f.description)).collect(),
             metadata: info.map(|i| i.metadata.clone().into_iter().collect()).unwrap_or_default(),
+            retry_after: details.retry_info().and_then(|retry| retry.retry_delay),
             request_id: details.request_info().map(|r| r.request_id.clone()).unwrap_or_default(),
         }
     }
@@ -141,6 +144,7 @@ fn unusable(message: String) -> ClientError {
         message,
         violations: Vec::new(),
         metadata: BTreeMap::new(),
+        retry_after: None,
         request_id: String::new(),
     }
 }
@@ -265,4 +269,23 @@ methods! {
     get_notification: NotificationServiceClient, GetNotificationRequest -> GetNotificationResponse;
     /// Lists messages.
     list_notifications: NotificationServiceClient, ListNotificationsRequest -> ListNotificationsResponse;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic_types::ErrorDetails;
+
+    #[test]
+    fn a_refusal_tells_how_long_to_wait_where_that_helps() {
+        let told = |details: ErrorDetails| {
+            ClientError::from(Status::with_error_details(Code::ResourceExhausted, "used up", details)).retry_after
+        };
+        let pause = Duration::from_millis(42_500);
+        let reason = || ErrorDetails::with_error_info("BUDGET_EXHAUSTED", "domicile", std::collections::HashMap::new());
+        let mut details = reason();
+        details.set_retry_info(Some(pause));
+        assert_eq!(told(details), Some(pause));
+        assert_eq!(told(reason()), None);
+    }
 }
