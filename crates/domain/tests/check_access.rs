@@ -273,7 +273,7 @@ async fn a_token_that_was_not_made_here_is_refused_and_one_from_the_future_waits
     for foreign in ["", "forged", handle.as_str()] {
         assert_eq!(reason(decide(foreign).await), Reason::InvalidConsistencyToken, "{foreign}");
     }
-    let replica = world.replica(&world.dana).await;
+    let replica = world.replica();
     let token = world.assign(&save("nora")).await.unwrap().consistency_token.unwrap();
     assert_eq!(decide(&token).await.unwrap().decision, ALLOWED);
     // A replica that lags behind the token cannot answer yet, and says so instead of denying or allowing.

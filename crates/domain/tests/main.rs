@@ -11,6 +11,7 @@ mod dispatch;
 mod explain_access;
 mod failures;
 mod first_sight;
+mod fresh_checks;
 mod linking;
 mod lookup_user;
 mod match_handles;

@@ -18,7 +18,7 @@ use crate::model::membership::Membership;
 use crate::model::permission::{Permission, PermissionName};
 use crate::model::time::Timestamp;
 use crate::model::user::{Identity, parse_issuer, parse_subject};
-use crate::model::workspace::Workspace;
+use crate::model::workspace::{Workspace, WorkspaceRef};
 use crate::policy::access::Denial;
 
 /// How long a caller may rely on an answer, unless the membership ends before.
@@ -51,8 +51,8 @@ impl Domicile {
         let fresh = TouchedRows::of(&*self.ports.sealer, &request.consistency)?;
         let question = self.question(workspace, &request.subject, &request.permission).await?;
         let facts = self.ports.directory.access_facts(question.workspace, question.user).await?;
-        let now = self.now();
-        self.decided(&question, facts.as_ref(), fresh.as_ref(), now)
+        self.ensure_fresh_for(fresh.as_ref(), facts.as_ref()).await?;
+        Ok(self.decided(&question, facts.as_ref(), self.now()))
     }
 
     /// The workspace of a question; nil if there is none, which only a service with the scope everywhere may learn.
@@ -103,19 +103,36 @@ impl Domicile {
         }
     }
 
-    fn decided(
+    /// What was read sees the write of the token, or cannot be answered with yet. Of somebody who is nobody, no home tells
+    /// how fresh that is: then every workspace of the token does.
+    pub(super) async fn ensure_fresh_for(
         &self,
-        question: &Question,
-        facts: Option<&AccessFacts>,
         fresh: Option<&TouchedRows>,
-        now: Timestamp,
-    ) -> Result<AccessAnswer, Refusal> {
-        let Some(facts) = facts else {
-            return Ok(answer_until(Err(Denial::NoMembership), None, now));
-        };
-        ensure_facts_fresh(fresh, facts)?;
-        let decision = self.decision(facts, &question.permission, now);
-        Ok(answer_until(decision, facts.membership.as_ref(), now))
+        facts: Option<&AccessFacts>,
+    ) -> Result<(), Refusal> {
+        let Some(rows) = fresh else { return Ok(()) };
+        if let Some(facts) = facts {
+            ensure_facts_fresh(fresh, facts)?;
+            if facts.account.is_some() {
+                return Ok(());
+            }
+        }
+        for (workspace, revision) in rows.rows() {
+            let found = self.ports.directory.workspace(&WorkspaceRef::Id(*workspace)).await?;
+            if found.is_none_or(|found| found.revision < *revision) {
+                return Err(Refusal::new(Reason::StoreUnavailable));
+            }
+        }
+        Ok(())
+    }
+
+    fn decided(&self, question: &Question, facts: Option<&AccessFacts>, now: Timestamp) -> AccessAnswer {
+        match facts {
+            None => answer_until(Err(Denial::NoMembership), None, now),
+            Some(facts) => {
+                answer_until(self.decision(facts, &question.permission, now), facts.membership.as_ref(), now)
+            }
+        }
     }
 
     /// The policy's decision on a permission of the catalogue: what is retired is granted no more.
@@ -151,14 +168,18 @@ impl Domicile {
         self.tell_of_denied(call, &request.entries, &questions).await?;
         let asked: Vec<(WorkspaceId, UserId)> =
             questions.iter().flatten().map(|question| (question.workspace, question.user)).collect();
-        let mut facts = self.ports.directory.many_access_facts(&asked).await?.into_iter();
+        let facts = self.ports.directory.many_access_facts(&asked).await?;
+        for read in &facts {
+            self.ensure_fresh_for(fresh.as_ref(), read.as_ref()).await?;
+        }
+        let mut facts = facts.into_iter();
         let now = self.now();
         let mut entries = Vec::with_capacity(questions.len());
         for (entry, question) in request.entries.iter().zip(questions) {
             let answer = match question {
                 Ok(question) => {
                     let facts = facts.next().flatten();
-                    Ok(self.decided(&question, facts.as_ref(), fresh.as_ref(), now)?)
+                    Ok(self.decided(&question, facts.as_ref(), now))
                 }
                 Err(refusal) => Err(refusal),
             };

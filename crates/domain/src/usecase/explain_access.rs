@@ -11,7 +11,7 @@ use super::input::field;
 use super::read::{cut, page_size};
 use super::record::Deed;
 use super::service::{Domicile, workspace_ref};
-use super::token::{PageToken, TouchedRows, ensure_facts_fresh};
+use super::token::{PageToken, TouchedRows, ensure_facts_fresh, ensure_fresh};
 use crate::error::{Reason, Refusal};
 use crate::model::actor::ServiceScope;
 use crate::model::audit::AuditAction;
@@ -21,6 +21,7 @@ use crate::model::membership::Membership;
 use crate::model::name::Handle;
 use crate::model::permission::{Permission, PermissionClass, PermissionName};
 use crate::model::time::Timestamp;
+use crate::model::workspace::Workspace;
 use crate::policy::access::{Denial, Gate, granted};
 use crate::policy::ceiling::CeilingSource;
 
@@ -28,6 +29,8 @@ use crate::policy::ceiling::CeilingSource;
 struct Asker {
     /// Nil if there is no such workspace, which only a service with the scope everywhere may learn.
     workspace: WorkspaceId,
+    /// The workspace as it was read first.
+    found: Option<Workspace>,
     /// The asking person there; absent where a service asks by its scope.
     person: Option<AccessFacts>,
     /// Whether the person asks about themself.
@@ -52,11 +55,11 @@ impl Domicile {
         if let Some(facts) = facts.filter(|_| !call.actor.service.operator && call.actor.user.is_some()) {
             let themself = about == Some(person) && facts.membership.is_some() && call.actor.reaches(found.as_ref());
             if themself || may(&self.policies, call, &facts, &[Right::Update], now) {
-                return Ok(Asker { workspace: id, person: Some(facts), themself });
+                return Ok(Asker { workspace: id, found, person: Some(facts), themself });
             }
         }
         if may_check(call, found.as_ref(), scope) {
-            return Ok(Asker { workspace: id, person: None, themself: false });
+            return Ok(Asker { workspace: id, found, person: None, themself: false });
         }
         Err(Refusal::new(Reason::PermissionDenied))
     }
@@ -80,9 +83,7 @@ impl Domicile {
     ) -> Result<Option<AccessFacts>, Refusal> {
         let fresh = TouchedRows::of(&*self.ports.sealer, consistency)?;
         let facts = self.ports.directory.access_facts(workspace, user).await?;
-        if let Some(facts) = &facts {
-            ensure_facts_fresh(fresh.as_ref(), facts)?;
-        }
+        self.ensure_fresh_for(fresh.as_ref(), facts.as_ref()).await?;
         Ok(facts)
     }
 
@@ -241,7 +242,8 @@ impl Domicile {
         let asker = self.asker(call, &request.workspace, user, &ServiceScope::AccessCheck).await?;
         let user = user.ok_or_else(|| Refusal::invalid(wrong))?;
         let size = page_size(&request.page)?;
-        let token = PageToken { method: "list_effective_permissions", workspace: asker.workspace, call };
+        let method = format!("list_effective_permissions {user}");
+        let token = PageToken { method: &method, workspace: asker.workspace, call };
         let after: String = token.open(&*self.ports.sealer, &request.page.token, String::new())?;
         let Some(facts) = self.fresh_facts(asker.workspace, user, &request.consistency).await? else {
             return Ok(Page { items: Vec::new(), next_token: String::new() });
@@ -289,9 +291,14 @@ impl Domicile {
         let permission = permission.ok_or_else(|| Refusal::invalid(wrong))?;
         let permission = self.offered(&permission).await?;
         let size = page_size(&request.page)?;
-        let token = PageToken { method: "list_subjects", workspace: asker.workspace, call };
+        let method = format!("list_subjects {}", permission.name);
+        let token = PageToken { method: &method, workspace: asker.workspace, call };
         let after = token.open(&*self.ports.sealer, &request.page.token, UserId::nil())?;
         let fresh = TouchedRows::of(&*self.ports.sealer, &request.consistency)?;
+        // A page without rows tells nothing of how fresh it is.
+        if let Some(workspace) = &asker.found {
+            ensure_fresh(fresh.clone(), workspace)?;
+        }
         let rows = self.ports.directory.grantees(asker.workspace, &permission.name, after, size + 1).await?;
         let now = self.now();
         let (rows, last) = cut(rows, size, |facts| facts.account.as_ref().map_or(UserId::nil(), |a| a.user));

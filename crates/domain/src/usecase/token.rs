@@ -167,6 +167,11 @@ impl TouchedRows {
         rows.collect::<Option<_>>().map(Self)
     }
 
+    /// The workspaces in which the write counts, each with the revision that a reader must see.
+    pub(super) fn rows(&self) -> &[(WorkspaceId, Revision)] {
+        &self.0
+    }
+
     /// Whether a read of a workspace at that revision saw the write.
     pub(super) fn are_seen_by(&self, workspace: WorkspaceId, read: Revision) -> bool {
         self.0.iter().all(|(touched, revision)| *touched != workspace || *revision <= read)
@@ -196,7 +201,8 @@ pub(super) fn ensure_facts_fresh(token: Option<&TouchedRows>, facts: &AccessFact
 
 /// The place in a list, for one caller, method and workspace.
 pub(super) struct PageToken<'a> {
-    pub(super) method: &'static str,
+    /// With whatever else makes it another list.
+    pub(super) method: &'a str,
     pub(super) workspace: WorkspaceId,
     pub(super) call: &'a Call,
 }

@@ -17,7 +17,7 @@ use domicile_domain::model::role::{BuiltInRole, Role};
 use domicile_domain::model::time::Revision;
 use domicile_domain::model::user::{Identity, User, UserState};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
-use domicile_domain::port::directory::{Directory, MockDirectory};
+use domicile_domain::port::directory::Directory;
 use domicile_domain::port::runtime::Clock;
 use domicile_domain::port::store::Store;
 use domicile_domain::usecase::{
@@ -139,12 +139,8 @@ impl World {
     }
 
     /// The world as a replica reads it that saw nothing since now.
-    pub(crate) async fn replica(&self, user: &User) -> Domicile {
-        let (acme, facts) = (self.acme_now().await, self.store.access_facts(self.acme.id, user.id).await.unwrap());
-        let mut behind = MockDirectory::new();
-        behind.expect_workspace().returning(move |_| Ok(Some(acme.clone())));
-        behind.expect_access_facts().returning(move |_, _| Ok(facts.clone()));
-        behind.expect_permission().returning(|name| Ok(Some(permission(name.as_str()))));
+    pub(crate) fn replica(&self) -> Domicile {
+        let behind = self.store.as_of_now();
         self.rewired(|ports| ports.directory = Arc::new(behind))
     }
 

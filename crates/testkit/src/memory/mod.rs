@@ -138,6 +138,13 @@ impl MemoryStore {
         Self::default()
     }
 
+    /// A store of its own that holds what this one holds now: a replica that hears of nothing since.
+    #[must_use]
+    pub fn as_of_now(&self) -> Self {
+        let committed = self.snapshot();
+        Self { inner: Arc::new(Mutex::new(Inner { committed, ..Inner::default() })) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
