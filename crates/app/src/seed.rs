@@ -209,6 +209,7 @@ fn person(example: &Example, user: UserId) -> Person {
         name: format!("{} {}", example.names.0, example.names.1),
         user: user.to_string(),
         workspace: example.workspace.to_owned(),
+        email: example.email.to_owned(),
     }
 }
 

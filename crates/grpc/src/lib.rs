@@ -69,6 +69,9 @@ pub struct ServerParts {
     pub ids: Arc<dyn Ids>,
     /// Limits.
     pub limits: Limits,
+    /// Of the traces that begin here, how many in a hundred are to be recorded; callers say it of theirs. Each call is a
+    /// span of `tracing` by the name `call`, whose field `trace.sampled` says it.
+    pub traces_percent: u8,
 }
 
 /// The server cannot start or broke.
@@ -137,6 +140,7 @@ pub async fn serve(
         ids: parts.ids,
         open_reflection: parts.development,
         reflection: limits.reflection,
+        traces_percent: parts.traces_percent,
         at_work,
         stopping,
     };

@@ -66,6 +66,16 @@ pub(crate) enum SignIn {
     Mapped(IdentityConfig),
 }
 
+/// Where traces are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TraceSettings {
+    pub(crate) endpoint: String,
+    /// PEM; absent for the certificates of the public web.
+    pub(crate) root_certificate: Option<Vec<u8>>,
+    /// Of the traces that begin here, how many in a hundred are sent.
+    pub(crate) percent: u8,
+}
+
 /// Which database, with how many connections.
 #[derive(Debug)]
 pub(crate) struct DatabaseConfig {
@@ -232,6 +242,18 @@ impl Reader<'_> {
         Some(TlsSettings { certificate: certificate?, key: key?, client_ca, require_client_certificate })
     }
 
+    /// Where traces go, if they go anywhere; only a program that can send them takes an address.
+    fn traces(&mut self, can_send: bool) -> Option<TraceSettings> {
+        let endpoint = self.read("otlp.endpoint", |text| match text.split_once("://") {
+            _ if !can_send => Err(NO_OTLP),
+            Some(("http" | "https", rest)) if !rest.is_empty() => Ok(text.to_owned()),
+            _ => Err("give http://HOST:PORT, or https:// where the way there is not your own"),
+        });
+        let root_certificate = self.read("otlp.root_certificate", |path| std::fs::read(path));
+        let percent = self.whole("otlp.traces_percent", 0, 100).and_then(|percent| u8::try_from(percent).ok());
+        Some(TraceSettings { endpoint: endpoint?, root_certificate, percent: percent? })
+    }
+
     fn sign_in(&mut self) -> Option<SignIn> {
         let token = self.read("auth.development_token", |text| match text.len() {
             16.. => Ok(Hidden(text.to_owned())),
@@ -374,6 +396,10 @@ impl Reader<'_> {
 const NO_SIGN_IN: &str = "nothing tells who is calling: name the callers by [[services]] in the file (`domicile init` \
                           writes one), or, to try it out on this machine alone, set auth.development_token";
 
+/// What is said where traces cannot be sent.
+const NO_OTLP: &str = "this program was built without OTLP; build it with `cargo build --release -p domicile --features \
+                       otlp`, or take the setting out";
+
 /// Keys of 32 bytes in hexadecimal, separated by commas.
 fn sealing_keys(text: &str) -> Result<Hidden<Vec<[u8; 32]>>, String> {
     let key = |text: &str| {
@@ -426,7 +452,8 @@ impl Layers {
         let mut reader = Reader { layers: self, wrong: Vec::new() };
         let level = reader.read("log.level", |text| EnvFilter::try_new(text).map(|_| text.to_owned()));
         let format = reader.parsed::<LogFormat>("log.format");
-        reader.done(level.zip(format).map(|(level, format)| LogSettings { level, format }))
+        let traces = reader.traces(cfg!(feature = "otlp"));
+        reader.done(level.zip(format).map(|(level, format)| LogSettings { level, format, traces }))
     }
 
     /// What the commands that only need the database read.
@@ -545,6 +572,27 @@ mod tests {
             + &example(services, &["certificates"])
             + &example(issuers, &["jwks_file", "root_certificate"]);
         layers(&file, &[], &[]).unwrap().serve().unwrap();
+    }
+
+    #[test]
+    fn traces_are_sent_by_a_program_that_can() {
+        let read = |file: &str, can_send| {
+            let layers = layers(file, &[], &[]).unwrap();
+            let mut reader = Reader { layers: &layers, wrong: Vec::new() };
+            let traces = reader.traces(can_send);
+            reader.done(Some(traces))
+        };
+        let given = "otlp.endpoint = \"http://127.0.0.1:4317\"\notlp.traces_percent = 5";
+        let traces = read(given, true).unwrap().unwrap();
+        assert_eq!((traces.endpoint.as_str(), traces.percent), ("http://127.0.0.1:4317", 5));
+        assert_eq!(read("", true).unwrap(), None);
+        assert_eq!(read("", false).unwrap(), None);
+        assert!(refused(read(given, false)).contains("--features otlp"));
+        for wrong in ["127.0.0.1:4317", "grpc://c:4317", "http://"] {
+            let told = refused(read(&format!("otlp.endpoint = \"{wrong}\""), true));
+            assert!(told.contains("give http://HOST:PORT"), "{told}");
+        }
+        assert!(refused(read("otlp.traces_percent = 101", true)).contains("from 0 to 100"));
     }
 
     #[test]

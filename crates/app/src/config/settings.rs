@@ -121,6 +121,22 @@ pub(crate) const SETTINGS: &[Row] = &[
         "how long the service goes on once it was asked to stop, while readiness and health send callers elsewhere",
     ),
     row("limits.drain_seconds", Some("20"), "how long calls at work may take to end after that"),
+    row(
+        "otlp.endpoint",
+        None,
+        "collector of traces, by OTLP over gRPC: http://127.0.0.1:4317; none are sent unless given, and the program must be \
+         built with the feature otlp",
+    ),
+    row(
+        "otlp.root_certificate",
+        None,
+        "PEM file with the certificates that vouch for a collector at https; those of the public web unless given",
+    ),
+    row(
+        "otlp.traces_percent",
+        Some("100"),
+        "of the traces that begin here, how many in a hundred are sent; whether those of callers are is theirs to say",
+    ),
     row("log.level", Some("info"), "what is logged: error, warn, info, debug, or directives such as info,sqlx=warn"),
     row("log.format", Some("auto"), "text, json, or auto: text on a terminal and json elsewhere"),
 ];

@@ -73,6 +73,7 @@ pub(crate) fn parts(mut api: MockDomicileApi) -> ServerParts {
         clock: Arc::new(FixedClock::default()),
         ids: Arc::new(SequentialIds::new()),
         limits: limits(),
+        traces_percent: 0,
     }
 }
 
