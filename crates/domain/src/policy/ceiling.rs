@@ -13,8 +13,8 @@ pub trait CeilingPolicy: Send + Sync {
     fn ceiling(&self, facts: &AccessFacts) -> Ceiling;
 }
 
-/// The shipped rule: closed either way, empty; an active relationship, its own unless a side suspended it; otherwise the
-/// host's default for unknown homes.
+/// The shipped rule: closed either way, empty; an agreed relationship that a side suspended, empty; an active one, its own;
+/// an ended one, what it admitted of the host's default for unknown homes; without one, that default.
 #[derive(Debug, Clone, Copy)]
 pub struct ShippedCeilingPolicy;
 
@@ -27,15 +27,13 @@ impl CeilingPolicy for ShippedCeilingPolicy {
         if host_is_closed(&facts.workspace, relationship) || home_is_closed(account.home_outbound, relationship) {
             return Ceiling::default();
         }
-        match relationship {
-            Some(r) if r.state == RelationshipState::Active => {
-                if r.is_in_force() {
-                    r.host_terms.ceiling.clone()
-                } else {
-                    Ceiling::default()
-                }
-            }
-            _ => facts.workspace.policy.default_ceiling.clone(),
+        let unknown = &facts.workspace.policy.default_ceiling;
+        match relationship.filter(|r| r.was_agreed()) {
+            None => unknown.clone(),
+            Some(agreed) if agreed.is_suspended() => Ceiling::default(),
+            Some(agreed) if agreed.state == RelationshipState::Active => agreed.host_terms.ceiling.clone(),
+            // Ending takes away and never gives, whichever of the two was the wider.
+            Some(ended) => ended.host_terms.ceiling.within(unknown),
         }
     }
 }
@@ -47,7 +45,7 @@ pub(crate) fn host_is_closed(host: &Workspace, relationship: Option<&WorkspaceRe
 
 /// Whether the home lets nobody go to that host.
 pub(crate) fn home_is_closed(outbound: Openness, relationship: Option<&WorkspaceRelationship>) -> bool {
-    let forbidden = relationship.is_some_and(|r| r.state == RelationshipState::Active && !r.home_terms.allows_host);
+    let forbidden = relationship.is_some_and(|r| r.was_agreed() && !r.home_terms.allows_host);
     forbidden || is_closed(outbound, relationship)
 }
 

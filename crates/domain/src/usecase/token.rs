@@ -181,7 +181,8 @@ pub(super) fn ensure_fresh(token: Option<TouchedRows>, read: &Workspace) -> Resu
 
 /// The place in a list, for one caller, method and workspace.
 pub(super) struct PageToken<'a> {
-    pub(super) method: &'static str,
+    /// With whatever else makes it another list.
+    pub(super) method: &'a str,
     pub(super) workspace: WorkspaceId,
     pub(super) call: &'a Call,
 }

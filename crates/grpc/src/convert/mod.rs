@@ -19,6 +19,17 @@ use domicile_domain::usecase::{
 };
 use domicile_proto::v1;
 
+/// One table from an enum of the domain to one of the contract; a new variant does not compile without a row.
+macro_rules! words {
+    ($name:ident: $from:ty => $to:ident { $($variant:pat => $word:ident,)* }) => {
+        pub(crate) const fn $name(value: $from) -> v1::$to {
+            match value { $($variant => v1::$to::$word,)* }
+        }
+    };
+}
+
+pub(crate) mod relationship;
+
 pub(crate) fn time(at: Timestamp) -> prost_types::Timestamp {
     let micros = at.as_micros();
     prost_types::Timestamp {
@@ -39,15 +50,6 @@ pub(crate) fn budget(standings: &[BudgetStanding]) -> String {
         format!("{kind};limit={limit};remaining={remaining}")
     };
     standings.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-/// One table from an enum of the domain to one of the contract; a new variant does not compile without a row.
-macro_rules! words {
-    ($name:ident: $from:ty => $to:ident { $($variant:pat => $word:ident,)* }) => {
-        pub(crate) const fn $name(value: $from) -> v1::$to {
-            match value { $($variant => v1::$to::$word,)* }
-        }
-    };
 }
 
 words!(lookup_outcome: LookupOutcome => LookupOutcome {
