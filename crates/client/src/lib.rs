@@ -18,6 +18,7 @@ use tonic_types::StatusExt;
 use v1::access_service_client::AccessServiceClient;
 use v1::membership_service_client::MembershipServiceClient;
 use v1::notification_service_client::NotificationServiceClient;
+use v1::relationship_service_client::RelationshipServiceClient;
 use v1::role_service_client::RoleServiceClient;
 use v1::user_service_client::UserServiceClient;
 use v1::workspace_service_client::WorkspaceServiceClient;
@@ -253,6 +254,24 @@ methods! {
     create_workspace: WorkspaceServiceClient, CreateWorkspaceRequest -> CreateWorkspaceResponse;
     /// Shows a workspace.
     get_workspace: WorkspaceServiceClient, GetWorkspaceRequest -> GetWorkspaceResponse;
+    /// Proposes a relationship to another workspace.
+    propose_relationship: RelationshipServiceClient, ProposeRelationshipRequest -> ProposeRelationshipResponse;
+    /// Shows a relationship.
+    get_relationship: RelationshipServiceClient, GetRelationshipRequest -> GetRelationshipResponse;
+    /// Lists the relationships of a workspace.
+    list_relationships: RelationshipServiceClient, ListRelationshipsRequest -> ListRelationshipsResponse;
+    /// Changes terms of the own side of a relationship.
+    update_relationship: RelationshipServiceClient, UpdateRelationshipRequest -> UpdateRelationshipResponse;
+    /// Says yes to a proposed relationship.
+    approve_relationship: RelationshipServiceClient, ApproveRelationshipRequest -> ApproveRelationshipResponse;
+    /// Says no to a proposed relationship.
+    decline_relationship: RelationshipServiceClient, DeclineRelationshipRequest -> DeclineRelationshipResponse;
+    /// Suspends a relationship for the own side.
+    suspend_relationship: RelationshipServiceClient, SuspendRelationshipRequest -> SuspendRelationshipResponse;
+    /// Takes back that the own side suspended a relationship.
+    resume_relationship: RelationshipServiceClient, ResumeRelationshipRequest -> ResumeRelationshipResponse;
+    /// Ends a relationship.
+    end_relationship: RelationshipServiceClient, EndRelationshipRequest -> EndRelationshipResponse;
     /// Lists the roles.
     list_roles: RoleServiceClient, ListRolesRequest -> ListRolesResponse;
     /// Answers up to a hundred questions about access as of one moment.

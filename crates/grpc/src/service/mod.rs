@@ -3,6 +3,7 @@
 mod access;
 mod membership;
 mod notification;
+mod relationship;
 mod role;
 mod user;
 mod workspace;
