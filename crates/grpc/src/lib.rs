@@ -12,6 +12,7 @@ mod connections;
 mod convert;
 #[cfg(feature = "bench-echo")]
 pub mod echo;
+mod expiry;
 mod foreign_identity;
 mod gate;
 mod health;
@@ -129,7 +130,7 @@ pub async fn serve(
     #[cfg(feature = "bench-echo")]
     let policies = policies.with(echo::ECHO_PATH, echo::policy());
     measures::describe();
-    let ServerParts { api, store_health, tls, limits, .. } = parts;
+    let ServerParts { api, store_health, tls, limits, clock, .. } = parts;
     let (at_work, mut idle) = mpsc::channel(1);
     let (end_streams, stopping) = watch::channel(false);
     let keeper = Keeper {
@@ -137,7 +138,7 @@ pub async fn serve(
         admission: Admission::of(&limits),
         api: api.clone(),
         authenticator: parts.authenticator,
-        clock: parts.clock,
+        clock: clock.clone(),
         ids: parts.ids,
         open_reflection: parts.development,
         reflection: limits.reflection,
@@ -198,7 +199,7 @@ pub async fn serve(
     };
     let fresh_certificate = async {
         match &tls {
-            Some(tls) => tls.keep_fresh().await,
+            Some(tls) => tls.keep_fresh(&*clock).await,
             None => std::future::pending().await,
         }
     };

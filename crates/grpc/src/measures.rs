@@ -6,6 +6,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use domicile_domain::model::time::Timestamp;
 use metrics::{Counter, Gauge, Histogram, Unit};
 use tonic::Code;
 
@@ -18,6 +19,7 @@ const AT_WORK: &str = "domicile.server.calls.at_work";
 const REFUSED: &str = "domicile.server.calls.refused";
 const BUDGETS: &str = "domicile.budgets.refused";
 const CONNECTIONS: &str = "domicile.server.connections.open";
+const CERTIFICATE: &str = "domicile.server.certificate.expires";
 const TURNED_AWAY: &str = "domicile.server.connections.refused";
 const STRIPPED: &str = "domicile.server.identity_headers.stripped";
 
@@ -32,6 +34,7 @@ pub(crate) fn describe() {
         Unit::Count,
         "Calls that a used up budget of identity probes refused, by budget."
     );
+    metrics::describe_gauge!(CERTIFICATE, Unit::Seconds, "When the certificate that is served expires, since 1970.");
     metrics::describe_gauge!(CONNECTIONS, Unit::Count, "Connections that are open now.");
     metrics::describe_counter!(
         TURNED_AWAY,
@@ -58,6 +61,12 @@ pub(crate) fn connections() -> Gauge {
     let gauge = metrics::gauge!(CONNECTIONS);
     gauge.set(0.0);
     gauge
+}
+
+/// When the certificate that is served expires, in seconds since 1970.
+pub(crate) fn certificate_expires(at: Timestamp) {
+    let seconds = u32::try_from(at.as_micros() / 1_000_000).unwrap_or(u32::MAX);
+    metrics::gauge!(CERTIFICATE).set(f64::from(seconds));
 }
 
 /// A connection was closed at once.
