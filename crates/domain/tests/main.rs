@@ -15,6 +15,7 @@ mod fresh_checks;
 mod linking;
 mod lookup_user;
 mod match_handles;
+mod own_policy;
 mod reach;
 mod reads;
 mod states;
