@@ -196,7 +196,7 @@ pub(super) fn ensure_facts_fresh(token: Option<&TouchedRows>, facts: &AccessFact
 
 /// The place in a list, for one caller, method and workspace.
 pub(super) struct PageToken<'a> {
-    pub(super) method: &'static str,
+    pub(super) method: &'a str,
     pub(super) workspace: WorkspaceId,
     pub(super) call: &'a Call,
 }
