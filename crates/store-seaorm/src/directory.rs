@@ -6,14 +6,17 @@ use async_trait::async_trait;
 use domicile_domain::event::Event;
 use domicile_domain::model::audit::AuditRecord;
 use domicile_domain::model::facts::AccessFacts;
-use domicile_domain::model::id::{NoticeId, RelationshipId, UserId, WorkspaceId};
+use domicile_domain::model::group::{GroupRef, GroupSize};
+use domicile_domain::model::id::{GroupId, NoticeId, RelationshipId, UserId, WorkspaceId};
 use domicile_domain::model::membership::Membership;
 use domicile_domain::model::permission::{Permission, PermissionName};
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::Revision;
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
-use domicile_domain::port::directory::{Directory, MemberRow, NoticeRow, RelationshipQuery, RelationshipRow};
+use domicile_domain::port::directory::{
+    BelongingRow, Directory, MemberRow, NoticeRow, RelationshipQuery, RelationshipRow,
+};
 use domicile_domain::port::store::StoreError;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use uuid::Uuid;
@@ -21,8 +24,9 @@ use uuid::Uuid;
 use crate::convert::{model, uuid};
 use crate::entity::{audit_record, event, notice, notice_attempt, notice_message};
 use crate::executor::Executor;
+use crate::groups::Groups;
 use crate::memberships::{Grantees, Members};
-use crate::{SeaOrmStore, memberships, notices, records, relationships, roles, users, workspaces};
+use crate::{SeaOrmStore, groups, memberships, notices, records, relationships, roles, users, workspaces};
 
 /// Puts members together with their accounts, homes and relationships; the same statements for one and for a page.
 async fn members(
@@ -100,6 +104,21 @@ impl Directory for SeaOrmStore {
         workspaces::find(&mut read.guarded, workspace).await
     }
 
+    async fn workspaces(&self, after: WorkspaceId, limit: u32) -> Result<Vec<Workspace>, StoreError> {
+        let mut read = self.read().await?;
+        workspaces::above(&mut read.guarded, after, limit).await
+    }
+
+    async fn workspaces_of(
+        &self,
+        user: UserId,
+        after: WorkspaceId,
+        limit: u32,
+    ) -> Result<Vec<BelongingRow>, StoreError> {
+        let mut read = self.read().await?;
+        workspaces::of_user(&mut read.guarded, user, after, limit).await
+    }
+
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         let mut read = self.read().await?;
         Ok(users::load(&mut read.guarded, &[uuid(id)]).await?.pop())
@@ -154,6 +173,27 @@ impl Directory for SeaOrmStore {
     async fn roles(&self, workspace: WorkspaceId) -> Result<Vec<Role>, StoreError> {
         let mut read = self.read().await?;
         roles::of_workspace(&mut read.guarded, workspace).await
+    }
+
+    async fn group(&self, workspace: WorkspaceId, group: &GroupRef) -> Result<Option<GroupSize>, StoreError> {
+        let mut read = self.read().await?;
+        Ok(groups::load(&mut read.guarded, workspace, Groups::One(group)).await?.pop())
+    }
+
+    async fn groups(&self, workspace: WorkspaceId, after: GroupId, limit: u32) -> Result<Vec<GroupSize>, StoreError> {
+        let mut read = self.read().await?;
+        groups::load(&mut read.guarded, workspace, Groups::Above(after, limit)).await
+    }
+
+    async fn group_members(
+        &self,
+        workspace: WorkspaceId,
+        group: GroupId,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<MemberRow>, StoreError> {
+        let mut read = self.read().await?;
+        members(&mut read.guarded, workspace, Members::InGroup(group, uuid(after), limit)).await
     }
 
     async fn member(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<MemberRow>, StoreError> {

@@ -16,6 +16,7 @@ mod directory;
 #[expect(unreachable_pub, reason = "the derive of SeaORM needs pub")]
 mod entity;
 mod executor;
+mod groups;
 mod memberships;
 mod migration;
 mod notices;

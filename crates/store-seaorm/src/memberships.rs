@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domicile_domain::model::facts::{AccessFacts, AccountFacts};
-use domicile_domain::model::id::{Id, MembershipId, UserId, WorkspaceId};
+use domicile_domain::model::id::{GroupId, Id, MembershipId, UserId, WorkspaceId};
 use domicile_domain::model::language::LanguageTag;
 use domicile_domain::model::membership::{
     EndedMembership, ExternalMembership, Grants, InternalMembership, Membership, MembershipBase, MembershipKind,
 };
 use domicile_domain::model::name::ExternalId;
 use domicile_domain::model::permission::PermissionName;
+use domicile_domain::model::relationship::RelationshipState;
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::{Revision, Timestamp, Version};
 use domicile_domain::model::workspace::WorkspaceRef;
-use domicile_domain::port::store::{MembershipRepository, StoreError};
+use domicile_domain::port::store::{Externals, MembershipRepository, StoreError};
 use sea_orm::sea_query::IntoCondition;
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
@@ -26,7 +27,7 @@ use uuid::Uuid;
 use crate::convert::{At, Word, id_list, maybe_id, maybe_uuid, model, text_list, uuid};
 use crate::entity::{
     group_role, membership, membership_contact, membership_group, membership_history, membership_permission,
-    membership_role, membership_unit, role, role_permission, user, workspace,
+    membership_role, membership_unit, relationship, role, role_permission, user, workspace,
 };
 use crate::executor::Executor;
 use crate::unit_of_work::Lent;
@@ -34,14 +35,15 @@ use crate::{relationships, roles, workspaces};
 
 const TABLE: &str = "memberships";
 
-/// Members of one workspace: those whose user id is above one and at most another, or exactly one.
+/// Members of one workspace: exactly one, or at most so many whose user id is above one, of all or of a group.
 #[derive(Clone, Copy)]
 pub(crate) enum Members {
     One(Uuid),
     Above(Uuid, u32),
+    InGroup(GroupId, Uuid, u32),
 }
 
-/// What belongs to the memberships of a range of users, read with one statement for each table.
+/// What belongs to some memberships, read with one statement for each table.
 struct Belongings {
     roles: Vec<membership_role::Model>,
     permissions: Vec<membership_permission::Model>,
@@ -72,12 +74,31 @@ async fn read(
             .filter(membership::Column::UserId.gt(after))
             .order_by(membership::Column::UserId, Order::Asc)
             .limit(u64::from(limit)),
+        Members::InGroup(group, after, limit) => {
+            let inside = membership_group::Entity::find()
+                .select_only()
+                .column(membership_group::Column::UserId)
+                .filter(membership_group::Column::WorkspaceId.eq(workspace))
+                .filter(membership_group::Column::GroupId.eq(uuid(group)))
+                .into_query();
+            query
+                .filter(membership::Column::UserId.in_subquery(inside))
+                .filter(membership::Column::UserId.gt(after))
+                .order_by(membership::Column::UserId, Order::Asc)
+                .limit(u64::from(limit))
+        }
     };
     let rows = exec.all(query.build(exec.backend())).await?;
     let rows: Vec<membership::Model> = rows.iter().map(|row| model(TABLE, row)).collect::<Result<_, _>>()?;
-    let first = rows.first().map_or(Uuid::nil(), |row| row.user_id);
-    let last = rows.last().map_or(Uuid::nil(), |row| row.user_id);
-    let belongings = belongings(exec, workspace, first, last).await?;
+    let whose = match which {
+        // Between two people of a group stand many others.
+        Members::InGroup(..) => Whose::These(rows.iter().map(|row| row.user_id).collect()),
+        Members::One(_) | Members::Above(..) => {
+            let first = rows.first().map_or(Uuid::nil(), |row| row.user_id);
+            Whose::Between(first, rows.last().map_or(Uuid::nil(), |row| row.user_id))
+        }
+    };
+    let belongings = belongings(exec, workspace, &whose).await?;
     let read = rows.into_iter().map(|row| membership_of(row, &belongings)).collect();
     if matches!(read, Err(StoreError::Corrupt { .. })) {
         exec.poison();
@@ -85,17 +106,21 @@ async fn read(
     read
 }
 
-async fn belongings(
-    exec: &mut dyn Executor,
-    workspace: Uuid,
-    first: Uuid,
-    last: Uuid,
-) -> Result<Belongings, StoreError> {
+/// Whose belongings to read.
+enum Whose {
+    Between(Uuid, Uuid),
+    These(Vec<Uuid>),
+}
+
+async fn belongings(exec: &mut dyn Executor, workspace: Uuid, whose: &Whose) -> Result<Belongings, StoreError> {
     macro_rules! read {
         ($entity:ident, $table:literal) => {{
             let statement: Statement = $entity::Entity::find()
                 .filter($entity::Column::WorkspaceId.eq(workspace))
-                .filter($entity::Column::UserId.between(first, last))
+                .filter(match whose {
+                    Whose::Between(first, last) => $entity::Column::UserId.between(*first, *last),
+                    Whose::These(users) => $entity::Column::UserId.is_in(users.iter().copied()),
+                })
                 .build(exec.backend());
             exec.all(statement).await?.iter().map(|row| model($table, row)).collect::<Result<_, _>>()?
         }};
@@ -282,7 +307,19 @@ async fn assigned_roles(
         .filter(membership_role::Column::WorkspaceId.eq(uuid(workspace)))
         .filter(membership_role::Column::UserId.eq(uuid(user)))
         .into_query();
-    roles::load(exec, Condition::all().add(crate::entity::role::Column::Id.in_subquery(assigned))).await
+    let own_groups = membership_group::Entity::find()
+        .select_only()
+        .column(membership_group::Column::GroupId)
+        .filter(membership_group::Column::WorkspaceId.eq(uuid(workspace)))
+        .filter(membership_group::Column::UserId.eq(uuid(user)))
+        .into_query();
+    let carried = group_role::Entity::find()
+        .select_only()
+        .column(group_role::Column::RoleId)
+        .filter(group_role::Column::GroupId.in_subquery(own_groups))
+        .into_query();
+    let id = role::Column::Id;
+    roles::load(exec, Condition::any().add(id.in_subquery(assigned)).add(id.in_subquery(carried))).await
 }
 
 /// Which members to whom something is granted.
@@ -490,6 +527,54 @@ impl MembershipRepository for Lent<'_> {
         limit: u32,
     ) -> Result<Vec<AccessFacts>, StoreError> {
         externals(self.exec, host, home, after, limit).await
+    }
+
+    async fn count_externals(&mut self, which: Externals) -> Result<u64, StoreError> {
+        let query = membership::Entity::find()
+            .select_only()
+            .column_as(membership::Column::Id.count(), "counted")
+            .join(
+                sea_orm::JoinType::InnerJoin,
+                membership::Entity::belongs_to(user::Entity)
+                    .from(membership::Column::UserId)
+                    .to(user::Column::Id)
+                    .into(),
+            )
+            .filter(membership::Column::Kind.eq(MembershipKind::External.word()));
+        let query = match which {
+            Externals::In(host) => query.filter(membership::Column::WorkspaceId.eq(uuid(host))),
+            Externals::From(home) => query.filter(user::Column::HomeId.eq(uuid(home))),
+            Externals::OfUnknownHomesIn(host) => {
+                let related = relationship::Entity::find()
+                    .select_only()
+                    .column(relationship::Column::HomeId)
+                    .filter(relationship::Column::HostId.eq(uuid(host)))
+                    .filter(relationship::Column::State.eq(RelationshipState::Active.word()))
+                    .into_query();
+                query
+                    .filter(membership::Column::WorkspaceId.eq(uuid(host)))
+                    .filter(user::Column::HomeId.not_in_subquery(related))
+            }
+        };
+        let statement = query.build(self.exec.backend());
+        crate::convert::counted(TABLE, self.exec.one(statement).await?.as_ref())
+    }
+
+    async fn hosts_of(&mut self, user: UserId, after: WorkspaceId, limit: u32) -> Result<Vec<WorkspaceId>, StoreError> {
+        let statement = membership::Entity::find()
+            .select_only()
+            .column(membership::Column::WorkspaceId)
+            .filter(membership::Column::UserId.eq(uuid(user)))
+            .filter(membership::Column::Kind.eq(MembershipKind::External.word()))
+            .filter(membership::Column::WorkspaceId.gt(uuid(after)))
+            .order_by(membership::Column::WorkspaceId, Order::Asc)
+            .limit(u64::from(limit))
+            .build(self.exec.backend());
+        let rows = self.exec.all(statement).await?;
+        let at = At::new(TABLE, user);
+        let hosts =
+            rows.iter().map(|row| at.read("workspace_id", row.try_get("", "workspace_id")).map(WorkspaceId::from_uuid));
+        hosts.collect()
     }
 
     async fn access_facts(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError> {

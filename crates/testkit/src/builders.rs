@@ -8,6 +8,7 @@ use std::time::Duration;
 use domicile_domain::model::budget::Budgets;
 use domicile_domain::model::contact::Contact;
 use domicile_domain::model::email::EmailAddress;
+use domicile_domain::model::group::Group;
 use domicile_domain::model::id::{Id, UserId, WorkspaceId};
 use domicile_domain::model::language::LanguageTag;
 use domicile_domain::model::membership::{
@@ -112,6 +113,18 @@ pub fn role(workspace: WorkspaceId, handle_text: &str) -> Role {
         permissions: BTreeSet::new(),
         for_externals: false,
         built_in: None,
+        version: Version::FIRST,
+    }
+}
+
+/// A group without roles.
+pub fn group(workspace: WorkspaceId, handle_text: &str) -> Group {
+    Group {
+        id: id(),
+        workspace,
+        handle: handle(handle_text),
+        display_name: name(handle_text),
+        roles: BTreeSet::new(),
         version: Version::FIRST,
     }
 }

@@ -44,6 +44,16 @@ pub enum Disclosure {
 impl Disclosure {
     /// Every degree, for tables that must not forget one.
     pub const ALL: [Self; 4] = [Self::None, Self::Name, Self::MaskedContact, Self::Full];
+
+    /// The word that people and records know it by.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "NONE",
+            Self::Name => "NAME",
+            Self::MaskedContact => "MASKED_CONTACT",
+            Self::Full => "FULL",
+        }
+    }
 }
 
 /// The state of a relationship.

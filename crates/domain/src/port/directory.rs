@@ -6,8 +6,9 @@ use super::store::StoreError;
 use crate::event::Event;
 use crate::model::audit::AuditRecord;
 use crate::model::facts::AccessFacts;
-use crate::model::id::{NoticeId, RelationshipId, UserId, WorkspaceId};
-use crate::model::membership::Membership;
+use crate::model::group::{GroupRef, GroupSize};
+use crate::model::id::{GroupId, NoticeId, RelationshipId, UserId, WorkspaceId};
+use crate::model::membership::{ExternalStanding, Membership};
 use crate::model::notice::{Attempt, Message, Notice};
 use crate::model::permission::{Permission, PermissionName};
 use crate::model::relationship::{RelationshipState, Side, WorkspaceRelationship};
@@ -27,6 +28,15 @@ pub struct MemberRow {
     pub home: Option<Workspace>,
     /// The relationship of the workspace with the home; absent for Internals.
     pub relationship: Option<WorkspaceRelationship>,
+}
+
+/// A workspace that a person belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BelongingRow {
+    /// The workspace.
+    pub workspace: Workspace,
+    /// How the person stands there as an External; absent at home.
+    pub external: Option<ExternalStanding>,
 }
 
 /// A notice with its delivery record.
@@ -73,6 +83,17 @@ pub trait Directory: Send + Sync {
     /// The workspace.
     async fn workspace(&self, workspace: &WorkspaceRef) -> Result<Option<Workspace>, StoreError>;
 
+    /// At most `limit` workspaces whose id is above `after` (nil for the first page), in order of id.
+    async fn workspaces(&self, after: WorkspaceId, limit: u32) -> Result<Vec<Workspace>, StoreError>;
+
+    /// The same of those in which a person has a live membership, with how they stand there.
+    async fn workspaces_of(
+        &self,
+        user: UserId,
+        after: WorkspaceId,
+        limit: u32,
+    ) -> Result<Vec<BelongingRow>, StoreError>;
+
     /// The user, erased ones included.
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;
 
@@ -104,6 +125,22 @@ pub trait Directory: Send + Sync {
 
     /// All roles of a workspace, by handle.
     async fn roles(&self, workspace: WorkspaceId) -> Result<Vec<Role>, StoreError>;
+
+    /// The group of a workspace.
+    async fn group(&self, workspace: WorkspaceId, group: &GroupRef) -> Result<Option<GroupSize>, StoreError>;
+
+    /// At most `limit` groups of a workspace whose id is above `after` (nil for the first page), in order of id.
+    async fn groups(&self, workspace: WorkspaceId, after: GroupId, limit: u32) -> Result<Vec<GroupSize>, StoreError>;
+
+    /// At most `limit` members of a workspace who are in a group and whose user id is above `after` (nil for the first
+    /// page), in order of user id.
+    async fn group_members(
+        &self,
+        workspace: WorkspaceId,
+        group: GroupId,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<MemberRow>, StoreError>;
 
     /// One member.
     async fn member(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<MemberRow>, StoreError>;

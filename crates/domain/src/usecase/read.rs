@@ -293,7 +293,7 @@ impl Domicile {
         })
     }
 
-    async fn manager(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Seen, Refusal> {
+    pub(super) async fn manager(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Seen, Refusal> {
         self.seen(call, workspace, fresh, |seen| seen.is_manager).await
     }
 

@@ -7,9 +7,11 @@ use async_trait::async_trait;
 use super::change_identity::{Bind, Unbind};
 use super::change_relationship::{Approve, Decline, End, Moved, Propose, Resume, Suspend, Update};
 use super::run_tx::TxRunner;
+use super::{change_workspace, groups};
 use crate::error::{Reason, Refusal};
 use crate::model::actor::Actor;
 use crate::model::budget::Budgets;
+use crate::model::group::GroupSize;
 use crate::model::id::{Id, UserId, WorkspaceId};
 use crate::model::role::Role;
 use crate::model::time::Timestamp;
@@ -23,10 +25,11 @@ use crate::port::sealer::Sealer;
 use crate::port::store::Store;
 use crate::usecase::api::{
     AccessAnswer, AccessSubject, Account, ApproveRelationship, Arrival, AssignReply, AssignUser, BatchAnswer,
-    BatchCheckAccess, Call, ChangeIdentity, Changed, CheckAccess, Consistency, CreateWorkspace, CreateWorkspaceReply,
-    DomicileApi, EffectivePermission, Explanation, ListEffectivePermissions, ListSubjects, LookupReply, LookupUser,
-    MemberView, NamedRelationship, NoticeView, Order, Page, PageRequest, ProposeRelationship, RelationshipChange,
-    RelationshipFilter, RelationshipView, UpdateRelationship, UserView,
+    BatchCheckAccess, Call, ChangeIdentity, Changed, CheckAccess, Consistency, CreateGroup, CreateWorkspace,
+    CreateWorkspaceReply, DeleteGroup, DomicileApi, EffectivePermission, Explanation, GroupMembers,
+    ListEffectivePermissions, ListSubjects, LookupReply, LookupUser, MemberView, NamedRelationship, NoticeView, Order,
+    Page, PageRequest, PolicyChange, ProposeRelationship, RelationshipChange, RelationshipFilter, RelationshipView,
+    UpdateGroup, UpdateRelationship, UpdateWorkspace, UpdateWorkspacePolicy, UserView, WorkspaceEntry,
 };
 
 /// What the use cases need from outside.
@@ -258,6 +261,118 @@ impl DomicileApi for Domicile {
 
     async fn get_workspace(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Workspace, Refusal> {
         self.read_workspace(call, workspace, fresh).await
+    }
+
+    async fn update_workspace(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &UpdateWorkspace,
+    ) -> Result<Changed<Workspace>, Refusal> {
+        self.change(call, order, &change_workspace::Update(change)).await
+    }
+
+    async fn update_workspace_policy(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &UpdateWorkspacePolicy,
+    ) -> Result<Changed<PolicyChange>, Refusal> {
+        self.change(call, order, &change_workspace::UpdatePolicy(change)).await
+    }
+
+    async fn create_group(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &CreateGroup,
+    ) -> Result<Changed<GroupSize>, Refusal> {
+        self.change(call, order, &groups::Create(change)).await
+    }
+
+    async fn update_group(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &UpdateGroup,
+    ) -> Result<Changed<GroupSize>, Refusal> {
+        self.change(call, order, &groups::Update(change)).await
+    }
+
+    async fn delete_group(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &DeleteGroup,
+    ) -> Result<Changed<GroupSize>, Refusal> {
+        self.change(call, order, &groups::Delete(change)).await
+    }
+
+    async fn add_group_members(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &GroupMembers,
+    ) -> Result<Changed<GroupSize>, Refusal> {
+        self.change(call, order, &groups::Add(change)).await
+    }
+
+    async fn remove_group_members(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &GroupMembers,
+    ) -> Result<Changed<GroupSize>, Refusal> {
+        self.change(call, order, &groups::Remove(change)).await
+    }
+
+    async fn list_workspaces(
+        &self,
+        call: &Call,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<WorkspaceEntry>, Refusal> {
+        self.read_workspaces(call, page, fresh).await
+    }
+
+    async fn get_workspace_policy(
+        &self,
+        call: &Call,
+        workspace: &str,
+        fresh: &Consistency,
+    ) -> Result<Workspace, Refusal> {
+        self.read_policy(call, workspace, fresh).await
+    }
+
+    async fn get_group(
+        &self,
+        call: &Call,
+        workspace: &str,
+        group: &str,
+        fresh: &Consistency,
+    ) -> Result<GroupSize, Refusal> {
+        self.read_group(call, workspace, group, fresh).await
+    }
+
+    async fn list_groups(
+        &self,
+        call: &Call,
+        workspace: &str,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<GroupSize>, Refusal> {
+        self.read_groups(call, workspace, page, fresh).await
+    }
+
+    async fn list_group_members(
+        &self,
+        call: &Call,
+        workspace: &str,
+        group: &str,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<MemberView>, Refusal> {
+        self.read_group_members(call, workspace, group, page, fresh).await
     }
 
     async fn get_membership(

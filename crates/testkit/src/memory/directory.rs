@@ -4,13 +4,16 @@ use async_trait::async_trait;
 use domicile_domain::event::Event;
 use domicile_domain::model::audit::AuditRecord;
 use domicile_domain::model::facts::AccessFacts;
-use domicile_domain::model::id::{NoticeId, RelationshipId, UserId, WorkspaceId};
+use domicile_domain::model::group::{GroupRef, GroupSize};
+use domicile_domain::model::id::{GroupId, NoticeId, RelationshipId, UserId, WorkspaceId};
 use domicile_domain::model::permission::{Permission, PermissionName};
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::Revision;
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
-use domicile_domain::port::directory::{Directory, MemberRow, NoticeRow, RelationshipQuery, RelationshipRow};
+use domicile_domain::port::directory::{
+    BelongingRow, Directory, MemberRow, NoticeRow, RelationshipQuery, RelationshipRow,
+};
 use domicile_domain::port::probe::StoreProbe;
 use domicile_domain::port::store::StoreError;
 
@@ -24,7 +27,7 @@ impl MemoryStore {
     }
 }
 
-fn count(limit: u32) -> usize {
+pub(super) fn count(limit: u32) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
@@ -40,6 +43,19 @@ impl StoreProbe for MemoryStore {
 impl Directory for MemoryStore {
     async fn workspace(&self, workspace: &WorkspaceRef) -> Result<Option<Workspace>, StoreError> {
         self.ask(|tables| tables.workspace(workspace).cloned())
+    }
+
+    async fn workspaces(&self, after: WorkspaceId, limit: u32) -> Result<Vec<Workspace>, StoreError> {
+        self.ask(|tables| tables.workspaces_above(after, count(limit)))
+    }
+
+    async fn workspaces_of(
+        &self,
+        user: UserId,
+        after: WorkspaceId,
+        limit: u32,
+    ) -> Result<Vec<BelongingRow>, StoreError> {
+        self.ask(|tables| tables.workspaces_of(user, after, count(limit)))
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
@@ -78,6 +94,24 @@ impl Directory for MemoryStore {
 
     async fn roles(&self, workspace: WorkspaceId) -> Result<Vec<Role>, StoreError> {
         self.ask(|tables| tables.roles_of(workspace))
+    }
+
+    async fn group(&self, workspace: WorkspaceId, group: &GroupRef) -> Result<Option<GroupSize>, StoreError> {
+        self.ask(|tables| tables.group(workspace, group))
+    }
+
+    async fn groups(&self, workspace: WorkspaceId, after: GroupId, limit: u32) -> Result<Vec<GroupSize>, StoreError> {
+        self.ask(|tables| tables.groups_of(workspace, after, count(limit)))
+    }
+
+    async fn group_members(
+        &self,
+        workspace: WorkspaceId,
+        group: GroupId,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<MemberRow>, StoreError> {
+        self.ask(|tables| tables.group_members(workspace, group, after, count(limit)))
     }
 
     async fn member(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<MemberRow>, StoreError> {

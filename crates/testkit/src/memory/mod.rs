@@ -17,8 +17,8 @@ use domicile_domain::model::contact::ContactKey;
 use domicile_domain::model::id::WorkspaceId;
 use domicile_domain::model::time::Timestamp;
 use domicile_domain::port::store::{
-    BudgetRepository, Constraint, MembershipRepository, NoticeRepository, RecordRepository, RelationshipRepository,
-    RoleRepository, Store, StoreError, UnitOfWork, UserRepository, WorkspaceRepository,
+    BudgetRepository, Constraint, GroupRepository, MembershipRepository, NoticeRepository, RecordRepository,
+    RelationshipRepository, RoleRepository, Store, StoreError, UnitOfWork, UserRepository, WorkspaceRepository,
 };
 
 use repositories::Lent;
@@ -263,6 +263,10 @@ impl UnitOfWork for MemoryUnit {
     }
 
     fn memberships<'t>(&'t mut self) -> Box<dyn MembershipRepository + 't> {
+        Box::new(Lent { unit: self })
+    }
+
+    fn groups<'t>(&'t mut self) -> Box<dyn GroupRepository + 't> {
         Box::new(Lent { unit: self })
     }
 

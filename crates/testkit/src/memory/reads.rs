@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use domicile_domain::model::contact::{ContactKey, ContactKind, ContactOwner};
 use domicile_domain::model::facts::{AccessFacts, AccountFacts};
-use domicile_domain::model::id::{NoticeId, RelationshipId, UserId, WorkspaceId};
-use domicile_domain::model::membership::{EndedMembership, Membership};
+use domicile_domain::model::group::{Group, GroupRef, GroupSize};
+use domicile_domain::model::id::{GroupId, NoticeId, RelationshipId, UserId, WorkspaceId};
+use domicile_domain::model::membership::{EndedMembership, ExternalMembership, Membership};
 use domicile_domain::model::permission::{PermissionClass, PermissionName};
 use domicile_domain::model::relationship::{RelationshipState, WorkspaceRelationship};
 use domicile_domain::model::role::Role;
@@ -15,7 +16,8 @@ use domicile_domain::model::time::Timestamp;
 use domicile_domain::model::user::Identity;
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::policy::access::granted;
-use domicile_domain::port::directory::{MemberRow, NoticeRow, RelationshipQuery, RelationshipRow};
+use domicile_domain::port::directory::{BelongingRow, MemberRow, NoticeRow, RelationshipQuery, RelationshipRow};
+use domicile_domain::port::store::{Externals, GroupCandidate};
 
 use super::tables::{ContactRow, NoticeEntry, Tables, is_live};
 
@@ -132,7 +134,15 @@ impl Tables {
         });
         let home = account.as_ref().map_or(WorkspaceId::nil(), |a| a.home);
         let membership = self.memberships.get(&(workspace, user)).cloned();
-        let named = |role: &&Role| membership.as_ref().is_some_and(|m| m.base().grants.roles.contains(&role.id));
+        let groups = match &membership {
+            Some(Membership::Internal(internal)) => internal.groups.clone(),
+            Some(Membership::External(_)) | None => std::collections::BTreeSet::new(),
+        };
+        let carried =
+            |role: &Role| groups.iter().any(|id| self.groups.get(id).is_some_and(|g| g.roles.contains(&role.id)));
+        let named = |role: &&Role| {
+            membership.as_ref().is_some_and(|m| m.base().grants.roles.contains(&role.id)) || carried(role)
+        };
         let mut roles: Vec<Arc<Role>> = self.roles.values().filter(named).cloned().map(Arc::new).collect();
         roles.sort_by(|a, b| a.handle.cmp(&b.handle));
         Some(AccessFacts {
@@ -175,6 +185,87 @@ impl Tables {
         };
         let all = self.members_who(workspace, after, limit, governs);
         all.into_iter().filter_map(|facts| Some(facts.account?.user)).collect()
+    }
+
+    fn sized(&self, group: &Group) -> GroupSize {
+        let members = self.in_group(group.workspace, group.id).len();
+        GroupSize { group: group.clone(), members: members.try_into().unwrap_or(u64::MAX) }
+    }
+
+    pub(super) fn group(&self, workspace: WorkspaceId, group: &GroupRef) -> Option<GroupSize> {
+        let mut groups = self.groups.values().filter(|other| other.workspace == workspace);
+        groups.find(|other| group.names(other)).map(|found| self.sized(found))
+    }
+
+    pub(super) fn groups_of(&self, workspace: WorkspaceId, after: GroupId, limit: usize) -> Vec<GroupSize> {
+        let above = self.groups.range(after..).map(|(_, group)| group).filter(|group| group.id > after);
+        above.filter(|group| group.workspace == workspace).take(limit).map(|group| self.sized(group)).collect()
+    }
+
+    pub(super) fn group_members(
+        &self,
+        workspace: WorkspaceId,
+        group: GroupId,
+        after: UserId,
+        limit: usize,
+    ) -> Vec<MemberRow> {
+        let above = self.in_group(workspace, group).into_iter().filter(|user| *user > after);
+        above.take(limit).filter_map(|user| self.member(workspace, user)).collect()
+    }
+
+    pub(super) fn candidates(&self, workspace: WorkspaceId, group: GroupId, users: &[UserId]) -> Vec<GroupCandidate> {
+        let mut users = users.to_vec();
+        users.sort_unstable();
+        users.dedup();
+        let candidate = |user: UserId| {
+            let membership = self.memberships.get(&(workspace, user))?;
+            let is_in = matches!(membership, Membership::Internal(internal) if internal.groups.contains(&group));
+            Some(GroupCandidate { user, kind: membership.kind(), account: self.users.get(&user)?.state, is_in })
+        };
+        users.into_iter().filter_map(candidate).collect()
+    }
+
+    /// The External memberships, each with the home.
+    fn every_external(&self) -> impl Iterator<Item = (&ExternalMembership, WorkspaceId)> {
+        self.memberships.values().filter_map(|membership| match membership {
+            Membership::External(external) => Some((external, self.users.get(&external.base.user)?.home)),
+            Membership::Internal(_) => None,
+        })
+    }
+
+    pub(super) fn count_externals(&self, which: Externals) -> u64 {
+        let related = |host: WorkspaceId, home: WorkspaceId| {
+            self.relationship(host, home).is_some_and(|r| r.state == RelationshipState::Active)
+        };
+        let counts = |host: WorkspaceId, home: WorkspaceId| match which {
+            Externals::In(workspace) => host == workspace,
+            Externals::OfUnknownHomesIn(workspace) => host == workspace && !related(host, home),
+            Externals::From(workspace) => home == workspace,
+        };
+        let counted = self.every_external().filter(|(external, home)| counts(external.base.workspace, *home));
+        counted.count().try_into().unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn hosts_of(&self, user: UserId, after: WorkspaceId, limit: usize) -> Vec<WorkspaceId> {
+        let own = self.every_external().filter(|(external, _)| external.base.user == user);
+        own.map(|(external, _)| external.base.workspace).filter(|host| *host > after).take(limit).collect()
+    }
+
+    pub(super) fn workspaces_above(&self, after: WorkspaceId, limit: usize) -> Vec<Workspace> {
+        let above = self.workspaces.range(after..).map(|(_, workspace)| workspace);
+        above.filter(|workspace| workspace.id > after).take(limit).cloned().collect()
+    }
+
+    pub(super) fn workspaces_of(&self, user: UserId, after: WorkspaceId, limit: usize) -> Vec<BelongingRow> {
+        let above = self.workspaces.range(after..).map(|(_, workspace)| workspace).filter(|w| w.id > after);
+        let belonging = above.filter_map(|workspace| {
+            let external = match self.memberships.get(&(workspace.id, user))? {
+                Membership::Internal(_) => None,
+                Membership::External(external) => Some(external.standing()),
+            };
+            Some(BelongingRow { workspace: workspace.clone(), external })
+        });
+        belonging.take(limit).collect()
     }
 
     pub(super) fn member(&self, workspace: WorkspaceId, user: UserId) -> Option<MemberRow> {
@@ -227,6 +318,7 @@ impl Tables {
             table("workspace_domains", self.domains.iter()),
             table("permissions", self.permissions.values()),
             table("roles", self.roles.values()),
+            table("groups", self.groups.values()),
             table("users", self.users.values()),
             table("contacts", self.contacts.iter()),
             table("identities", self.identities.iter()),

@@ -1,9 +1,13 @@
 //! The inbound port: what adapters such as the gRPC server call.
 
 mod access;
+mod group;
 mod relationship;
+mod workspace;
 
 pub use access::*;
+pub use group::*;
+pub use workspace::*;
 
 use async_trait::async_trait;
 
@@ -13,6 +17,7 @@ use crate::model::answer::AssignOutcome;
 use crate::model::answer::RequestFingerprint;
 use crate::model::budget::BudgetStanding;
 use crate::model::contact::{ContactKind, ContactStanding};
+use crate::model::group::GroupSize;
 use crate::model::id::{Id, NoticeId, WorkspaceId};
 use crate::model::membership::{AllowedAction, ExternalState, Membership, MembershipKind};
 use crate::model::notice::{Attempt, Message, Notice};
@@ -483,6 +488,95 @@ pub trait DomicileApi: Send + Sync {
     ) -> Result<UserView, Refusal>;
     /// A workspace. Needs to be a member of it, or the operator.
     async fn get_workspace(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Workspace, Refusal>;
+    /// The workspaces that the acting person belongs to, by id; for the operator all.
+    async fn list_workspaces(
+        &self,
+        call: &Call,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<WorkspaceEntry>, Refusal>;
+    /// Replaces fields of a workspace's record. Needs a qualifying manager.
+    async fn update_workspace(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &UpdateWorkspace,
+    ) -> Result<Changed<Workspace>, Refusal>;
+    /// A workspace with the rules it sets for itself. Needs `update`.
+    async fn get_workspace_policy(
+        &self,
+        call: &Call,
+        workspace: &str,
+        fresh: &Consistency,
+    ) -> Result<Workspace, Refusal>;
+    /// Replaces rules of a workspace. Needs a qualifying manager.
+    async fn update_workspace_policy(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &UpdateWorkspacePolicy,
+    ) -> Result<Changed<PolicyChange>, Refusal>;
+    /// Makes a group. Needs `update`; a qualifying manager for one that carries rights over the workspace.
+    async fn create_group(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &CreateGroup,
+    ) -> Result<Changed<GroupSize>, Refusal>;
+    /// Replaces fields of a group. Needs `update`; a qualifying manager for one that carries rights over the workspace.
+    async fn update_group(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &UpdateGroup,
+    ) -> Result<Changed<GroupSize>, Refusal>;
+    /// Deletes a group, and answers it as it was. Needs `update`; a qualifying manager for one that carries rights over the
+    /// workspace.
+    async fn delete_group(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &DeleteGroup,
+    ) -> Result<Changed<GroupSize>, Refusal>;
+    /// Puts Internals into a group. Needs `update`; a qualifying manager for one that carries rights over the workspace.
+    async fn add_group_members(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &GroupMembers,
+    ) -> Result<Changed<GroupSize>, Refusal>;
+    /// Takes Internals out of a group. Needs `update`; a qualifying manager for one that carries rights over the workspace.
+    async fn remove_group_members(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &GroupMembers,
+    ) -> Result<Changed<GroupSize>, Refusal>;
+    /// A group. Needs `update`.
+    async fn get_group(
+        &self,
+        call: &Call,
+        workspace: &str,
+        group: &str,
+        fresh: &Consistency,
+    ) -> Result<GroupSize, Refusal>;
+    /// The groups of a workspace, by id. Needs `update`.
+    async fn list_groups(
+        &self,
+        call: &Call,
+        workspace: &str,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<GroupSize>, Refusal>;
+    /// Who is in a group, by user id. Needs `update`.
+    async fn list_group_members(
+        &self,
+        call: &Call,
+        workspace: &str,
+        group: &str,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<MemberView>, Refusal>;
     /// A membership. Needs `update`, or to be the person.
     async fn get_membership(
         &self,
