@@ -16,6 +16,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 use v1::access_service_client::AccessServiceClient;
+use v1::group_service_client::GroupServiceClient;
 use v1::membership_service_client::MembershipServiceClient;
 use v1::notification_service_client::NotificationServiceClient;
 use v1::role_service_client::RoleServiceClient;
@@ -249,6 +250,30 @@ methods! {
     create_workspace: WorkspaceServiceClient, CreateWorkspaceRequest -> CreateWorkspaceResponse;
     /// Shows a workspace.
     get_workspace: WorkspaceServiceClient, GetWorkspaceRequest -> GetWorkspaceResponse;
+    /// Lists the workspaces that the acting person belongs to, or for the operator all.
+    list_workspaces: WorkspaceServiceClient, ListWorkspacesRequest -> ListWorkspacesResponse;
+    /// Replaces fields of the record of a workspace.
+    update_workspace: WorkspaceServiceClient, UpdateWorkspaceRequest -> UpdateWorkspaceResponse;
+    /// Shows the rules that a workspace sets for itself.
+    get_workspace_policy: WorkspaceServiceClient, GetWorkspacePolicyRequest -> GetWorkspacePolicyResponse;
+    /// Replaces rules of a workspace.
+    update_workspace_policy: WorkspaceServiceClient, UpdateWorkspacePolicyRequest -> UpdateWorkspacePolicyResponse;
+    /// Makes a group.
+    create_group: GroupServiceClient, CreateGroupRequest -> CreateGroupResponse;
+    /// Shows a group.
+    get_group: GroupServiceClient, GetGroupRequest -> GetGroupResponse;
+    /// Lists the groups.
+    list_groups: GroupServiceClient, ListGroupsRequest -> ListGroupsResponse;
+    /// Replaces fields of a group.
+    update_group: GroupServiceClient, UpdateGroupRequest -> UpdateGroupResponse;
+    /// Deletes a group.
+    delete_group: GroupServiceClient, DeleteGroupRequest -> DeleteGroupResponse;
+    /// Puts Internals into a group.
+    add_group_members: GroupServiceClient, AddGroupMembersRequest -> AddGroupMembersResponse;
+    /// Takes Internals out of a group.
+    remove_group_members: GroupServiceClient, RemoveGroupMembersRequest -> RemoveGroupMembersResponse;
+    /// Lists who is in a group.
+    list_group_members: GroupServiceClient, ListGroupMembersRequest -> ListGroupMembersResponse;
     /// Lists the roles.
     list_roles: RoleServiceClient, ListRolesRequest -> ListRolesResponse;
     /// Answers up to a hundred questions about access as of one moment.
