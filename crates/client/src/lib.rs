@@ -3,7 +3,7 @@
 //! Every call carries the service's token and the acting user, where there are any; a client certificate can tell the service
 //! instead. Every error is decoded into its stable reason, the wrong fields and what to do.
 
-pub use domicile_proto::v1;
+pub use domicile_proto::{FieldMask, v1};
 
 use std::collections::BTreeMap;
 use std::error::Error;
