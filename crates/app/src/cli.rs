@@ -30,9 +30,12 @@ pub(crate) enum Command {
     /// Find people, and say who they are at an issuer of tokens
     #[command(subcommand)]
     User(UserCommand),
-    /// Make and show workspaces
+    /// Make, show and change workspaces
     #[command(subcommand)]
     Workspace(WorkspaceCommand),
+    /// Make groups of Internals, and put people into them
+    #[command(subcommand)]
+    Group(crate::groups::GroupCommand),
     /// Create or link a person, give roles, save, tell: steps 2 to 6 in one go
     Assign(AssignArgs),
     /// See what became of messages
@@ -236,6 +239,13 @@ pub(crate) enum WorkspaceCommand {
     Create(Box<CreateWorkspaceArgs>),
     /// Show a workspace
     Show(ShowWorkspaceArgs),
+    /// List the workspaces one belongs to; for the operator all
+    List(crate::policies::ListWorkspacesArgs),
+    /// Change what a workspace says of itself
+    Update(Box<crate::policies::UpdateWorkspaceArgs>),
+    /// See and change the rules that a workspace sets for itself
+    #[command(subcommand)]
+    Policy(crate::policies::PolicyCommand),
 }
 
 #[derive(Debug, Args)]

@@ -11,11 +11,13 @@ mod dev;
 mod dispatching;
 mod failure;
 mod files;
+mod groups;
 mod identities;
 mod init;
 mod issuing;
 mod metrics;
 mod output;
+mod policies;
 mod readiness;
 mod runtime;
 mod sealer;
@@ -39,6 +41,7 @@ use crate::cli::{
     WorkspaceCommand,
 };
 use crate::failure::Failure;
+use crate::policies::PolicyCommand;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -75,6 +78,11 @@ async fn run(command: &Command) -> Result<(), Failure> {
         Command::User(UserCommand::UnbindIdentity(args)) => identities::unbind(args).await,
         Command::Workspace(WorkspaceCommand::Create(args)) => workspaces::create(args).await,
         Command::Workspace(WorkspaceCommand::Show(args)) => workspaces::show(args).await,
+        Command::Workspace(WorkspaceCommand::List(args)) => policies::list(args).await,
+        Command::Workspace(WorkspaceCommand::Update(args)) => policies::update(args).await,
+        Command::Workspace(WorkspaceCommand::Policy(PolicyCommand::Show(args))) => policies::show(args).await,
+        Command::Workspace(WorkspaceCommand::Policy(PolicyCommand::Set(args))) => policies::set(args).await,
+        Command::Group(command) => groups::run(command).await,
         Command::Assign(args) => commands::assign(args).await,
         Command::Notifications(NotificationsCommand::List(args)) => commands::list_notifications(args).await,
         Command::Notifications(NotificationsCommand::Show(args)) => commands::show_notification(args).await,

@@ -15,6 +15,12 @@ use domicile_domain::usecase::{
 };
 use domicile_testkit::builders::{handle, id, notice, relationship, workspace};
 
+    AssignUser, BatchCheckAccess, BatchEntry, Call, CheckAccess, CheckSubject, Consistency, CreateGroup,
+    CreateWorkspace, DeleteGroup, DomicileApi, GroupMembers, ListEffectivePermissions, ListSubjects, LookupUser, Order,
+    PageRequest, PolicyInput, UpdateGroup, UpdateWorkspace, UpdateWorkspacePolicy, WorkspaceEntry, etag,
+};
+use domicile_testkit::builders::{group, handle, id, notice};
+
 use crate::support::{IdentityChange, World, check, cobalt, mail, request, save, search, service, service_call};
 
 const ANY: Consistency = Consistency::MinimizeLatency;
@@ -37,6 +43,12 @@ struct Stage {
     proposed: WorkspaceRelationship,
     /// Active, with Acme as the host.
     active: WorkspaceRelationship,
+    /// The etag of a group `crew` that nobody is in.
+    crew: String,
+}
+
+fn crew(user: String) -> GroupMembers {
+    GroupMembers { group: "crew".to_owned(), users: vec![user] }
 }
 
 impl Stage {
@@ -53,6 +65,10 @@ impl Stage {
         let active = relationship(world.acme.id, world.borealis.id);
         world.put(&[(&elsewhere).into(), (&third).into(), (&proposed).into(), (&active).into()]).await;
         Self { world, nora, notice: message.id.to_string(), proposed, active }
+
+        let crew = group(world.acme.id, "crew");
+        world.put(&[(&message).into(), (nora.id, login).into(), (&crew).into()]).await;
+        Self { world, nora, notice: message.id.to_string(), crew: etag(crew.id, crew.version) }
     }
 
     /// Calls a method in a workspace, about Nora, each time with what nobody used before.
@@ -73,6 +89,8 @@ impl Stage {
             etag: etag(of.id, of.version),
         };
         let (proposed, active) = (read(&self.proposed), read(&self.active));
+
+        let order = || Order { workspace: named.clone(), request: request(), validate_only: true };
         match method {
             "propose_relationship" => {
                 let other = Some(OtherWorkspace::Named("third".to_owned()));
@@ -147,6 +165,48 @@ impl Stage {
             }
             "get_user" => domicile.get_user(call, &named, &nora, &ANY).await.map(drop),
             "get_workspace" => domicile.get_workspace(call, &named, &ANY).await.map(drop),
+            // It names no workspace: one that is out of reach is not among those listed.
+            "list_workspaces" => {
+                let listed = domicile.list_workspaces(call, &page, &ANY).await?;
+                let named = |entry: &WorkspaceEntry| workspace.parse::<WorkspaceRef>().unwrap().names(&entry.workspace);
+                let found = listed.items.iter().any(named);
+                if found { Ok(()) } else { Err(Refusal::new(Reason::PermissionDenied)) }
+            }
+            "update_workspace" => {
+                let update_mask = vec!["default_region".to_owned()];
+                let change =
+                    UpdateWorkspace { update_mask, default_region: "HU".to_owned(), ..UpdateWorkspace::default() };
+                domicile.update_workspace(call, &order(), &change).await.map(drop)
+            }
+            "get_workspace_policy" => domicile.get_workspace_policy(call, &named, &ANY).await.map(drop),
+            "update_workspace_policy" => {
+                let acme = self.world.acme_now().await;
+                let change = UpdateWorkspacePolicy {
+                    etag: etag(acme.id, acme.version),
+                    update_mask: vec!["acceptance_as_host".to_owned()],
+                    policy: PolicyInput::default(),
+                };
+                domicile.update_workspace_policy(call, &order(), &change).await.map(drop)
+            }
+            "create_group" => {
+                let change = CreateGroup { handle: name, display_name: "Crew".to_owned(), roles: Vec::new() };
+                domicile.create_group(call, &order(), &change).await.map(drop)
+            }
+            "update_group" => {
+                let update_mask = vec!["display_name".to_owned()];
+                let (group, etag) = ("crew".to_owned(), self.crew.clone());
+                let change = UpdateGroup { group, etag, update_mask, display_name: "Crew".to_owned(), roles: vec![] };
+                domicile.update_group(call, &order(), &change).await.map(drop)
+            }
+            "delete_group" => {
+                let change = DeleteGroup { group: "crew".to_owned(), etag: self.crew.clone(), force: true };
+                domicile.delete_group(call, &order(), &change).await.map(drop)
+            }
+            "add_group_members" => domicile.add_group_members(call, &order(), &crew(nora)).await.map(drop),
+            "remove_group_members" => domicile.remove_group_members(call, &order(), &crew(nora)).await.map(drop),
+            "get_group" => domicile.get_group(call, &named, "crew", &ANY).await.map(drop),
+            "list_groups" => domicile.list_groups(call, &named, &page, &ANY).await.map(drop),
+            "list_group_members" => domicile.list_group_members(call, &named, "crew", &page, &ANY).await.map(drop),
             "get_membership" => domicile.get_membership(call, &named, &nora, &ANY).await.map(drop),
             "list_memberships" => domicile.list_memberships(call, &named, &page, &ANY).await.map(drop),
             "list_roles" => domicile.list_roles(call, &named, &page, &ANY).await.map(drop),
@@ -185,7 +245,8 @@ fn names(workspace: &Workspace) -> [WorkspaceRef; 2] {
 }
 
 /// What a person without rights may do for themself or as a member.
-const OWN: [&str; 7] = [
+const OWN: [&str; 8] = [
+    "list_workspaces",
     "get_user",
     "get_membership",
     "get_notification",
@@ -239,7 +300,7 @@ async fn the_operator_makes_and_sees_workspaces_and_does_nothing_in_them() {
     let (dana, nora) = (stage.world.dana.id, stage.nora.id);
     let alone = Call { actor: Actor::service(operator.clone()), ..service_call() };
     for method in methods() {
-        if matches!(method, "create_workspace" | "get_workspace") {
+        if matches!(method, "create_workspace" | "get_workspace" | "list_workspaces") {
             assert_eq!(stage.act(method, &alone, "acme").await, Ok(()), "{method}");
         } else {
             stage.refused(method, &alone, Reason::PermissionDenied).await;

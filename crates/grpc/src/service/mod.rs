@@ -1,6 +1,7 @@
 //! The services: each handler reads the request, calls one use case and maps the answer. No rule lives here.
 
 mod access;
+mod group;
 mod membership;
 mod notification;
 mod relationship;

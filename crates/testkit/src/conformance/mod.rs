@@ -6,6 +6,7 @@
 
 pub mod budgets;
 pub mod checks;
+pub mod groups;
 pub mod memberships;
 pub mod notices;
 pub mod races;
@@ -116,6 +117,11 @@ macro_rules! conformance_suite {
                 external_ids_are_unique_in_a_workspace, ended_memberships_go_to_the_history,
                 ending_needs_the_live_version, access_facts_of_every_shape, members_are_paged,
             }
+            groups {
+                groups_come_back, groups_have_their_keys, groups_are_replaced_at_their_version,
+                people_join_and_leave_groups, what_groups_carry_counts, who_ends_leaves_the_groups,
+                workspaces_are_replaced_at_their_version, externals_are_counted, workspaces_are_listed,
+            }
             notices {
                 every_field_and_state_comes_back, leases_keep_others_away_and_run_out, leases_taken_at_once_are_apart,
                 leases_take_the_oldest_first,
@@ -166,6 +172,7 @@ mod tests {
             include_str!("users.rs"),
             include_str!("workspaces.rs"),
             include_str!("memberships.rs"),
+            include_str!("groups.rs"),
             include_str!("notices.rs"),
             include_str!("races.rs"),
             include_str!("records.rs"),
