@@ -17,6 +17,7 @@ mod issuing;
 mod metrics;
 mod output;
 mod readiness;
+mod relationships;
 mod runtime;
 mod sealer;
 mod seed;
@@ -75,6 +76,7 @@ async fn run(command: &Command) -> Result<(), Failure> {
         Command::User(UserCommand::UnbindIdentity(args)) => identities::unbind(args).await,
         Command::Workspace(WorkspaceCommand::Create(args)) => workspaces::create(args).await,
         Command::Workspace(WorkspaceCommand::Show(args)) => workspaces::show(args).await,
+        Command::Relationship(command) => relationships::run(command).await,
         Command::Assign(args) => commands::assign(args).await,
         Command::Notifications(NotificationsCommand::List(args)) => commands::list_notifications(args).await,
         Command::Notifications(NotificationsCommand::Show(args)) => commands::show_notification(args).await,
