@@ -15,6 +15,7 @@ mod lookup_user;
 mod match_handles;
 mod reach;
 mod reads;
+mod relationships;
 mod states;
 mod support;
 mod values;
