@@ -411,7 +411,7 @@ fn whole(of: &v1::Relationship) -> String {
     line("Your side", &side);
     if let Some(terms) = &of.host_terms {
         let ceiling = terms.ceiling.clone().unwrap_or_default();
-        let roles: Vec<&str> = terms.role_labels.iter().map(|role| role.handle.as_str()).collect();
+        let roles: Vec<&str> = of.ceiling_roles.iter().map(|role| role.handle.as_str()).collect();
         line("Host: roles", &if roles.is_empty() { "none".to_owned() } else { roles.join(", ") });
         if !ceiling.permissions.is_empty() {
             line("  permissions", &ceiling.permissions.join(", "));
@@ -450,7 +450,7 @@ fn label(of: Option<&v1::WorkspaceLabel>) -> Value {
 
 fn value(of: &v1::Relationship) -> Value {
     let host_terms = of.host_terms.as_ref().map(|terms| {
-        let roles = terms.role_labels.iter().map(|role| json!({ "id": role.uid, "handle": role.handle }));
+        let roles = of.ceiling_roles.iter().map(|role| json!({ "id": role.uid, "handle": role.handle }));
         json!({
             "roles": roles.collect::<Vec<_>>(),
             "permissions": terms.ceiling.as_ref().map(|ceiling| &ceiling.permissions),
