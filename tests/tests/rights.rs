@@ -11,10 +11,13 @@ use domicile_domain::model::actor::{ActAsGrant, MethodSet, ScopeReach, ServicePr
 use domicile_domain::model::id::{NoticeId, RoleId, UserId, WorkspaceId};
 use domicile_domain::model::membership::ExternalState;
 use domicile_domain::model::permission::PermissionName;
+use domicile_domain::model::relationship::{RelationshipState, Side, WorkspaceRelationship};
 use domicile_domain::model::user::{Identity, UserState};
 use domicile_domain::model::workspace::{WorkspaceRef, WorkspaceState};
+use domicile_domain::usecase::etag;
 use domicile_grpc::method_policy::MethodPolicies;
 use domicile_store_seaorm::SeaOrmStore;
+use domicile_testkit::authenticator::{OWN_TOKEN, own_identity};
 use domicile_testkit::builders;
 use domicile_tests::world::{BEGINNING, Place, World, service, without_audit};
 use futures::future::BoxFuture;
@@ -25,6 +28,7 @@ use tonic_types::StatusExt;
 use v1::access_service_client::AccessServiceClient;
 use v1::membership_service_client::MembershipServiceClient;
 use v1::notification_service_client::NotificationServiceClient;
+use v1::relationship_service_client::RelationshipServiceClient;
 use v1::role_service_client::RoleServiceClient;
 use v1::user_service_client::UserServiceClient;
 use v1::workspace_service_client::WorkspaceServiceClient;
@@ -36,6 +40,10 @@ struct About {
     workspace: String,
     user: UserId,
     notice: NoticeId,
+    /// A relationship that `acme` was asked for, and its etag.
+    proposed: (String, String),
+    /// An active one with `acme` as the host, and its etag.
+    active: (String, String),
     /// Makes what a call creates unlike what another creates.
     serial: u32,
 }
@@ -92,6 +100,78 @@ rows! {
         NotificationServiceClient.list_notifications(|about| v1::ListNotificationsRequest {
             workspace: about.workspace,
             ..v1::ListNotificationsRequest::default()
+        });
+    // Each is rehearsed, so that the next one meets the same.
+    "RelationshipService/ApproveRelationship":
+        RelationshipServiceClient.approve_relationship(|about| v1::ApproveRelationshipRequest {
+            workspace: about.workspace,
+            request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+            relationship: about.proposed.0,
+            etag: about.proposed.1,
+            terms: Some(v1::approve_relationship_request::Terms::HostTerms(v1::HostTerms::default())),
+            validate_only: true,
+        });
+    "RelationshipService/DeclineRelationship":
+        RelationshipServiceClient.decline_relationship(|about| v1::DeclineRelationshipRequest {
+            workspace: about.workspace,
+            request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+            relationship: about.proposed.0,
+            etag: about.proposed.1,
+            validate_only: true,
+        });
+    "RelationshipService/EndRelationship":
+        RelationshipServiceClient.end_relationship(|about| v1::EndRelationshipRequest {
+            workspace: about.workspace,
+            request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+            relationship: about.active.0,
+            etag: about.active.1,
+            validate_only: true,
+        });
+    "RelationshipService/GetRelationship":
+        RelationshipServiceClient.get_relationship(|about| v1::GetRelationshipRequest {
+            workspace: about.workspace,
+            relationship: about.active.0,
+            consistency: None,
+        });
+    "RelationshipService/ListRelationships":
+        RelationshipServiceClient.list_relationships(|about| v1::ListRelationshipsRequest {
+            workspace: about.workspace,
+            ..v1::ListRelationshipsRequest::default()
+        });
+    "RelationshipService/ProposeRelationship":
+        RelationshipServiceClient.propose_relationship(|about| v1::ProposeRelationshipRequest {
+            workspace: about.workspace,
+            request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+            target: Some(v1::propose_relationship_request::Target::Other("borealis".to_owned())),
+            terms: Some(v1::propose_relationship_request::Terms::HomeTerms(v1::HomeTerms::default())),
+            validate_only: true,
+        });
+    "RelationshipService/ResumeRelationship":
+        RelationshipServiceClient.resume_relationship(|about| v1::ResumeRelationshipRequest {
+            workspace: about.workspace,
+            request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+            relationship: about.active.0,
+            etag: about.active.1,
+            validate_only: true,
+        });
+    "RelationshipService/SuspendRelationship":
+        RelationshipServiceClient.suspend_relationship(|about| v1::SuspendRelationshipRequest {
+            workspace: about.workspace,
+            request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+            relationship: about.active.0,
+            etag: about.active.1,
+            validate_only: true,
+        });
+    "RelationshipService/UpdateRelationship":
+        RelationshipServiceClient.update_relationship(|about| v1::UpdateRelationshipRequest {
+            workspace: about.workspace,
+            request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+            relationship: about.active.0,
+            etag: about.active.1,
+            host_terms: None,
+            home_terms: None,
+            update_mask: Some(prost_types::FieldMask { paths: vec!["host_terms.acceptance".to_owned()] }),
+            validate_only: true,
         });
     "RoleService/ListRoles": RoleServiceClient.list_roles(|about| v1::ListRolesRequest {
         workspace: about.workspace,
@@ -177,6 +257,10 @@ struct Stage {
     /// Roles of `acme` that hold one right each.
     create: RoleId,
     update: RoleId,
+    proposed: WorkspaceRelationship,
+    active: WorkspaceRelationship,
+    /// Who has a token of their own.
+    own_tokens: std::cell::RefCell<BTreeSet<UserId>>,
     serial: std::cell::Cell<u32>,
 }
 
@@ -188,7 +272,15 @@ impl Stage {
         let update = world.role(world.acme, "updater", &[PermissionName::update()]).await;
         let plain = world.holder(world.acme, "plain", &[], UserState::Active).await;
         let plain = Somebody { user: plain, notice: world.notice(world.acme, plain).await };
-        Self { store, world, plain, create, update, serial: std::cell::Cell::new(1) }
+        let third = world.place_in("third", WorkspaceState::Active).await;
+        let fourth = world.place_in("fourth", WorkspaceState::Active).await;
+        let mut proposed = builders::relationship(world.acme.workspace, third.workspace);
+        (proposed.state, proposed.proposed_by_side) = (RelationshipState::Proposed, Side::Home);
+        (proposed.proposed_at, proposed.answered_at) = (BEGINNING, None);
+        let active = builders::relationship(world.acme.workspace, fourth.workspace);
+        world.put(vec![(&proposed).into(), (&active).into()]).await;
+        let own_tokens = std::cell::RefCell::default();
+        Self { store, world, plain, create, update, proposed, active, own_tokens, serial: std::cell::Cell::new(1) }
     }
 
     async fn channel(&self, service: ServicePrincipal) -> Channel {
@@ -217,12 +309,21 @@ impl Stage {
 
     async fn call(&self, act: Act, caller: &Caller, workspace: &str, about: Somebody) -> Result<MetadataMap, Status> {
         let serial = self.serial.get();
-        let about = About { workspace: workspace.to_owned(), user: about.user, notice: about.notice, serial };
+        let read = |of: &WorkspaceRelationship| (of.id.to_string(), etag(of.id, of.version));
+        let (proposed, active) = (read(&self.proposed), read(&self.active));
+        let Somebody { user, notice } = about;
+        let about = About { workspace: workspace.to_owned(), user, notice, proposed, active, serial };
         let mut metadata = MetadataMap::new();
-        metadata.insert("authorization", "Bearer t".parse().unwrap());
         metadata.insert("x-request-id", "the-same-for-all".parse().unwrap());
-        if let Some(user) = caller.user {
-            metadata.insert("x-domicile-acting-user", user.to_string().parse().unwrap());
+        match caller.user {
+            Some(user) if self.own_tokens.borrow().contains(&user) => {
+                metadata.insert("authorization", format!("Bearer {OWN_TOKEN}{user}").parse().unwrap());
+            }
+            user => {
+                metadata.insert("authorization", "Bearer t".parse().unwrap());
+                let named = user.map(|user| user.to_string().parse().unwrap());
+                named.and_then(|named| metadata.insert("x-domicile-acting-user", named));
+            }
         }
         act(caller.channel.clone(), metadata, about).await
     }
@@ -232,6 +333,13 @@ impl Stage {
         let acme = self.world.acme.workspace.to_string();
         let free = format!("new{}", self.serial.get());
         let names = if policy.scope_field.is_empty() { vec![free] } else { vec![acme, "acme".to_owned()] };
+        if let Some(user) = caller.user.filter(|_| policy.own_token) {
+            // Named by a service they are not heard; by their own token they are.
+            let reason = "OWN_TOKEN_REQUIRED";
+            self.refused((path, "named"), caller, (self.world.acme, "acme"), about, reason).await;
+            self.world.put(vec![(user, own_identity(&user.to_string())).into()]).await;
+            self.own_tokens.borrow_mut().insert(user);
+        }
         for name in names {
             if path.ends_with("/UnbindIdentity") {
                 let v1::Identity { issuer, subject } = identity("unbound", self.serial.get());
@@ -244,6 +352,18 @@ impl Stage {
             assert_eq!(costs, policy.cost() == CostClass::Probe, "{path}");
             self.serial.set(self.serial.get() + 1);
         }
+        self.unbound(caller.user).await;
+    }
+
+    /// Takes the own token away again.
+    async fn unbound(&self, user: Option<UserId>) {
+        let bound = user.filter(|user| self.own_tokens.borrow_mut().remove(user));
+        let Some(user) = bound else { return };
+        self.world
+            .directly(move |tx| {
+                Box::pin(async move { Ok(tx.users().unbind_identity(user, &own_identity(&user.to_string())).await?) })
+            })
+            .await;
     }
 
     /// The call is refused, for a workspace that is there and for one that is not, with the same bytes after the same work,
@@ -258,6 +378,9 @@ impl Stage {
     ) {
         let missing = WorkspaceId::from_uuid(uuid::Uuid::from_u128(0x0199_0000_0000_7000_8000_0000_0000_0001));
         let names = [place.workspace.to_string(), handle.to_owned(), missing.to_string(), "nowhere".into(), "%".into()];
+        // What only the person can say is not heard from a service that names them, whatever they may.
+        let own_token = MethodPolicies::read().unwrap().get(path).is_some_and(|policy| policy.own_token);
+        let reason = if own_token && reason == "PERMISSION_DENIED" { "OWN_TOKEN_REQUIRED" } else { reason };
         let before = without_audit(self.store.dump().await.unwrap());
         let mut answers = BTreeSet::new();
         for name in &names {

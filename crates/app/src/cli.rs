@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::relationships::RelationshipCommand;
+
 /// Domicile says who lives in which workspace, who is only visiting, and what each may do there.
 #[derive(Debug, Parser)]
 #[command(name = "domicile", version, about, propagate_version = true)]
@@ -36,6 +38,9 @@ pub(crate) enum Command {
     /// Make groups of Internals, and put people into them
     #[command(subcommand)]
     Group(crate::groups::GroupCommand),
+    /// Agree with other workspaces whose people may do what
+    #[command(subcommand)]
+    Relationship(RelationshipCommand),
     /// Create or link a person, give roles, save, tell: steps 2 to 6 in one go
     Assign(AssignArgs),
     /// See what became of messages

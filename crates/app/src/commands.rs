@@ -16,7 +16,7 @@ pub(crate) fn word(name: &'static str, prefix: &str) -> String {
 }
 
 /// What is typed as a person: a mail address has an @, anything else is a phone number.
-fn contacts(person: &str, phone: Option<&String>) -> Result<(String, String), Failure> {
+pub(crate) fn contacts(person: &str, phone: Option<&String>) -> Result<(String, String), Failure> {
     if person.contains('@') {
         return Ok((person.to_owned(), phone.cloned().unwrap_or_default()));
     }
@@ -53,6 +53,10 @@ fn next_after_lookup(found: &v1::LookupUserResponse, args: &LookupArgs) -> Strin
     match found.outcome() {
         v1::LookupOutcome::NotFound => assign("member", "creates an Internal"),
         v1::LookupOutcome::Found | v1::LookupOutcome::FormerMember => assign("guest", "links as External"),
+        v1::LookupOutcome::RelationshipRequired => {
+            let propose = format!("relationship propose --home-of {} --workspace {}", args.person, args.workspace);
+            format!("{}\n{}", meaning(found.outcome()), next(&propose, &args.client))
+        }
         other => meaning(other).to_owned(),
     }
 }

@@ -19,6 +19,7 @@ mod metrics;
 mod output;
 mod policies;
 mod readiness;
+mod relationships;
 mod runtime;
 mod sealer;
 mod seed;
@@ -83,6 +84,7 @@ async fn run(command: &Command) -> Result<(), Failure> {
         Command::Workspace(WorkspaceCommand::Policy(PolicyCommand::Show(args))) => policies::show(args).await,
         Command::Workspace(WorkspaceCommand::Policy(PolicyCommand::Set(args))) => policies::set(args).await,
         Command::Group(command) => groups::run(command).await,
+        Command::Relationship(command) => relationships::run(command).await,
         Command::Assign(args) => commands::assign(args).await,
         Command::Notifications(NotificationsCommand::List(args)) => commands::list_notifications(args).await,
         Command::Notifications(NotificationsCommand::Show(args)) => commands::show_notification(args).await,

@@ -20,6 +20,7 @@ mod own_policy;
 mod policies;
 mod reach;
 mod reads;
+mod relationships;
 mod states;
 mod support;
 mod values;

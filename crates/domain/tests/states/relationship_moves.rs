@@ -76,7 +76,7 @@ pub(super) fn moves() -> Table {
         ("ended while suspended", at(Ended, NOW, true, false)),
     ];
     let head: Vec<&str> = ["move"].into_iter().chain(states.iter().map(|(name, _)| *name)).collect();
-    let mut table = Table::new("13. Every move of a relationship", note, &head);
+    let mut table = Table::new("15. Every move of a relationship", note, &head);
     for (name, make) in MOVES {
         for side in Side::ALL {
             let cells = states.iter().map(|(_, (before, now))| {

@@ -138,7 +138,6 @@ fn host_terms(host: &WorkspaceLabel, view: &HostTermsView) -> v1::HostTerms {
             nanos: longest.subsec_nanos().cast_signed(),
         }),
         acceptance: terms.acceptance,
-        role_labels: view.roles.iter().map(role_label).collect(),
     }
 }
 
@@ -170,6 +169,7 @@ pub(crate) fn relationship(view: &RelationshipView) -> v1::Relationship {
         answer_time: view.answered_at.map(time),
         end_time: view.ended_at.map(time),
         etag: etag(view.id, view.version),
+        ceiling_roles: view.host_terms.iter().flat_map(|terms| &terms.roles).map(role_label).collect(),
     }
 }
 

@@ -11,6 +11,7 @@ pub mod memberships;
 pub mod notices;
 pub mod races;
 pub mod records;
+pub mod relationships;
 pub mod units;
 pub mod users;
 pub mod workspaces;
@@ -134,6 +135,11 @@ macro_rules! conformance_suite {
                 rights_that_are_lost_mid_call_do_not_serve, one_request_id_has_one_effect,
                 one_stranger_twice_is_bound_once, two_strangers_of_one_issuer_are_not_one_person,
             }
+            relationships {
+                relationships_are_read_by_id, relationships_are_paged_by_side_and_state, what_was_agreed_last_decides,
+                externals_of_a_home_come_with_their_facts, two_proposals_at_once_are_one,
+                two_sides_that_change_at_once_both_do, a_link_never_outruns_a_narrower_ceiling,
+            }
             records {
                 audit_rows_come_back_newest_first, events_come_back_in_order, answers_come_back,
                 one_answer_for_a_request,
@@ -176,6 +182,7 @@ mod tests {
             include_str!("notices.rs"),
             include_str!("races.rs"),
             include_str!("records.rs"),
+            include_str!("relationships.rs"),
             include_str!("budgets.rs"),
             include_str!("checks.rs"),
         ];

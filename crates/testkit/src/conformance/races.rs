@@ -45,7 +45,7 @@ pub(super) fn ports(store: Arc<dyn Store>, directory: Arc<dyn Directory>) -> Por
 }
 
 /// The product on a store.
-fn product(store: Arc<dyn Store>, directory: Arc<dyn Directory>) -> Arc<Domicile> {
+pub(super) fn product(store: Arc<dyn Store>, directory: Arc<dyn Directory>) -> Arc<Domicile> {
     Arc::new(Domicile::new(ports(store, directory)))
 }
 
