@@ -36,8 +36,9 @@ use domicile_domain::usecase::DomicileApi;
 use domicile_proto::FILE_DESCRIPTOR_SET;
 use domicile_proto::v1::{
     access_service_server::AccessServiceServer, membership_service_server::MembershipServiceServer,
-    notification_service_server::NotificationServiceServer, role_service_server::RoleServiceServer,
-    user_service_server::UserServiceServer, workspace_service_server::WorkspaceServiceServer,
+    notification_service_server::NotificationServiceServer, permission_service_server::PermissionServiceServer,
+    role_service_server::RoleServiceServer, user_service_server::UserServiceServer,
+    workspace_service_server::WorkspaceServiceServer,
 };
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -169,6 +170,7 @@ pub async fn serve(
         .add_service(limited!(MembershipServiceServer))
         .add_service(limited!(WorkspaceServiceServer))
         .add_service(limited!(RoleServiceServer))
+        .add_service(limited!(PermissionServiceServer))
         .add_service(limited!(AccessServiceServer))
         .add_service(limited!(NotificationServiceServer));
     #[cfg(feature = "bench-echo")]

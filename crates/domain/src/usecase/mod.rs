@@ -11,13 +11,17 @@
 mod api;
 mod assign_user;
 mod authority;
+mod catalogue;
 mod change;
+mod change_grants;
 mod change_identity;
+mod change_role;
 mod check_access;
 mod create_workspace;
 mod dispatch;
 mod enrol;
 mod explain_access;
+mod grant;
 mod guard;
 mod identify;
 mod input;

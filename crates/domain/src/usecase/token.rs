@@ -196,7 +196,8 @@ pub(super) fn ensure_facts_fresh(token: Option<&TouchedRows>, facts: &AccessFact
 
 /// The place in a list, for one caller, method and workspace.
 pub(super) struct PageToken<'a> {
-    pub(super) method: &'static str,
+    /// Its filters too, where it has some.
+    pub(super) method: &'a str,
     pub(super) workspace: WorkspaceId,
     pub(super) call: &'a Call,
 }

@@ -1,6 +1,7 @@
 //! Domain values and the wire, in one place. Generated types stop at this crate.
 
 pub(crate) mod access;
+pub(crate) mod role;
 
 use domicile_domain::model::answer::AssignOutcome;
 use domicile_domain::model::budget::BudgetStanding;

@@ -3,6 +3,7 @@
 mod access;
 mod membership;
 mod notification;
+mod permission;
 mod role;
 mod user;
 mod workspace;
