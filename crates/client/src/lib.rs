@@ -19,6 +19,7 @@ use v1::access_service_client::AccessServiceClient;
 use v1::group_service_client::GroupServiceClient;
 use v1::membership_service_client::MembershipServiceClient;
 use v1::notification_service_client::NotificationServiceClient;
+use v1::permission_service_client::PermissionServiceClient;
 use v1::relationship_service_client::RelationshipServiceClient;
 use v1::role_service_client::RoleServiceClient;
 use v1::user_service_client::UserServiceClient;
@@ -251,6 +252,10 @@ methods! {
     get_membership: MembershipServiceClient, GetMembershipRequest -> GetMembershipResponse;
     /// Lists the members.
     list_memberships: MembershipServiceClient, ListMembershipsRequest -> ListMembershipsResponse;
+    /// Replaces the roles of a member.
+    set_roles: MembershipServiceClient, SetRolesRequest -> SetRolesResponse;
+    /// Replaces the direct permissions of a member.
+    set_permissions: MembershipServiceClient, SetPermissionsRequest -> SetPermissionsResponse;
     /// Makes a workspace.
     create_workspace: WorkspaceServiceClient, CreateWorkspaceRequest -> CreateWorkspaceResponse;
     /// Shows a workspace.
@@ -308,6 +313,20 @@ methods! {
     list_subjects: AccessServiceClient, ListSubjectsRequest -> ListSubjectsResponse;
     /// Explains a decision gate by gate.
     explain_access: AccessServiceClient, ExplainAccessRequest -> ExplainAccessResponse;
+    /// Shows a role.
+    get_role: RoleServiceClient, GetRoleRequest -> GetRoleResponse;
+    /// Makes a role.
+    create_role: RoleServiceClient, CreateRoleRequest -> CreateRoleResponse;
+    /// Changes a role.
+    update_role: RoleServiceClient, UpdateRoleRequest -> UpdateRoleResponse;
+    /// Deletes a role.
+    delete_role: RoleServiceClient, DeleteRoleRequest -> DeleteRoleResponse;
+    /// Puts permissions into the catalogue.
+    register_permissions: PermissionServiceClient, RegisterPermissionsRequest -> RegisterPermissionsResponse;
+    /// Lists the catalogue.
+    list_permissions: PermissionServiceClient, ListPermissionsRequest -> ListPermissionsResponse;
+    /// Takes a permission out of use.
+    retire_permission: PermissionServiceClient, RetirePermissionRequest -> RetirePermissionResponse;
     /// Answers whether a person may do something.
     check_access: AccessServiceClient, CheckAccessRequest -> CheckAccessResponse;
     /// Shows a message.

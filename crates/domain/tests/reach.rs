@@ -21,6 +21,17 @@ use domicile_testkit::builders::{handle, id, notice, relationship, workspace};
 };
 use domicile_testkit::builders::{group, handle, id, notice};
 
+use domicile_domain::model::permission::Permission;
+use domicile_domain::model::user::{Identity, User};
+use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
+use domicile_domain::usecase::{
+    AssignUser, BatchCheckAccess, BatchEntry, Call, CheckAccess, CheckSubject, Consistency, CreateRole,
+    CreateWorkspace, DeleteRole, DomicileApi, ListEffectivePermissions, ListPermissions, ListSubjects, LookupUser,
+    Order, PageRequest, PermissionInput, RegisterPermissions, RetirePermission, SetPermissions, SetRoles, UpdateRole,
+    etag,
+};
+use domicile_testkit::builders::{handle, id, notice, permission};
+
 use crate::support::{IdentityChange, World, check, cobalt, mail, request, save, search, service, service_call};
 
 const ANY: Consistency = Consistency::MinimizeLatency;
@@ -69,6 +80,20 @@ impl Stage {
         let crew = group(world.acme.id, "crew");
         world.put(&[(&message).into(), (nora.id, login).into(), (&crew).into()]).await;
         Self { world, nora, notice: message.id.to_string(), crew: etag(crew.id, crew.version) }
+
+        let old = Permission { registered_by: "shop".to_owned(), ..permission("shop.old") };
+        world.put(&[(&message).into(), (nora.id, login).into(), old.into()]).await;
+        Self { world, nora, notice: message.id.to_string() }
+    }
+
+    /// The etag of Nora's membership.
+    async fn etag(&self) -> String {
+        let membership = self.world.member(self.nora.id).await.unwrap();
+        etag(membership.base().id, membership.base().version)
+    }
+
+    fn rehearsal(&self, workspace: String) -> Order {
+        Order { workspace, request: request(), validate_only: true }
     }
 
     /// Calls a method in a workspace, about Nora, each time with what nobody used before.
@@ -163,6 +188,46 @@ impl Stage {
                 let check = CheckAccess { workspace: named, ..check("", self.nora.id, "orders.read") };
                 domicile.explain_access(call, &check).await.map(drop)
             }
+            "set_roles" => {
+                let change = SetRoles { user: nora, roles: vec![], etag: self.etag().await };
+                domicile.set_roles(call, &self.rehearsal(named), &change).await.map(drop)
+            }
+            "set_permissions" => {
+                let change = SetPermissions { user: nora, permissions: vec![], etag: self.etag().await };
+                domicile.set_permissions(call, &self.rehearsal(named), &change).await.map(drop)
+            }
+            "get_role" => domicile.get_role(call, &named, "reader", &ANY).await.map(drop),
+            "create_role" => {
+                let new = CreateRole { handle: name.clone(), display_name: name, ..CreateRole::default() };
+                domicile.create_role(call, &self.rehearsal(named), &new).await.map(drop)
+            }
+            "update_role" => {
+                let change = UpdateRole {
+                    role: "reader".to_owned(),
+                    paths: vec!["for_externals".to_owned()],
+                    etag: etag(self.world.reader.id, self.world.reader.version),
+                    ..UpdateRole::default()
+                };
+                domicile.update_role(call, &self.rehearsal(named), &change).await.map(drop)
+            }
+            "delete_role" => {
+                let etag = etag(self.world.reader.id, self.world.reader.version);
+                let change = DeleteRole { role: "reader".to_owned(), etag, force: false };
+                domicile.delete_role(call, &self.rehearsal(named), &change).await.map(drop)
+            }
+            "list_permissions" => {
+                let list = ListPermissions { workspace: named, ..ListPermissions::default() };
+                domicile.list_permissions(call, &list).await.map(drop)
+            }
+            "register_permissions" => {
+                let offered = PermissionInput { name: "shop.sell".to_owned(), description: "Sell".to_owned() };
+                let new = RegisterPermissions { request: request(), permissions: vec![offered], validate_only: true };
+                domicile.register_permissions(call, &new).await.map(drop)
+            }
+            "retire_permission" => {
+                let old = RetirePermission { request: request(), name: "shop.old".to_owned(), validate_only: true };
+                domicile.retire_permission(call, &old).await.map(drop)
+            }
             "get_user" => domicile.get_user(call, &named, &nora, &ANY).await.map(drop),
             "get_workspace" => domicile.get_workspace(call, &named, &ANY).await.map(drop),
             // It names no workspace: one that is out of reach is not among those listed.
@@ -247,11 +312,14 @@ fn names(workspace: &Workspace) -> [WorkspaceRef; 2] {
 /// What a person without rights may do for themself or as a member.
 const OWN: [&str; 8] = [
     "list_workspaces",
+const OWN: [&str; 9] = [
     "get_user",
     "get_membership",
     "get_notification",
     "get_workspace",
     "list_roles",
+    "get_role",
+    "list_permissions",
     "list_effective_permissions",
     "explain_access",
 ];
@@ -261,8 +329,8 @@ async fn a_named_person_acts_where_the_grant_reaches_and_nowhere_else() {
     let stage = Stage::new().await;
     let (dana, acme, borealis) = (stage.world.dana.id, &stage.world.acme, &stage.world.borealis);
     for method in methods() {
-        // A workspace that is made is none of those that a grant names.
-        let makes = method == "create_workspace";
+        // A workspace that is made is none of those that a grant names, and the catalogue is of none.
+        let makes = matches!(method, "create_workspace" | "register_permissions" | "retire_permission");
         for means in [Means::OwnToken, Means::Exchanged, Means::ActAs(ScopeReach::Everywhere)] {
             assert_eq!(stage.act(method, &acting(service(), dana, means), "acme").await, Ok(()), "{method}");
         }

@@ -40,6 +40,7 @@ use domicile_proto::v1::{
     notification_service_server::NotificationServiceServer, relationship_service_server::RelationshipServiceServer,
     access_service_server::AccessServiceServer, group_service_server::GroupServiceServer,
     membership_service_server::MembershipServiceServer, notification_service_server::NotificationServiceServer,
+    notification_service_server::NotificationServiceServer, permission_service_server::PermissionServiceServer,
     role_service_server::RoleServiceServer, user_service_server::UserServiceServer,
     workspace_service_server::WorkspaceServiceServer,
 };
@@ -179,6 +180,9 @@ pub async fn serve(
         .add_service(limited!(RelationshipServiceServer))
         .add_service(limited!(RoleServiceServer))
         .add_service(limited!(GroupServiceServer))
+    }
+
+        .add_service(limited!(PermissionServiceServer))
         .add_service(limited!(AccessServiceServer))
         .add_service(limited!(NotificationServiceServer));
     #[cfg(feature = "bench-echo")]

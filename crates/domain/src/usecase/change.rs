@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::api::{Call, Changed, Order};
 use super::authority::{Right, authorise, is_qualifying_manager};
 use super::guard::{self, Raised, Watched};
+use super::input::needed_request_id;
 use super::probe::{Probe, Scope};
 use super::record::Deed;
 use super::replay::Repeatable;
@@ -115,10 +116,9 @@ impl Unit<'_> {
 
     /// A list of violations to begin with: what is wrong with every change alike.
     pub(super) fn violations(&self) -> Vec<Violation> {
-        if self.fixed.request_id.is_some() {
-            return Vec::new();
-        }
-        vec![Violation::new("request_id", "give a new UUID for each change; the same one repeats it safely")]
+        let mut wrong = Vec::new();
+        needed_request_id(&mut wrong, self.fixed.request_id);
+        wrong
     }
 
     /// Says that the change counts in another workspace too: its writers wait, its readers learn of it by the token, and

@@ -202,6 +202,9 @@ pub(super) fn ensure_facts_fresh(token: Option<&TouchedRows>, facts: &AccessFact
 /// The place in a list, for one caller, method and workspace.
 pub(super) struct PageToken<'a> {
     /// With whatever else makes it another list.
+    }
+
+    /// Its filters too, where it has some.
     pub(super) method: &'a str,
     pub(super) workspace: WorkspaceId,
     pub(super) call: &'a Call,

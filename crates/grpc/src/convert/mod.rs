@@ -9,6 +9,8 @@ pub(crate) use workspace::{
     channels_input, links_input, mask, policy, policy_input, reach, workspace, workspace_entry,
 };
 
+pub(crate) mod role;
+
 use domicile_domain::model::answer::AssignOutcome;
 use domicile_domain::model::budget::BudgetStanding;
 use domicile_domain::model::contact::{Contact, ContactKind, ContactStanding};

@@ -4,6 +4,7 @@ mod access;
 mod group;
 mod membership;
 mod notification;
+mod permission;
 mod relationship;
 mod role;
 mod user;

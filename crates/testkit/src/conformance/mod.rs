@@ -12,6 +12,7 @@ pub mod notices;
 pub mod races;
 pub mod records;
 pub mod relationships;
+pub mod roles;
 pub mod units;
 pub mod users;
 pub mod workspaces;
@@ -134,6 +135,12 @@ macro_rules! conformance_suite {
                 two_workspaces_take_one_person_either_way, two_managers_link_one_person,
                 rights_that_are_lost_mid_call_do_not_serve, one_request_id_has_one_effect,
                 one_stranger_twice_is_bound_once, two_strangers_of_one_issuer_are_not_one_person,
+                two_managers_demote_each_other, a_role_edit_and_a_resignation_leave_a_manager,
+                two_replace_the_roles_of_one_member,
+            }
+            roles {
+                grants_are_replaced_at_their_version, roles_are_replaced_at_their_version,
+                a_deleted_role_is_taken_from_everywhere, entries_of_the_catalogue_are_replaced, the_catalogue_is_paged,
             }
             relationships {
                 relationships_are_read_by_id, relationships_are_paged_by_side_and_state, what_was_agreed_last_decides,
@@ -185,6 +192,7 @@ mod tests {
             include_str!("relationships.rs"),
             include_str!("budgets.rs"),
             include_str!("checks.rs"),
+            include_str!("roles.rs"),
         ];
         let names: Vec<&str> = sources
             .iter()
