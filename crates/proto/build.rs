@@ -5,10 +5,7 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-const FILES: [&str; 12] = [
-    }
-
-const FILES: [&str; 10] = [
+const FILES: [&str; 13] = [
     "domicile/v1/access_service.proto",
     "domicile/v1/consistency.proto",
     "domicile/v1/group_service.proto",

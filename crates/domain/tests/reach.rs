@@ -4,33 +4,19 @@
 use domicile_domain::error::{Reason, Refusal};
 use domicile_domain::model::actor::{ActingUser, Actor, Means, ScopeReach, ServicePrincipal};
 use domicile_domain::model::id::UserId;
+use domicile_domain::model::permission::Permission;
 use domicile_domain::model::relationship::{RelationshipState, Side, WorkspaceRelationship};
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::usecase::{
     ApproveRelationship, AssignUser, BatchCheckAccess, BatchEntry, Call, CheckAccess, CheckSubject, Consistency,
-    CreateWorkspace, DomicileApi, HomeTermsInput, HostTermsInput, ListEffectivePermissions, ListSubjects, LookupUser,
-    NamedRelationship, Order, OtherWorkspace, PageRequest, ProposeRelationship, RelationshipFilter, TermsInput,
-    UpdateRelationship, etag,
+    CreateGroup, CreateRole, CreateWorkspace, DeleteGroup, DeleteRole, DomicileApi, GroupMembers, HomeTermsInput,
+    HostTermsInput, ListEffectivePermissions, ListPermissions, ListSubjects, LookupUser, NamedRelationship, Order,
+    OtherWorkspace, PageRequest, PermissionInput, PolicyInput, ProposeRelationship, RegisterPermissions,
+    RelationshipFilter, RetirePermission, SetPermissions, SetRoles, TermsInput, UpdateGroup, UpdateRelationship,
+    UpdateRole, UpdateWorkspace, UpdateWorkspacePolicy, WorkspaceEntry, etag,
 };
-use domicile_testkit::builders::{handle, id, notice, relationship, workspace};
-
-    AssignUser, BatchCheckAccess, BatchEntry, Call, CheckAccess, CheckSubject, Consistency, CreateGroup,
-    CreateWorkspace, DeleteGroup, DomicileApi, GroupMembers, ListEffectivePermissions, ListSubjects, LookupUser, Order,
-    PageRequest, PolicyInput, UpdateGroup, UpdateWorkspace, UpdateWorkspacePolicy, WorkspaceEntry, etag,
-};
-use domicile_testkit::builders::{group, handle, id, notice};
-
-use domicile_domain::model::permission::Permission;
-use domicile_domain::model::user::{Identity, User};
-use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
-use domicile_domain::usecase::{
-    AssignUser, BatchCheckAccess, BatchEntry, Call, CheckAccess, CheckSubject, Consistency, CreateRole,
-    CreateWorkspace, DeleteRole, DomicileApi, ListEffectivePermissions, ListPermissions, ListSubjects, LookupUser,
-    Order, PageRequest, PermissionInput, RegisterPermissions, RetirePermission, SetPermissions, SetRoles, UpdateRole,
-    etag,
-};
-use domicile_testkit::builders::{handle, id, notice, permission};
+use domicile_testkit::builders::{group, handle, id, notice, permission, relationship, workspace};
 
 use crate::support::{IdentityChange, World, check, cobalt, mail, request, save, search, service, service_call};
 
@@ -68,22 +54,17 @@ impl Stage {
         let nora = world.colleague("nora", &[]).await;
         let message = notice(&nora);
         let login = Identity { issuer: "https://login.example".to_owned(), subject: "n-0".to_owned() };
-        world.put(&[(&message).into(), (nora.id, login).into()]).await;
         let (elsewhere, third) = (workspace("elsewhere"), workspace("third"));
         let mut proposed = relationship(world.acme.id, elsewhere.id);
         (proposed.state, proposed.proposed_by_side) = (RelationshipState::Proposed, Side::Home);
         (proposed.answered_by, proposed.answered_at) = (None, None);
         let active = relationship(world.acme.id, world.borealis.id);
-        world.put(&[(&elsewhere).into(), (&third).into(), (&proposed).into(), (&active).into()]).await;
-        Self { world, nora, notice: message.id.to_string(), proposed, active }
-
         let crew = group(world.acme.id, "crew");
-        world.put(&[(&message).into(), (nora.id, login).into(), (&crew).into()]).await;
-        Self { world, nora, notice: message.id.to_string(), crew: etag(crew.id, crew.version) }
-
         let old = Permission { registered_by: "shop".to_owned(), ..permission("shop.old") };
-        world.put(&[(&message).into(), (nora.id, login).into(), old.into()]).await;
-        Self { world, nora, notice: message.id.to_string() }
+        world.put(&[(&message).into(), (nora.id, login).into(), (&crew).into(), old.into()]).await;
+        world.put(&[(&elsewhere).into(), (&third).into(), (&proposed).into(), (&active).into()]).await;
+        let crew = etag(crew.id, crew.version);
+        Self { world, nora, notice: message.id.to_string(), proposed, active, crew }
     }
 
     /// The etag of Nora's membership.
@@ -108,7 +89,6 @@ impl Stage {
             identity: Identity { issuer: "https://login.example".to_owned(), subject: subject.to_owned() },
             validate_only: true,
         };
-        let order = Order { workspace: named.clone(), request: request(), validate_only: true };
         let read = |of: &WorkspaceRelationship| NamedRelationship {
             relationship: of.id.to_string(),
             etag: etag(of.id, of.version),
@@ -120,7 +100,7 @@ impl Stage {
             "propose_relationship" => {
                 let other = Some(OtherWorkspace::Named("third".to_owned()));
                 let terms = Some(TermsInput::Home(HomeTermsInput::default()));
-                domicile.propose_relationship(call, &order, &ProposeRelationship { other, terms }).await.map(drop)
+                domicile.propose_relationship(call, &order(), &ProposeRelationship { other, terms }).await.map(drop)
             }
             "update_relationship" => {
                 let update = UpdateRelationship {
@@ -129,17 +109,17 @@ impl Stage {
                     home_terms: HomeTermsInput::default(),
                     paths: vec!["host_terms.acceptance".to_owned()],
                 };
-                domicile.update_relationship(call, &order, &update).await.map(drop)
+                domicile.update_relationship(call, &order(), &update).await.map(drop)
             }
             "approve_relationship" => {
                 let terms = Some(TermsInput::Host(HostTermsInput::default()));
                 let yes = ApproveRelationship { named: proposed, terms };
-                domicile.approve_relationship(call, &order, &yes).await.map(drop)
+                domicile.approve_relationship(call, &order(), &yes).await.map(drop)
             }
-            "decline_relationship" => domicile.decline_relationship(call, &order, &proposed).await.map(drop),
-            "suspend_relationship" => domicile.suspend_relationship(call, &order, &active).await.map(drop),
-            "resume_relationship" => domicile.resume_relationship(call, &order, &active).await.map(drop),
-            "end_relationship" => domicile.end_relationship(call, &order, &active).await.map(drop),
+            "decline_relationship" => domicile.decline_relationship(call, &order(), &proposed).await.map(drop),
+            "suspend_relationship" => domicile.suspend_relationship(call, &order(), &active).await.map(drop),
+            "resume_relationship" => domicile.resume_relationship(call, &order(), &active).await.map(drop),
+            "end_relationship" => domicile.end_relationship(call, &order(), &active).await.map(drop),
             "get_relationship" => domicile.get_relationship(call, &named, &active.relationship, &ANY).await.map(drop),
             "list_relationships" => {
                 let all = RelationshipFilter::default();
@@ -310,9 +290,8 @@ fn names(workspace: &Workspace) -> [WorkspaceRef; 2] {
 }
 
 /// What a person without rights may do for themself or as a member.
-const OWN: [&str; 8] = [
+const OWN: [&str; 10] = [
     "list_workspaces",
-const OWN: [&str; 9] = [
     "get_user",
     "get_membership",
     "get_notification",

@@ -330,14 +330,10 @@ impl Assign<'_> {
             return Err(Refusal::new(Reason::NotifyRequired));
         }
         let host = &at.actor.workspace;
-        self.check_ceiling(at, candidate)?;
-        // Suspending or ending a relationship takes access away. What its terms ask of a membership stays asked.
-        let agreed = |r: &&WorkspaceRelationship| r.was_agreed();
-
         self.check_governance(at, &at.read.external)?;
         check_ceiling(&self.domicile.policies, &candidate.facts, at.roles, &at.read.external)?;
-        // Suspending a relationship takes access away. What its terms ask of a membership stays asked.
-        let agreed = |r: &&WorkspaceRelationship| r.state == RelationshipState::Active;
+        // Suspending or ending a relationship takes access away. What its terms ask of a membership stays asked.
+        let agreed = |r: &&WorkspaceRelationship| r.was_agreed();
         let relationship = candidate.facts.relationship.as_deref().filter(agreed);
         let expires_at = self.expiry(relationship)?;
 

@@ -95,24 +95,6 @@ pub(super) async fn grants(
     input: &GrantsInput,
     violations: &mut Vec<Violation>,
 ) -> Result<Grants, StoreError> {
-    let mut grants = Grants::default();
-    grants.roles = role_ids(roles, &format!("{prefix}.roles"), &input.roles, violations);
-    if !fits(&input.permissions, format!("{prefix}.permissions"), violations) {
-        return Ok(grants);
-    }
-    for (index, text) in input.permissions.iter().enumerate() {
-        let path = format!("{prefix}.permissions[{index}]");
-        let Some(name) = field(violations, path.clone(), PermissionName::parse(text)) else {
-            continue;
-        };
-        let entry = tx.roles().permission(&name).await?;
-        if entry.is_some_and(|permission| permission.retired_at.is_none()) {
-            grants.permissions.insert(name);
-        } else {
-            violations
-                .push(Violation::new(path, format!("no service offers the permission `{name}`; check the spelling")));
-        }
-
     Ok(Grants {
         roles: granted_roles(roles, &format!("{prefix}.roles"), &input.roles, violations),
         permissions: granted_permissions(tx, &format!("{prefix}.permissions"), &input.permissions, violations).await?,
@@ -191,28 +173,6 @@ async fn offered(
         violations.push(Violation::new(path(*index), message));
     }
     Ok(in_use)
-}
-
-/// Reads roles by id or handle; `path` is the path of the list.
-pub(super) fn role_ids(
-    roles: &[Role],
-    path: &str,
-    typed: &[String],
-    violations: &mut Vec<Violation>,
-) -> BTreeSet<RoleId> {
-    let mut ids = BTreeSet::new();
-    if !fits(typed, path.to_owned(), violations) {
-        return ids;
-    }
-    for (index, text) in typed.iter().enumerate() {
-        match roles.iter().find(|role| role.handle.as_str() == text || role.id.to_string() == *text) {
-            Some(role) => {
-                ids.insert(role.id);
-            }
-            None => violations.push(Violation::new(format!("{path}[{index}]"), unknown_role(text, roles))),
-        }
-    }
-    ids
 }
 
 /// Reads which fields an update replaces, each once. A path that is none is noted, and so is an empty list.

@@ -310,9 +310,6 @@ impl Domicile {
         })
     }
 
-    pub(super) async fn manager(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Seen, Refusal> {
-    }
-
     /// The workspace, to any of its members.
     pub(super) async fn member_of(
         &self,
@@ -323,7 +320,7 @@ impl Domicile {
         Ok(self.seen(call, workspace, fresh, |seen| seen.is_member).await?.facts.workspace.id)
     }
 
-    async fn manager(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Seen, Refusal> {
+    pub(super) async fn manager(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Seen, Refusal> {
         self.seen(call, workspace, fresh, |seen| seen.is_manager).await
     }
 

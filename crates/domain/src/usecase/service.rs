@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::change_grants::{ReplacePermissions, ReplaceRoles};
 use super::change_identity::{Bind, Unbind};
 use super::change_relationship::{Approve, Decline, End, Moved, Propose, Resume, Suspend, Update};
-use super::change_role::{Create, Delete, Update};
+use super::change_role;
 use super::run_tx::TxRunner;
 use super::{change_workspace, groups};
 use crate::error::{Reason, Refusal};
@@ -27,7 +27,14 @@ use crate::port::runtime::{Clock, Ids};
 use crate::port::sealer::Sealer;
 use crate::port::store::Store;
 use crate::usecase::api::{
-    AccessAnswer, AccessSubject, Account, ApproveRelationship, Arrival, AssignReply, AssignUser, BatchAnswer, BatchCheckAccess, Call, ChangeIdentity, Changed, CheckAccess, Consistency, CreateGroup, CreateRole, CreateWorkspace, CreateWorkspaceReply, DeleteGroup, DeleteRole, DeletedRole, DomicileApi, EffectivePermission, Explanation, GroupMembers, ListEffectivePermissions, ListPermissions, ListSubjects, LookupReply, LookupUser, MemberView, NamedRelationship, NoticeView, Order, Page, PageRequest, PolicyChange, ProposeRelationship, RegisterPermissions, RelationshipChange, RelationshipFilter, RelationshipView, RetirePermission, RetiredPermission, RoleChange, SetPermissions, SetRoles, UpdateGroup, UpdateRelationship, UpdateRole, UpdateWorkspace, UpdateWorkspacePolicy, UserView, WorkspaceEntry,
+    AccessAnswer, AccessSubject, Account, ApproveRelationship, Arrival, AssignReply, AssignUser, BatchAnswer,
+    BatchCheckAccess, Call, ChangeIdentity, Changed, CheckAccess, Consistency, CreateGroup, CreateRole,
+    CreateWorkspace, CreateWorkspaceReply, DeleteGroup, DeleteRole, DeletedRole, DomicileApi, EffectivePermission,
+    Explanation, GroupMembers, ListEffectivePermissions, ListPermissions, ListSubjects, LookupReply, LookupUser,
+    MemberView, NamedRelationship, NoticeView, Order, Page, PageRequest, PolicyChange, ProposeRelationship,
+    RegisterPermissions, RelationshipChange, RelationshipFilter, RelationshipView, RetirePermission, RetiredPermission,
+    RoleChange, SetPermissions, SetRoles, UpdateGroup, UpdateRelationship, UpdateRole, UpdateWorkspace,
+    UpdateWorkspacePolicy, UserView, WorkspaceEntry,
 };
 
 /// What the use cases need from outside.
@@ -408,7 +415,7 @@ impl DomicileApi for Domicile {
     }
 
     async fn create_role(&self, call: &Call, order: &Order, new: &CreateRole) -> Result<Changed<Role>, Refusal> {
-        self.change(call, order, &Create(new)).await
+        self.change(call, order, &change_role::Create(new)).await
     }
 
     async fn update_role(
@@ -417,7 +424,7 @@ impl DomicileApi for Domicile {
         order: &Order,
         change: &UpdateRole,
     ) -> Result<Changed<RoleChange>, Refusal> {
-        self.change(call, order, &Update(change)).await
+        self.change(call, order, &change_role::Update(change)).await
     }
 
     async fn delete_role(
@@ -426,7 +433,7 @@ impl DomicileApi for Domicile {
         order: &Order,
         change: &DeleteRole,
     ) -> Result<Changed<DeletedRole>, Refusal> {
-        self.change(call, order, &Delete(change)).await
+        self.change(call, order, &change_role::Delete(change)).await
     }
 
     async fn set_roles(&self, call: &Call, order: &Order, change: &SetRoles) -> Result<Changed<MemberView>, Refusal> {

@@ -1,16 +1,5 @@
 //! Domain values and the wire, in one place. Generated types stop at this crate.
 
-pub(crate) mod access;
-mod group;
-mod workspace;
-
-pub(crate) use group::group;
-pub(crate) use workspace::{
-    channels_input, links_input, mask, policy, policy_input, reach, workspace, workspace_entry,
-};
-
-pub(crate) mod role;
-
 use domicile_domain::model::answer::AssignOutcome;
 use domicile_domain::model::budget::BudgetStanding;
 use domicile_domain::model::contact::{Contact, ContactKind, ContactStanding};
@@ -40,7 +29,15 @@ macro_rules! words {
 }
 
 pub(crate) mod access;
+mod group;
 pub(crate) mod relationship;
+pub(crate) mod role;
+mod workspace;
+
+pub(crate) use group::group;
+pub(crate) use workspace::{
+    channels_input, links_input, mask, policy, policy_input, reach, workspace, workspace_entry,
+};
 
 pub(crate) fn time(at: Timestamp) -> prost_types::Timestamp {
     let micros = at.as_micros();

@@ -10,6 +10,7 @@ use domicile_domain::usecase::{
 use domicile_proto::v1;
 use domicile_proto::v1::{approve_relationship_request, propose_relationship_request};
 
+use super::workspace::{disclosure, visibility};
 use super::{text, texts, time};
 
 words!(state: RelationshipState => RelationshipState {
@@ -22,17 +23,6 @@ words!(state: RelationshipState => RelationshipState {
 words!(side: Side => RelationshipSide {
     Side::Host => Host,
     Side::Home => Home,
-});
-words!(visibility: DirectoryVisibility => DirectoryVisibility {
-    DirectoryVisibility::Hidden => Hidden,
-    DirectoryVisibility::NameOnly => NameOnly,
-    DirectoryVisibility::Listed => Listed,
-});
-words!(disclosure: Disclosure => Disclosure {
-    Disclosure::None => None,
-    Disclosure::Name => Name,
-    Disclosure::MaskedContact => MaskedContact,
-    Disclosure::Full => Full,
 });
 
 /// What was chosen by the number of a word; a number without a word is left to the domain, which names the field.

@@ -5,7 +5,7 @@ use domicile_domain::model::workspace::{DirectoryVisibility, Openness, Workspace
 use domicile_domain::usecase::{GrantsInput, LinksInput, PolicyInput, PolicyReach, WorkspaceEntry, etag};
 use domicile_proto::v1;
 
-use super::{channel, member_kind, member_state, text, texts, time, words, workspace_state};
+use super::{channel, member_kind, member_state, text, texts, time, workspace_state};
 
 words!(openness: Openness => Openness {
     Openness::Open => Open,

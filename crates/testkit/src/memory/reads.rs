@@ -120,10 +120,8 @@ impl Tables {
         self.roles.values().filter(|role| role.workspace == workspace).cloned().collect()
     }
 
-    /// The members who have the role. Groups are of the schema alone so far.
-    fn holders(&self, role: &Role) -> impl Iterator<Item = &Membership> {
-        let members = self.memberships.values().filter(|membership| membership.base().workspace == role.workspace);
-        members.filter(|membership| membership.base().grants.roles.contains(&role.id))
+    fn carriers(&self, role: &Role) -> impl Iterator<Item = &Group> {
+        self.groups.values().filter(|group| group.roles.contains(&role.id))
     }
 
     pub(super) fn uses_of_role(&self, role: &Role) -> RoleUses {
@@ -131,14 +129,22 @@ impl Tables {
         let agreed = live.map(|relationship| &relationship.host_terms.ceiling);
         let shipped = self.workspaces.get(&role.workspace).map(|workspace| &workspace.policy.default_ceiling);
         RoleUses {
-            memberships: count(self.holders(role)),
-            groups: 0,
+            memberships: count(self.memberships.values().filter(|m| m.base().grants.roles.contains(&role.id))),
+            groups: count(self.carriers(role)),
             ceilings: count(agreed.chain(shipped).filter(|ceiling| ceiling.roles.contains(&role.id))),
         }
     }
 
     pub(super) fn reach_of_role(&self, role: &Role) -> RoleReach {
-        let of = |kind| count(self.holders(role).filter(|membership| membership.kind() == kind));
+        let carriers: Vec<GroupId> = self.carriers(role).map(|group| group.id).collect();
+        let has_it = |membership: &&Membership| {
+            let by_group = match membership {
+                Membership::Internal(internal) => carriers.iter().any(|group| internal.groups.contains(group)),
+                Membership::External(_) => false,
+            };
+            by_group || membership.base().grants.roles.contains(&role.id)
+        };
+        let of = |kind| count(self.memberships.values().filter(has_it).filter(|membership| membership.kind() == kind));
         RoleReach { internals: of(MembershipKind::Internal), externals: of(MembershipKind::External) }
     }
 

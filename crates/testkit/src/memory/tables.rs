@@ -7,7 +7,9 @@ use domicile_domain::model::budget::{Counter, Tally};
 use domicile_domain::model::contact::{ContactKey, ContactKind};
 use domicile_domain::model::email::MailDomain;
 use domicile_domain::model::group::Group;
-use domicile_domain::model::id::{AuditId, GroupId, MembershipId, NoticeId, RelationshipId, RoleId, UserId, WorkspaceId};
+use domicile_domain::model::id::{
+    AuditId, GroupId, MembershipId, NoticeId, RelationshipId, RoleId, UserId, WorkspaceId,
+};
 use domicile_domain::model::membership::{EndedMembership, InternalMembership, Membership, MembershipBase};
 use domicile_domain::model::name::Handle;
 use domicile_domain::model::notice::{Attempt, Message, Notice};
@@ -69,14 +71,27 @@ pub(super) enum Write {
         taken: Revision,
     },
     Workspace(Workspace),
-    UpdateWorkspace { workspace: Workspace, read_at: Version },
-    Permission(Permission),
-    Role(Role),
+    UpdateWorkspace {
+        workspace: Workspace,
+        read_at: Version,
+    },
     Group(Group),
-    UpdateGroup { group: Group, read_at: Version },
-    DeleteGroup { group: Group, read_at: Version },
-    JoinGroup { group: Group, users: Vec<UserId> },
-    LeaveGroup { group: Group, users: Vec<UserId> },
+    UpdateGroup {
+        group: Group,
+        read_at: Version,
+    },
+    DeleteGroup {
+        group: Group,
+        read_at: Version,
+    },
+    JoinGroup {
+        group: Group,
+        users: Vec<UserId>,
+    },
+    LeaveGroup {
+        group: Group,
+        users: Vec<UserId>,
+    },
     /// `seen` tells whether there was an entry of that name.
     Permission {
         permission: Permission,
@@ -219,10 +234,6 @@ impl Tables {
             Write::TakeRevision { workspace, taken } => self.take_revision(*workspace, *taken),
             Write::Workspace(workspace) => self.add_workspace(workspace),
             Write::UpdateWorkspace { workspace, read_at } => self.update_workspace(workspace, *read_at),
-            Write::Permission(permission) => {
-                if !self.permissions.contains_key(&permission.name) {
-    }
-
             Write::Permission { permission, seen } => match self.permissions.contains_key(&permission.name) {
                 true if *seen => Ok(()),
                 // Another unit was first: the entry that is left there is not the one that this unit read.
@@ -438,6 +449,12 @@ impl Tables {
             let base = self.membership_base(key).ok_or(StoreError::Stale)?;
             base.grants.roles.remove(&role.id);
             base.version = base.version.next();
+        }
+        let carriers = self.groups.values().filter(|group| group.roles.contains(&role.id)).cloned();
+        for mut group in carriers.collect::<Vec<_>>() {
+            group.roles.remove(&role.id);
+            group.version = group.version.next();
+            self.groups.insert(group.id, group);
         }
         let admits = |r: &WorkspaceRelationship| is_live(r.state) && r.host_terms.ceiling.roles.contains(&role.id);
         let admitting: Vec<_> = self.relationships.values().filter(|r| admits(r)).cloned().collect();
