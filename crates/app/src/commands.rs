@@ -227,6 +227,21 @@ pub(crate) fn confirm(output: &Output, save: &SaveArgs) -> Result<(), Failure> {
     }
 }
 
+/// What takes something away needs a yes that is said.
+pub(crate) fn confirm_loss(output: &Output, save: &SaveArgs) -> Result<(), Failure> {
+    if save.yes || save.dry_run {
+        return Ok(());
+    }
+    if !output.can_ask() {
+        let message = "nobody is there to say yes; add --yes to take it away without asking";
+        return Err(Failure::new(2, message.to_owned()));
+    }
+    match output.ask("Take it away? [y/N]")?.to_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Failure::new(1, "nothing was changed, as you said".to_owned())),
+    }
+}
+
 fn tell_saved(output: &Output, args: &AssignArgs, saved: &v1::AssignUserResponse) -> Result<(), Failure> {
     let outcome = word(saved.outcome().as_str_name(), "ASSIGN_OUTCOME_");
     let membership = saved.membership.clone().unwrap_or_default();

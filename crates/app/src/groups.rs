@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::cli::{ClientArgs, SaveArgs};
-use crate::commands::{confirm, word};
+use crate::commands::{confirm, confirm_loss, word};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::{Session, next, session};
@@ -292,7 +292,7 @@ async fn delete(args: &DeleteGroupArgs) -> Result<(), Failure> {
     session
         .output
         .talk(&format!("Deletes {} ({}); {lose} in it lose what it carries", group.display_name, group.handle))?;
-    confirm(&session.output, &args.save)?;
+    confirm_loss(&session.output, &args.save)?;
     let request = v1::DeleteGroupRequest {
         workspace: args.named.at.workspace.clone(),
         request_id: request_id(&args.save),
@@ -334,7 +334,7 @@ async fn remove(args: &PeopleArgs) -> Result<(), Failure> {
     let session = session(&args.at.client).await?;
     let users = users(&session, args)?;
     session.output.talk(&format!("Takes   {} out of {}", args.people.join(", "), args.group))?;
-    confirm(&session.output, &args.save)?;
+    confirm_loss(&session.output, &args.save)?;
     let request = v1::RemoveGroupMembersRequest {
         workspace: args.at.workspace.clone(),
         request_id: request_id(&args.save),

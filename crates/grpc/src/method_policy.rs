@@ -141,6 +141,14 @@ mod tests {
                 "AccessService/ExplainAccess service [UPDATE] or self ACCESS_CHECK",
                 "AccessService/ListEffectivePermissions service [UPDATE] or self ACCESS_CHECK",
                 "AccessService/ListSubjects service [UPDATE] ACCESS_SUBJECTS",
+                "GroupService/AddGroupMembers person [UPDATE] -",
+                "GroupService/CreateGroup person [UPDATE] -",
+                "GroupService/DeleteGroup person [UPDATE] -",
+                "GroupService/GetGroup person [UPDATE] -",
+                "GroupService/ListGroupMembers person [UPDATE] -",
+                "GroupService/ListGroups person [UPDATE] -",
+                "GroupService/RemoveGroupMembers person [UPDATE] -",
+                "GroupService/UpdateGroup person [UPDATE] -",
                 "MembershipService/AssignUser person [CREATE+UPDATE] -",
                 "MembershipService/GetMembership person [UPDATE] or self -",
                 "MembershipService/ListMemberships person [UPDATE] -",
@@ -171,6 +179,10 @@ mod tests {
                 "UserService/UnbindIdentity person [CREATE+UPDATE] -",
                 "WorkspaceService/CreateWorkspace service [] WORKSPACES_CREATE or operator",
                 "WorkspaceService/GetWorkspace service [MEMBER] - or operator",
+                "WorkspaceService/GetWorkspacePolicy person [UPDATE] -",
+                "WorkspaceService/ListWorkspaces service [MEMBER] - or operator",
+                "WorkspaceService/UpdateWorkspace person [QUALIFYING_MANAGER] -",
+                "WorkspaceService/UpdateWorkspacePolicy person [QUALIFYING_MANAGER] -",
             ]
         );
     }

@@ -13,7 +13,7 @@ use super::input::{field, granted_roles, mask, needed_etag, same_etag};
 use crate::error::{Reason, Refusal, Violation};
 use crate::event::EventBody;
 use crate::model::audit::{AuditAction, AuditChange};
-use crate::model::group::{Group, GroupRef, GroupSize, ParseGroupRefError};
+use crate::model::group::{Group, GroupRef, GroupSize};
 use crate::model::id::{GroupId, RoleId, UserId};
 use crate::model::membership::MembershipKind;
 use crate::model::name::{Handle, Name};
@@ -318,7 +318,7 @@ fn made(
 }
 
 fn named(text: &str, wrong: &mut Vec<Violation>) -> Option<GroupRef> {
-    field(wrong, "group", text.parse::<GroupRef>().map_err(|error: ParseGroupRefError| error))
+    field(wrong, "group", text.parse::<GroupRef>())
 }
 
 /// The group, once nothing is wrong with the request.
