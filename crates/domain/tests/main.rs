@@ -18,6 +18,7 @@ mod match_handles;
 mod own_policy;
 mod reach;
 mod reads;
+mod rights_table;
 mod states;
 mod support;
 mod values;
