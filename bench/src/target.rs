@@ -307,6 +307,30 @@ impl LookupTarget {
         Self { wire, world }
     }
 
+    /// Searches for an address from a workspace, as its manager, and tells how many bytes the answer had.
+    ///
+    /// # Errors
+    /// The search failed, or had another outcome.
+    pub async fn look(
+        &self,
+        connection: usize,
+        workspace: u64,
+        email: String,
+        right: v1::LookupOutcome,
+    ) -> Result<usize, Fault> {
+        let search = v1::LookupUserRequest {
+            workspace: self.world.workspace_id(workspace).to_string(),
+            email,
+            phone: String::new(),
+        };
+        let mut client = UserServiceClient::new(self.wire.channel(connection)?);
+        let manager = self.world.user_id(workspace);
+        let answer = client.lookup_user(self.wire.request(search, Some(manager))).await;
+        let answer = answer.map_err(|status| failed(&status))?.into_inner();
+        judge_lookup(&answer, right)?;
+        Ok(answer.encoded_len())
+    }
+
     /// Whom the search of a number looks for, and where: a person of elsewhere, of here, or nobody.
     fn search(&self, number: u64) -> (u64, String, v1::LookupOutcome) {
         let world = &self.world;
@@ -342,17 +366,7 @@ fn judge_lookup(answer: &v1::LookupUserResponse, right: v1::LookupOutcome) -> Re
 impl Target for LookupTarget {
     async fn call(&self, connection: usize, number: u64) -> Result<usize, Fault> {
         let (workspace, email, right) = self.search(number);
-        let search = v1::LookupUserRequest {
-            workspace: self.world.workspace_id(workspace).to_string(),
-            email,
-            phone: String::new(),
-        };
-        let mut client = UserServiceClient::new(self.wire.channel(connection)?);
-        let manager = self.world.user_id(workspace);
-        let answer = client.lookup_user(self.wire.request(search, Some(manager))).await;
-        let answer = answer.map_err(|status| failed(&status))?.into_inner();
-        judge_lookup(&answer, right)?;
-        Ok(answer.encoded_len())
+        self.look(connection, workspace, email, right).await
     }
 }
 

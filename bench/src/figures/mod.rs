@@ -2,6 +2,7 @@
 
 mod access;
 mod churn;
+mod guess;
 mod reads;
 mod saves;
 mod seaorm;
@@ -119,6 +120,7 @@ impl Bench {
             "P12" => Box::pin(start::first_answer(self)).await,
             "P16" => Box::pin(access::one_workspace(self)).await,
             "P18a" => Box::pin(churn::throughput(self)).await,
+            "R9" => Box::pin(guess::by_time(self)).await,
             "P18b" => Box::pin(churn::memory(self)).await,
             _ => anyhow::bail!("nobody wrote how {id} is measured"),
         }

@@ -4,13 +4,16 @@
 use domicile_domain::error::{Reason, Refusal};
 use domicile_domain::model::actor::{ActingUser, Actor, Means, ScopeReach, ServicePrincipal};
 use domicile_domain::model::id::UserId;
+use domicile_domain::model::relationship::{RelationshipState, Side, WorkspaceRelationship};
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::usecase::{
-    AssignUser, BatchCheckAccess, BatchEntry, Call, CheckAccess, CheckSubject, Consistency, CreateWorkspace,
-    DomicileApi, ListEffectivePermissions, ListSubjects, LookupUser, PageRequest,
+    ApproveRelationship, AssignUser, BatchCheckAccess, BatchEntry, Call, CheckAccess, CheckSubject, Consistency,
+    CreateWorkspace, DomicileApi, HomeTermsInput, HostTermsInput, ListEffectivePermissions, ListSubjects, LookupUser,
+    NamedRelationship, Order, OtherWorkspace, PageRequest, ProposeRelationship, RelationshipFilter, TermsInput,
+    UpdateRelationship, etag,
 };
-use domicile_testkit::builders::{handle, id, notice};
+use domicile_testkit::builders::{handle, id, notice, relationship, workspace};
 
 use crate::support::{IdentityChange, World, check, cobalt, mail, request, save, search, service, service_call};
 
@@ -31,6 +34,10 @@ pub(crate) struct Stage {
     /// Whom the calls are about: Nora, unless it is about somebody else.
     nora: User,
     notice: String,
+    /// Proposed to Acme by another home.
+    proposed: WorkspaceRelationship,
+    /// Active, with Acme as the host.
+    active: WorkspaceRelationship,
 }
 
 impl Stage {
@@ -45,7 +52,13 @@ impl Stage {
         let message = notice(&nora);
         let login = Identity { issuer: "https://login.example".to_owned(), subject: "n-0".to_owned() };
         world.put(&[(&message).into(), (nora.id, login).into()]).await;
-        Self { world, nora, notice: message.id.to_string() }
+        let (elsewhere, third) = (workspace("elsewhere"), workspace("third"));
+        let mut proposed = relationship(world.acme.id, elsewhere.id);
+        (proposed.state, proposed.proposed_by_side) = (RelationshipState::Proposed, Side::Home);
+        (proposed.answered_by, proposed.answered_at) = (None, None);
+        let active = relationship(world.acme.id, world.borealis.id);
+        world.put(&[(&elsewhere).into(), (&third).into(), (&proposed).into(), (&active).into()]).await;
+        Self { world, nora, notice: message.id.to_string(), proposed, active }
     }
 
     /// Calls a method in a workspace, about Nora, each time with what nobody used before.
@@ -60,7 +73,41 @@ impl Stage {
             identity: Identity { issuer: "https://login.example".to_owned(), subject: subject.to_owned() },
             validate_only: true,
         };
+        let order = Order { workspace: named.clone(), request: request(), validate_only: true };
+        let read = |of: &WorkspaceRelationship| NamedRelationship {
+            relationship: of.id.to_string(),
+            etag: etag(of.id, of.version),
+        };
+        let (proposed, active) = (read(&self.proposed), read(&self.active));
         match method {
+            "propose_relationship" => {
+                let other = Some(OtherWorkspace::Named("third".to_owned()));
+                let terms = Some(TermsInput::Home(HomeTermsInput::default()));
+                domicile.propose_relationship(call, &order, &ProposeRelationship { other, terms }).await.map(drop)
+            }
+            "update_relationship" => {
+                let update = UpdateRelationship {
+                    named: active,
+                    host_terms: HostTermsInput::default(),
+                    home_terms: HomeTermsInput::default(),
+                    paths: vec!["host_terms.acceptance".to_owned()],
+                };
+                domicile.update_relationship(call, &order, &update).await.map(drop)
+            }
+            "approve_relationship" => {
+                let terms = Some(TermsInput::Host(HostTermsInput::default()));
+                let yes = ApproveRelationship { named: proposed, terms };
+                domicile.approve_relationship(call, &order, &yes).await.map(drop)
+            }
+            "decline_relationship" => domicile.decline_relationship(call, &order, &proposed).await.map(drop),
+            "suspend_relationship" => domicile.suspend_relationship(call, &order, &active).await.map(drop),
+            "resume_relationship" => domicile.resume_relationship(call, &order, &active).await.map(drop),
+            "end_relationship" => domicile.end_relationship(call, &order, &active).await.map(drop),
+            "get_relationship" => domicile.get_relationship(call, &named, &active.relationship, &ANY).await.map(drop),
+            "list_relationships" => {
+                let all = RelationshipFilter::default();
+                domicile.list_relationships(call, &named, &all, &page, &ANY).await.map(drop)
+            }
             "lookup_user" => {
                 let search = LookupUser { workspace: named, ..search(&mail(&name), "") };
                 domicile.lookup_user(call, &search).await.map(drop)

@@ -6,14 +6,14 @@ use async_trait::async_trait;
 use domicile_domain::event::Event;
 use domicile_domain::model::audit::AuditRecord;
 use domicile_domain::model::facts::AccessFacts;
-use domicile_domain::model::id::{NoticeId, UserId, WorkspaceId};
+use domicile_domain::model::id::{NoticeId, RelationshipId, UserId, WorkspaceId};
 use domicile_domain::model::membership::Membership;
 use domicile_domain::model::permission::{Permission, PermissionName};
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::Revision;
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
-use domicile_domain::port::directory::{Directory, MemberRow, NoticeRow};
+use domicile_domain::port::directory::{Directory, MemberRow, NoticeRow, RelationshipQuery, RelationshipRow};
 use domicile_domain::port::store::StoreError;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use uuid::Uuid;
@@ -164,6 +164,21 @@ impl Directory for SeaOrmStore {
     async fn members(&self, workspace: WorkspaceId, after: UserId, limit: u32) -> Result<Vec<MemberRow>, StoreError> {
         let mut read = self.read().await?;
         members(&mut read.guarded, workspace, Members::Above(uuid(after), limit)).await
+    }
+
+    async fn relationship(&self, id: RelationshipId) -> Result<Option<RelationshipRow>, StoreError> {
+        let mut read = self.read().await?;
+        relationships::row(&mut read.guarded, id).await
+    }
+
+    async fn relationships(
+        &self,
+        query: &RelationshipQuery,
+        after: RelationshipId,
+        limit: u32,
+    ) -> Result<Vec<RelationshipRow>, StoreError> {
+        let mut read = self.read().await?;
+        relationships::rows(&mut read.guarded, query, after, limit).await
     }
 
     async fn notice(&self, id: NoticeId) -> Result<Option<NoticeRow>, StoreError> {

@@ -16,9 +16,10 @@ use domicile_domain::model::role::Role;
 use domicile_domain::model::time::{Revision, Timestamp, Version};
 use domicile_domain::model::workspace::WorkspaceRef;
 use domicile_domain::port::store::{MembershipRepository, StoreError};
+use sea_orm::sea_query::IntoCondition;
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    Statement,
+    Select, Statement,
 };
 use uuid::Uuid;
 
@@ -55,7 +56,16 @@ pub(crate) async fn load(
     workspace: Uuid,
     which: Members,
 ) -> Result<Vec<Membership>, StoreError> {
-    let query = membership::Entity::find().filter(membership::Column::WorkspaceId.eq(workspace));
+    read(exec, workspace, membership::Entity::find(), which).await
+}
+
+async fn read(
+    exec: &mut dyn Executor,
+    workspace: Uuid,
+    among: Select<membership::Entity>,
+    which: Members,
+) -> Result<Vec<Membership>, StoreError> {
+    let query = among.filter(membership::Column::WorkspaceId.eq(workspace));
     let query = match which {
         Members::One(user) => query.filter(membership::Column::UserId.eq(user)),
         Members::Above(after, limit) => query
@@ -178,7 +188,7 @@ pub(crate) async fn access_facts(
     let found = workspaces::find(exec, &WorkspaceRef::Id(workspace)).await?;
     let account = account(exec, user).await?;
     let home = account.as_ref().map_or(WorkspaceId::nil(), |a| a.home);
-    let relationship = relationships::live(exec, workspace, home).await?;
+    let relationship = relationships::agreed(exec, workspace, home).await?;
     let membership = load(exec, uuid(workspace), Members::One(uuid(user))).await?.pop();
     let roles = assigned_roles(exec, workspace, user).await?;
     let roles = roles.into_iter().map(Arc::new).collect();
@@ -186,7 +196,48 @@ pub(crate) async fn access_facts(
     Ok(found.map(|found| AccessFacts { workspace: Arc::new(found), account, membership, roles, relationship }))
 }
 
+/// The same for a page of a home's Externals; the same statements for one and for many.
+async fn externals(
+    exec: &mut dyn Executor,
+    host: WorkspaceId,
+    home: WorkspaceId,
+    after: UserId,
+    limit: u32,
+) -> Result<Vec<AccessFacts>, StoreError> {
+    let people = user::Entity::find()
+        .select_only()
+        .column(user::Column::Id)
+        .filter(user::Column::HomeId.eq(uuid(home)))
+        .into_query();
+    let which = membership::Entity::find()
+        .filter(membership::Column::Kind.eq(MembershipKind::External.word()))
+        .filter(membership::Column::UserId.in_subquery(people));
+    let memberships = read(exec, uuid(host), which, Members::Above(uuid(after), limit)).await?;
+    let ids: Vec<Uuid> = memberships.iter().map(|membership| uuid(membership.base().user)).collect();
+    let accounts = accounts(exec, user::Column::Id.is_in(ids)).await?;
+    let Some(found) = workspaces::find(exec, &WorkspaceRef::Id(host)).await?.map(Arc::new) else {
+        return Ok(Vec::new());
+    };
+    let roles: Vec<Arc<Role>> = roles::of_workspace(exec, host).await?.into_iter().map(Arc::new).collect();
+    let relationship = relationships::agreed(exec, host, home).await?.map(Arc::new);
+    let facts = memberships.into_iter().map(|membership| {
+        let base = membership.base();
+        AccessFacts {
+            workspace: found.clone(),
+            account: accounts.iter().find(|account| account.user == base.user).cloned(),
+            roles: roles.iter().filter(|role| base.grants.roles.contains(&role.id)).cloned().collect(),
+            relationship: relationship.clone(),
+            membership: Some(membership),
+        }
+    });
+    Ok(facts.collect())
+}
+
 async fn account(exec: &mut dyn Executor, user: UserId) -> Result<Option<AccountFacts>, StoreError> {
+    Ok(accounts(exec, user::Column::Id.eq(uuid(user))).await?.pop())
+}
+
+async fn accounts(exec: &mut dyn Executor, which: impl IntoCondition) -> Result<Vec<AccountFacts>, StoreError> {
     let statement = user::Entity::find()
         .column_as(workspace::Column::State, "home_state")
         .column_as(workspace::Column::Outbound, "home_outbound")
@@ -195,24 +246,29 @@ async fn account(exec: &mut dyn Executor, user: UserId) -> Result<Option<Account
             sea_orm::JoinType::InnerJoin,
             user::Entity::belongs_to(workspace::Entity).from(user::Column::HomeId).to(workspace::Column::Id).into(),
         )
-        .filter(user::Column::Id.eq(uuid(user)))
+        .filter(which)
         .build(exec.backend());
-    let Some(row) = exec.one(statement).await? else { return Ok(None) };
-    let at = At::new("users", user);
-    let read = || {
-        let account: user::Model = model("users", &row)?;
-        let home_state: String = at.read("home_id", row.try_get("", "home_state"))?;
-        let outbound: String = at.read("home_id", row.try_get("", "home_outbound"))?;
-        Ok(AccountFacts {
-            user: UserId::from_uuid(account.id),
-            home: WorkspaceId::from_uuid(account.home_id),
-            state: at.word("state", &account.state)?,
-            home_state: at.word("home_id", &home_state)?,
-            home_revision: Revision::from_stored(at.read("home_id", row.try_get("", "home_revision"))?),
-            home_outbound: at.word("home_id", &outbound)?,
-        })
-    };
-    read().map(Some).inspect_err(|_: &StoreError| exec.poison())
+    let rows = exec.all(statement).await?;
+    let read = rows.iter().map(account_of).collect();
+    if matches!(read, Err(StoreError::Corrupt { .. })) {
+        exec.poison();
+    }
+    read
+}
+
+fn account_of(row: &sea_orm::QueryResult) -> Result<AccountFacts, StoreError> {
+    let account: user::Model = model("users", row)?;
+    let at = At::new("users", account.id);
+    let home_state: String = at.read("home_id", row.try_get("", "home_state"))?;
+    let outbound: String = at.read("home_id", row.try_get("", "home_outbound"))?;
+    Ok(AccountFacts {
+        user: UserId::from_uuid(account.id),
+        home: WorkspaceId::from_uuid(account.home_id),
+        state: at.word("state", &account.state)?,
+        home_state: at.word("home_id", &home_state)?,
+        home_revision: Revision::from_stored(at.read("home_id", row.try_get("", "home_revision"))?),
+        home_outbound: at.word("home_id", &outbound)?,
+    })
 }
 
 async fn assigned_roles(
@@ -424,6 +480,16 @@ impl MembershipRepository for Lent<'_> {
         let rights = [PermissionName::create(), PermissionName::update()];
         let which = Grantees { workspace, permissions: &rights, internals_only: true, after, limit };
         grantees(self.exec, &which).await
+    }
+
+    async fn externals(
+        &mut self,
+        host: WorkspaceId,
+        home: WorkspaceId,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<AccessFacts>, StoreError> {
+        externals(self.exec, host, home, after, limit).await
     }
 
     async fn access_facts(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError> {

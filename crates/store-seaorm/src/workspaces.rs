@@ -1,5 +1,7 @@
 //! Workspaces and their verified domains.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use domicile_domain::model::email::MailDomain;
 use domicile_domain::model::id::WorkspaceId;
@@ -11,7 +13,7 @@ use domicile_domain::model::relationship::Ceiling;
 use domicile_domain::model::time::{Revision, Timestamp, Version};
 use domicile_domain::model::workspace::{Workspace, WorkspaceLinks, WorkspaceNotices, WorkspacePolicy, WorkspaceRef};
 use domicile_domain::port::store::{StoreError, WorkspaceRepository};
-use sea_orm::sea_query::{Expr, ExprTrait, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait, IntoCondition, SimpleExpr};
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect, QueryTrait};
 use uuid::Uuid;
 
@@ -31,6 +33,15 @@ fn named(reference: &WorkspaceRef) -> SimpleExpr {
 
 /// Reads the workspace and its domains with one statement: a row for each domain, or one without.
 pub(crate) async fn find(exec: &mut dyn Executor, reference: &WorkspaceRef) -> Result<Option<Workspace>, StoreError> {
+    Ok(read(exec, named(reference)).await?.pop())
+}
+
+/// The workspaces with these ids, in no order.
+pub(crate) async fn load(exec: &mut dyn Executor, ids: &[Uuid]) -> Result<Vec<Workspace>, StoreError> {
+    read(exec, workspace::Column::Id.is_in(ids.iter().copied())).await
+}
+
+async fn read(exec: &mut dyn Executor, which: impl IntoCondition) -> Result<Vec<Workspace>, StoreError> {
     let statement = workspace::Entity::find()
         .column_as(Expr::col((workspace_domain::Entity, workspace_domain::Column::Domain)), "verified_domain")
         .join(
@@ -40,22 +51,21 @@ pub(crate) async fn find(exec: &mut dyn Executor, reference: &WorkspaceRef) -> R
                 .to(workspace_domain::Column::WorkspaceId)
                 .into(),
         )
-        .filter(named(reference))
+        .filter(which)
         .build(exec.backend());
     let rows = exec.all(statement).await?;
-    let Some(first) = rows.first() else { return Ok(None) };
-    let row: workspace::Model = model(TABLE, first)?;
-    let mut verified = Vec::new();
+    let mut found: BTreeMap<Uuid, (workspace::Model, Vec<String>)> = BTreeMap::new();
     for row in &rows {
+        let of: workspace::Model = model(TABLE, row)?;
         let domain: Option<String> =
             row.try_get("", "verified_domain").map_err(|e| At::new("workspace_domains", "?").corrupt("domain", e))?;
-        verified.extend(domain);
+        found.entry(of.id).or_insert_with(|| (of, Vec::new())).1.extend(domain);
     }
-    let found = workspace_of(row, &verified);
-    if found.is_err() {
+    let found = found.into_values().map(|(row, verified)| workspace_of(row, &verified)).collect();
+    if matches!(found, Err(StoreError::Corrupt { .. })) {
         exec.poison();
     }
-    found.map(Some)
+    found
 }
 
 pub(crate) fn workspace_of(row: workspace::Model, verified: &[String]) -> Result<Workspace, StoreError> {

@@ -190,6 +190,7 @@ pub fn relationship(host: WorkspaceId, home: WorkspaceId) -> WorkspaceRelationsh
         proposed_by_side: Side::Host,
         proposed_by: id(),
         proposed_at: NOW,
+        home_withheld: false,
         answered_by: Some(id()),
         answered_at: Some(NOW),
         ended_at: None,

@@ -99,6 +99,11 @@ pub(crate) const SETTINGS: &[Row] = &[
         "calls at work at once in the process, checks of access apart; more are refused",
     ),
     row("limits.checks_per_process", Some("256"), "checks of access at work at once in the process; more are refused"),
+    row(
+        "limits.connections",
+        Some("4096"),
+        "connections that are open at once; more are closed at once. The process needs as many file descriptors",
+    ),
     row("limits.handshakes", Some("256"), "handshakes of encryption at once; the slowest is given up for a new one"),
     row("limits.handshake_seconds", Some("10"), "how long a handshake may take"),
     row(

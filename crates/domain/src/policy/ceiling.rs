@@ -21,6 +21,8 @@ pub enum CeilingSource {
     SuspendedByHost,
     /// The home suspended the relationship.
     SuspendedByHome,
+    /// What an ended relationship admitted, within the host's default.
+    EndedRelationship,
     /// The host's default for homes that it has no relationship with.
     UnknownHomes,
     /// A policy of the embedding program.
@@ -29,13 +31,14 @@ pub enum CeilingSource {
 
 impl CeilingSource {
     /// Every source, for tables that must not forget one.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NoAccount,
         Self::HostClosed,
         Self::HomeClosed,
         Self::Relationship,
         Self::SuspendedByHost,
         Self::SuspendedByHome,
+        Self::EndedRelationship,
         Self::UnknownHomes,
         Self::Policy,
     ];
@@ -54,16 +57,21 @@ pub trait CeilingPolicy: Send + Sync {
     }
 }
 
-/// The shipped rule: closed either way, empty; an active relationship, its own unless a side suspended it; otherwise the
-/// host's default for unknown homes.
+/// The shipped rule: closed either way, empty; an agreed relationship that a side suspended, empty; an active one, its own;
+/// an ended one, what it admitted of the host's default for unknown homes; without one, that default.
 #[derive(Debug, Clone, Copy)]
 pub struct ShippedCeilingPolicy;
 
 impl CeilingPolicy for ShippedCeilingPolicy {
     fn ceiling(&self, facts: &AccessFacts) -> Ceiling {
+        let unknown = &facts.workspace.policy.default_ceiling;
         match (self.source(facts), &facts.relationship) {
-            (CeilingSource::Relationship, Some(relationship)) => relationship.host_terms.ceiling.clone(),
-            (CeilingSource::UnknownHomes, _) => facts.workspace.policy.default_ceiling.clone(),
+            (CeilingSource::Relationship, Some(active)) => active.host_terms.ceiling.clone(),
+            (CeilingSource::UnknownHomes, _) => unknown.clone(),
+            // Ending takes away and never gives, whichever of the two was the wider.
+            (CeilingSource::EndedRelationship, Some(ended)) if !ended.is_suspended() => {
+                ended.host_terms.ceiling.within(unknown)
+            }
             _ => Ceiling::default(),
         }
     }
@@ -79,10 +87,11 @@ impl CeilingPolicy for ShippedCeilingPolicy {
         if home_is_closed(account.home_outbound, relationship) {
             return CeilingSource::HomeClosed;
         }
-        match relationship.filter(|relationship| relationship.state == RelationshipState::Active) {
+        match relationship.filter(|relationship| relationship.was_agreed()) {
             None => CeilingSource::UnknownHomes,
-            Some(relationship) if relationship.suspended_by_host => CeilingSource::SuspendedByHost,
-            Some(relationship) if relationship.suspended_by_home => CeilingSource::SuspendedByHome,
+            Some(agreed) if agreed.state != RelationshipState::Active => CeilingSource::EndedRelationship,
+            Some(active) if active.suspended_by_host => CeilingSource::SuspendedByHost,
+            Some(active) if active.suspended_by_home => CeilingSource::SuspendedByHome,
             Some(_) => CeilingSource::Relationship,
         }
     }
@@ -95,7 +104,7 @@ pub(crate) fn host_is_closed(host: &Workspace, relationship: Option<&WorkspaceRe
 
 /// Whether the home lets nobody go to that host.
 pub(crate) fn home_is_closed(outbound: Openness, relationship: Option<&WorkspaceRelationship>) -> bool {
-    let forbidden = relationship.is_some_and(|r| r.state == RelationshipState::Active && !r.home_terms.allows_host);
+    let forbidden = relationship.is_some_and(|r| r.was_agreed() && !r.home_terms.allows_host);
     forbidden || is_closed(outbound, relationship)
 }
 

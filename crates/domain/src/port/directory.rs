@@ -6,13 +6,13 @@ use super::store::StoreError;
 use crate::event::Event;
 use crate::model::audit::AuditRecord;
 use crate::model::facts::AccessFacts;
-use crate::model::id::{NoticeId, UserId, WorkspaceId};
+use crate::model::id::{NoticeId, RelationshipId, UserId, WorkspaceId};
 use crate::model::membership::Membership;
 use crate::model::notice::{Attempt, Message, Notice};
 use crate::model::permission::{Permission, PermissionName};
-use crate::model::relationship::WorkspaceRelationship;
+use crate::model::relationship::{RelationshipState, Side, WorkspaceRelationship};
 use crate::model::role::Role;
-use crate::model::time::Revision;
+use crate::model::time::{Revision, Timestamp};
 use crate::model::user::{Identity, User};
 use crate::model::workspace::{Workspace, WorkspaceRef};
 
@@ -38,6 +38,32 @@ pub struct NoticeRow {
     pub message: Option<Message>,
     /// The attempts, in order.
     pub attempts: Vec<Attempt>,
+}
+
+/// A relationship with what a view of it is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelationshipRow {
+    /// The relationship.
+    pub relationship: WorkspaceRelationship,
+    /// Admits.
+    pub host: Workspace,
+    /// Whose people are admitted.
+    pub home: Workspace,
+    /// The roles of the ceiling that there are, by handle.
+    pub roles: Vec<Role>,
+}
+
+/// Which relationships to list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelationshipQuery {
+    /// Of this workspace.
+    pub workspace: WorkspaceId,
+    /// Those in which it is that side; either where absent.
+    pub side: Option<Side>,
+    /// Those in one of these states; every one if empty.
+    pub states: Vec<RelationshipState>,
+    /// What was proposed at or before this and has not been answered counts as lapsed.
+    pub lapsed: Timestamp,
 }
 
 /// Reads.
@@ -84,6 +110,18 @@ pub trait Directory: Send + Sync {
 
     /// At most `limit` members of a workspace whose user id is above `after` (nil for the first page), in order of user id.
     async fn members(&self, workspace: WorkspaceId, after: UserId, limit: u32) -> Result<Vec<MemberRow>, StoreError>;
+
+    /// One relationship.
+    async fn relationship(&self, id: RelationshipId) -> Result<Option<RelationshipRow>, StoreError>;
+
+    /// At most `limit` relationships whose id is above `after` (nil for the first page), in order of id. The number of
+    /// statements does not depend on how many there are.
+    async fn relationships(
+        &self,
+        query: &RelationshipQuery,
+        after: RelationshipId,
+        limit: u32,
+    ) -> Result<Vec<RelationshipRow>, StoreError>;
 
     /// One notice.
     async fn notice(&self, id: NoticeId) -> Result<Option<NoticeRow>, StoreError>;

@@ -24,7 +24,7 @@ use crate::model::budget::{BudgetKey, Counter, Tally};
 use crate::model::contact::{ContactKey, ContactOwner};
 use crate::model::email::MailDomain;
 use crate::model::facts::AccessFacts;
-use crate::model::id::{NoticeId, UserId, WorkspaceId};
+use crate::model::id::{NoticeId, RelationshipId, UserId, WorkspaceId};
 use crate::model::membership::{EndedMembership, Membership};
 use crate::model::notice::{Attempt, Message, Notice};
 use crate::model::permission::{Permission, PermissionName};
@@ -270,6 +270,16 @@ pub trait MembershipRepository: Send {
     async fn governors(&mut self, workspace: WorkspaceId, after: UserId, limit: u32)
     -> Result<Vec<UserId>, StoreError>;
 
+    /// Everything that decides what the Externals of a home may do in a host: at most `limit` of them, whose user id is above
+    /// `after` (nil for the first page), in order of user id. The number of statements does not depend on how many there are.
+    async fn externals(
+        &mut self,
+        host: WorkspaceId,
+        home: WorkspaceId,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<AccessFacts>, StoreError>;
+
     /// Everything that decides what a person may do in a workspace. `None` if there is no such workspace. The number of
     /// statements does not depend on what exists.
     async fn access_facts(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError>;
@@ -302,6 +312,16 @@ pub trait RelationshipRepository: Send {
     /// The proposed or active relationship of a host and a home.
     async fn find(&mut self, host: WorkspaceId, home: WorkspaceId)
     -> Result<Option<WorkspaceRelationship>, StoreError>;
+
+    /// The relationship with that id, in whatever state.
+    async fn by_id(&mut self, id: RelationshipId) -> Result<Option<WorkspaceRelationship>, StoreError>;
+
+    /// What a host and a home agreed last: the active relationship, else the one that ended last, if both had agreed to it.
+    async fn agreed(
+        &mut self,
+        host: WorkspaceId,
+        home: WorkspaceId,
+    ) -> Result<Option<WorkspaceRelationship>, StoreError>;
 
     /// Adds a relationship.
     ///

@@ -201,9 +201,10 @@ impl Domicile {
                 CeilingSource::HostClosed => remedy(RemedyAction::OpenWorkspace, qualifies),
                 CeilingSource::SuspendedByHost => remedy(RemedyAction::ResumeRelationship, qualifies),
                 CeilingSource::HomeClosed | CeilingSource::SuspendedByHome => remedy(RemedyAction::AskHome, false),
-                CeilingSource::Relationship | CeilingSource::UnknownHomes | CeilingSource::NoAccount => {
-                    remedy(RemedyAction::WidenCeiling, qualifies && !asker.themself)
-                }
+                CeilingSource::Relationship
+                | CeilingSource::EndedRelationship
+                | CeilingSource::UnknownHomes
+                | CeilingSource::NoAccount => remedy(RemedyAction::WidenCeiling, qualifies && !asker.themself),
                 CeilingSource::Policy => remedy(RemedyAction::AskPolicyOwner, false),
             },
             Gate::Catalogue => remedy(RemedyAction::AskService, false),

@@ -21,8 +21,8 @@ use crate::port::directory::NoticeRow;
 use uuid::Uuid;
 
 /// Where a read takes place, and what the acting person is there.
-struct Seen {
-    facts: AccessFacts,
+pub(super) struct Seen {
+    pub(super) facts: AccessFacts,
     user: UserId,
     is_manager: bool,
     /// Whether the membership is in use.
@@ -43,7 +43,7 @@ impl Seen {
 impl Domicile {
     /// Reads what the acting person is in the workspace. Whoever `may` not learns nothing, whether or not it exists and
     /// whatever else is wrong with the request.
-    async fn seen(
+    pub(super) async fn seen(
         &self,
         call: &Call,
         workspace: &str,
@@ -61,7 +61,7 @@ impl Domicile {
         Ok(seen)
     }
 
-    async fn audited<T>(
+    pub(super) async fn audited<T>(
         &self,
         call: &Call,
         action: AuditAction,
@@ -297,7 +297,7 @@ impl Domicile {
         self.seen(call, workspace, fresh, |seen| seen.is_manager).await
     }
 
-    fn next<K>(&self, token: &PageToken<'_>, last: Option<Id<K>>) -> Result<String, Refusal> {
+    pub(super) fn next<K>(&self, token: &PageToken<'_>, last: Option<Id<K>>) -> Result<String, Refusal> {
         last.map_or_else(|| Ok(String::new()), |last| token.seal(&*self.ports.sealer, last))
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::change_identity::{Bind, Unbind};
+use super::change_relationship::{Approve, Decline, End, Moved, Propose, Resume, Suspend, Update};
 use super::run_tx::TxRunner;
 use crate::error::{Reason, Refusal};
 use crate::model::actor::Actor;
@@ -21,10 +22,11 @@ use crate::port::runtime::{Clock, Ids};
 use crate::port::sealer::Sealer;
 use crate::port::store::Store;
 use crate::usecase::api::{
-    AccessAnswer, AccessSubject, Account, Arrival, AssignReply, AssignUser, BatchAnswer, BatchCheckAccess, Call,
-    ChangeIdentity, Changed, CheckAccess, Consistency, CreateWorkspace, CreateWorkspaceReply, DomicileApi,
-    EffectivePermission, Explanation, ListEffectivePermissions, ListSubjects, LookupReply, LookupUser, MemberView,
-    NoticeView, Order, Page, PageRequest, UserView,
+    AccessAnswer, AccessSubject, Account, ApproveRelationship, Arrival, AssignReply, AssignUser, BatchAnswer,
+    BatchCheckAccess, Call, ChangeIdentity, Changed, CheckAccess, Consistency, CreateWorkspace, CreateWorkspaceReply,
+    DomicileApi, EffectivePermission, Explanation, ListEffectivePermissions, ListSubjects, LookupReply, LookupUser,
+    MemberView, NamedRelationship, NoticeView, Order, Page, PageRequest, ProposeRelationship, RelationshipChange,
+    RelationshipFilter, RelationshipView, UpdateRelationship, UserView,
 };
 
 /// What the use cases need from outside.
@@ -134,6 +136,90 @@ impl DomicileApi for Domicile {
         change: &ChangeIdentity,
     ) -> Result<Changed<Account>, Refusal> {
         self.change(call, order, &Unbind(change)).await
+    }
+
+    async fn propose_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &ProposeRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal> {
+        self.change(call, order, &Propose(change)).await
+    }
+
+    async fn update_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &UpdateRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal> {
+        self.change(call, order, &Update(change)).await
+    }
+
+    async fn approve_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &ApproveRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal> {
+        self.change(call, order, &Approve(change)).await
+    }
+
+    async fn decline_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        named: &NamedRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal> {
+        self.change(call, order, &Moved::<Decline>::of(named)).await
+    }
+
+    async fn suspend_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        named: &NamedRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal> {
+        self.change(call, order, &Moved::<Suspend>::of(named)).await
+    }
+
+    async fn resume_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        named: &NamedRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal> {
+        self.change(call, order, &Moved::<Resume>::of(named)).await
+    }
+
+    async fn end_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        named: &NamedRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal> {
+        self.change(call, order, &Moved::<End>::of(named)).await
+    }
+
+    async fn get_relationship(
+        &self,
+        call: &Call,
+        workspace: &str,
+        relationship: &str,
+        fresh: &Consistency,
+    ) -> Result<RelationshipView, Refusal> {
+        self.read_relationship(call, workspace, relationship, fresh).await
+    }
+
+    async fn list_relationships(
+        &self,
+        call: &Call,
+        workspace: &str,
+        filter: &RelationshipFilter,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<RelationshipView>, Refusal> {
+        self.read_relationships(call, workspace, filter, page, fresh).await
     }
 
     async fn check_access(&self, call: &Call, request: &CheckAccess) -> Result<AccessAnswer, Refusal> {

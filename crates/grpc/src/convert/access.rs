@@ -10,7 +10,7 @@ use domicile_domain::usecase::{
 };
 use domicile_proto::v1;
 
-use super::{identity, member_kind, time, user_state, words, workspace_state};
+use super::{identity, member_kind, time, user_state, workspace_state};
 
 words!(denial: Denial => DenialReason {
     Denial::NoMembership => NoMembership,
@@ -44,6 +44,7 @@ words!(ceiling_source: CeilingSource => CeilingSource {
     CeilingSource::Relationship => Relationship,
     CeilingSource::SuspendedByHost => SuspendedByHost,
     CeilingSource::SuspendedByHome => SuspendedByHome,
+    CeilingSource::EndedRelationship => EndedRelationship,
     CeilingSource::UnknownHomes => UnknownHomes,
     CeilingSource::Policy => Policy,
 });

@@ -1,7 +1,5 @@
 //! Domain values and the wire, in one place. Generated types stop at this crate.
 
-pub(crate) mod access;
-
 use domicile_domain::model::answer::AssignOutcome;
 use domicile_domain::model::budget::BudgetStanding;
 use domicile_domain::model::contact::{Contact, ContactKind, ContactStanding};
@@ -20,6 +18,18 @@ use domicile_domain::usecase::{
     etag,
 };
 use domicile_proto::v1;
+
+/// One table from an enum of the domain to one of the contract; a new variant does not compile without a row.
+macro_rules! words {
+    ($name:ident: $from:ty => $to:ident { $($variant:pat => $word:ident,)* }) => {
+        pub(crate) const fn $name(value: $from) -> v1::$to {
+            match value { $($variant => v1::$to::$word,)* }
+        }
+    };
+}
+
+pub(crate) mod access;
+pub(crate) mod relationship;
 
 pub(crate) fn time(at: Timestamp) -> prost_types::Timestamp {
     let micros = at.as_micros();
@@ -42,16 +52,6 @@ pub(crate) fn budget(standings: &[BudgetStanding]) -> String {
     };
     standings.iter().map(one).collect::<Vec<_>>().join(", ")
 }
-
-/// One table from an enum of the domain to one of the contract; a new variant does not compile without a row.
-macro_rules! words {
-    ($name:ident: $from:ty => $to:ident { $($variant:pat => $word:ident,)* }) => {
-        pub(crate) const fn $name(value: $from) -> v1::$to {
-            match value { $($variant => v1::$to::$word,)* }
-        }
-    };
-}
-use words;
 
 words!(lookup_outcome: LookupOutcome => LookupOutcome {
     LookupOutcome::NotFound => NotFound,

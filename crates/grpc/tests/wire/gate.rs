@@ -2,10 +2,13 @@
 //! and logs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domicile_domain::error::{Reason, Refusal};
 use domicile_domain::model::actor::{MethodSet, ServicePrincipal};
+use domicile_domain::model::budget::BudgetKey;
 use domicile_domain::usecase::{MockDomicileApi, Page};
 use domicile_grpc::ServerParts;
 use domicile_grpc::method_policy::MethodPolicies;
@@ -17,6 +20,7 @@ use tonic::Code;
 use crate::support::{Headers, Served, assert_refused, framed, logged, parts, reason, service};
 
 const LIST_ROLES: &str = "/domicile.v1.RoleService/ListRoles";
+const GET_USER: &str = "/domicile.v1.UserService/GetUser";
 const LOOKUP_USER: &str = "/domicile.v1.UserService/LookupUser";
 
 fn listing() -> MockDomicileApi {
@@ -92,7 +96,11 @@ async fn calls_are_measured_under_bounded_names() {
     let _here = metrics::set_default_local_recorder(&recorder);
     let mut api = listing();
     api.expect_lookup_user().returning(|_, _| Err(Refusal::new(Reason::PermissionDenied)));
+    api.expect_get_user().returning(|_, _, _, _| {
+        Err(Refusal::exhausted(BudgetKey::Service("shop".to_owned()), NonZeroU32::MIN, Duration::from_secs(1)))
+    });
     let raw = Served::mock(api).await.raw().await;
+    raw.signed(GET_USER, &[], framed(&())).await;
     for _ in 0..2 {
         raw.signed(LIST_ROLES, &[("x-forwarded-user", b"root"), ("x-auth-request-email", b"a@b")], framed(&())).await;
     }
@@ -115,6 +123,10 @@ async fn calls_are_measured_under_bounded_names() {
         ("domicile.server.calls.refused{grpc.method=_other,reason=UNIMPLEMENTED}", 2.0),
         ("domicile.server.identity_headers.stripped{header=x-forwarded-user}", 2.0),
         ("domicile.server.identity_headers.stripped{header=x-auth-*}", 2.0),
+        ("grpc.server.call.started{grpc.method=domicile.v1.UserService/GetUser}", 1.0),
+        ("grpc.server.call.duration{grpc.method=domicile.v1.UserService/GetUser,grpc.status=RESOURCE_EXHAUSTED}", 1.0),
+        ("domicile.budgets.refused{budget=service}", 1.0),
+        ("domicile.server.connections.open{}", 1.0),
         ("domicile.server.calls.at_work{pool=calls}", 0.0),
         ("domicile.server.calls.at_work{pool=checks}", 0.0),
     ];

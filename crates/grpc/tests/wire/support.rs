@@ -213,6 +213,13 @@ impl Raw {
         Ok(Self(sender))
     }
 
+    /// Whether the server takes streams over the connection, and has not closed it.
+    pub(crate) async fn is_served(&self) -> bool {
+        let Ok(mut sender) = self.0.clone().ready().await else { return false };
+        let Ok((response, _)) = sender.send_request(request("/nowhere", &[]), true) else { return false };
+        response.await.is_ok()
+    }
+
     /// Opens a stream to a method: with one message and no more, or with nothing said yet.
     pub(crate) async fn open(
         &self,

@@ -4,13 +4,13 @@ use async_trait::async_trait;
 use domicile_domain::event::Event;
 use domicile_domain::model::audit::AuditRecord;
 use domicile_domain::model::facts::AccessFacts;
-use domicile_domain::model::id::{NoticeId, UserId, WorkspaceId};
+use domicile_domain::model::id::{NoticeId, RelationshipId, UserId, WorkspaceId};
 use domicile_domain::model::permission::{Permission, PermissionName};
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::Revision;
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
-use domicile_domain::port::directory::{Directory, MemberRow, NoticeRow};
+use domicile_domain::port::directory::{Directory, MemberRow, NoticeRow, RelationshipQuery, RelationshipRow};
 use domicile_domain::port::probe::StoreProbe;
 use domicile_domain::port::store::StoreError;
 
@@ -86,6 +86,19 @@ impl Directory for MemoryStore {
 
     async fn members(&self, workspace: WorkspaceId, after: UserId, limit: u32) -> Result<Vec<MemberRow>, StoreError> {
         self.ask(|tables| tables.members(workspace, after, count(limit)))
+    }
+
+    async fn relationship(&self, id: RelationshipId) -> Result<Option<RelationshipRow>, StoreError> {
+        self.ask(|tables| tables.relationship_row(id))
+    }
+
+    async fn relationships(
+        &self,
+        query: &RelationshipQuery,
+        after: RelationshipId,
+        limit: u32,
+    ) -> Result<Vec<RelationshipRow>, StoreError> {
+        self.ask(|tables| tables.relationship_rows(query, after, count(limit)))
     }
 
     async fn notice(&self, id: NoticeId) -> Result<Option<NoticeRow>, StoreError> {

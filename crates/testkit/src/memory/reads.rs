@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use domicile_domain::model::contact::{ContactKey, ContactKind, ContactOwner};
 use domicile_domain::model::facts::{AccessFacts, AccountFacts};
-use domicile_domain::model::id::{NoticeId, UserId, WorkspaceId};
+use domicile_domain::model::id::{NoticeId, RelationshipId, UserId, WorkspaceId};
 use domicile_domain::model::membership::{EndedMembership, Membership};
 use domicile_domain::model::permission::{PermissionClass, PermissionName};
-use domicile_domain::model::relationship::WorkspaceRelationship;
+use domicile_domain::model::relationship::{RelationshipState, WorkspaceRelationship};
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::Timestamp;
 use domicile_domain::model::user::Identity;
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::policy::access::granted;
-use domicile_domain::port::directory::{MemberRow, NoticeRow};
+use domicile_domain::port::directory::{MemberRow, NoticeRow, RelationshipQuery, RelationshipRow};
 
 use super::tables::{ContactRow, NoticeEntry, Tables, is_live};
 
@@ -62,6 +62,58 @@ impl Tables {
         self.relationships.values().find(|r| r.host == host && r.home == home && is_live(r.state))
     }
 
+    pub(super) fn agreed(&self, host: WorkspaceId, home: WorkspaceId) -> Option<&WorkspaceRelationship> {
+        let of_both = self.relationships.values().filter(|r| r.host == host && r.home == home && r.was_agreed());
+        of_both.max_by_key(|r| (r.ended_at.is_none(), r.ended_at, r.id))
+    }
+
+    pub(super) fn relationship_row(&self, id: RelationshipId) -> Option<RelationshipRow> {
+        let relationship = self.relationships.get(&id)?.clone();
+        let mut roles = self.roles_of(relationship.host);
+        roles.retain(|role| relationship.host_terms.ceiling.roles.contains(&role.id));
+        Some(RelationshipRow {
+            host: self.workspaces.get(&relationship.host)?.clone(),
+            home: self.workspaces.get(&relationship.home)?.clone(),
+            roles,
+            relationship,
+        })
+    }
+
+    pub(super) fn relationship_rows(
+        &self,
+        query: &RelationshipQuery,
+        after: RelationshipId,
+        limit: usize,
+    ) -> Vec<RelationshipRow> {
+        let state = |r: &WorkspaceRelationship| {
+            let late = r.state == RelationshipState::Proposed && r.proposed_at <= query.lapsed;
+            if late { RelationshipState::Lapsed } else { r.state }
+        };
+        let asked = |r: &&WorkspaceRelationship| {
+            r.id > after
+                && r.side_of(query.workspace).is_some_and(|side| query.side.is_none_or(|asked| asked == side))
+                && (query.states.is_empty() || query.states.contains(&state(r)))
+        };
+        let found = self.relationships.values().filter(asked).take(limit);
+        found.filter_map(|r| self.relationship_row(r.id)).collect()
+    }
+
+    pub(super) fn externals(
+        &self,
+        host: WorkspaceId,
+        home: WorkspaceId,
+        after: UserId,
+        limit: u32,
+    ) -> Vec<AccessFacts> {
+        let here = self.memberships.range((host, after)..).take_while(|((of, _), _)| *of == host);
+        let externals = here.filter(|((_, user), membership)| {
+            let from_home = self.users.get(user).is_some_and(|user| user.home == home);
+            *user > after && from_home && matches!(membership, Membership::External(_))
+        });
+        let users = externals.map(|((_, user), _)| *user).take(usize::try_from(limit).unwrap_or(usize::MAX));
+        users.filter_map(|user| self.access_facts(host, user)).collect()
+    }
+
     pub(super) fn roles_of(&self, workspace: WorkspaceId) -> Vec<Role> {
         self.roles.values().filter(|role| role.workspace == workspace).cloned().collect()
     }
@@ -86,7 +138,7 @@ impl Tables {
         Some(AccessFacts {
             workspace: Arc::new(self.workspaces.get(&workspace)?.clone()),
             account,
-            relationship: self.relationship(workspace, home).cloned().map(Arc::new),
+            relationship: self.agreed(workspace, home).cloned().map(Arc::new),
             membership,
             roles,
         })

@@ -8,7 +8,7 @@ use domicile_domain::model::budget::{BudgetKey, Counter, Tally};
 use domicile_domain::model::contact::{ContactKey, ContactOwner};
 use domicile_domain::model::email::MailDomain;
 use domicile_domain::model::facts::AccessFacts;
-use domicile_domain::model::id::{NoticeId, UserId, WorkspaceId};
+use domicile_domain::model::id::{NoticeId, RelationshipId, UserId, WorkspaceId};
 use domicile_domain::model::membership::{EndedMembership, Membership};
 use domicile_domain::model::notice::{Attempt, Message, Notice};
 use domicile_domain::model::permission::{Permission, PermissionName};
@@ -131,6 +131,16 @@ impl MembershipRepository for Lent<'_> {
         self.unit.read(|tables| tables.governors(workspace, after, limit))
     }
 
+    async fn externals(
+        &mut self,
+        host: WorkspaceId,
+        home: WorkspaceId,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<AccessFacts>, StoreError> {
+        self.unit.read(|tables| tables.externals(host, home, after, limit))
+    }
+
     async fn access_facts(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError> {
         self.unit.read(|tables| tables.access_facts(workspace, user))
     }
@@ -163,6 +173,18 @@ impl RelationshipRepository for Lent<'_> {
         home: WorkspaceId,
     ) -> Result<Option<WorkspaceRelationship>, StoreError> {
         self.unit.read(|tables| tables.relationship(host, home).cloned())
+    }
+
+    async fn by_id(&mut self, id: RelationshipId) -> Result<Option<WorkspaceRelationship>, StoreError> {
+        self.unit.read(|tables| tables.relationships.get(&id).cloned())
+    }
+
+    async fn agreed(
+        &mut self,
+        host: WorkspaceId,
+        home: WorkspaceId,
+    ) -> Result<Option<WorkspaceRelationship>, StoreError> {
+        self.unit.read(|tables| tables.agreed(host, home).cloned())
     }
 
     async fn insert(&mut self, relationship: &WorkspaceRelationship) -> Result<(), StoreError> {

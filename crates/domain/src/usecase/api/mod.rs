@@ -1,6 +1,7 @@
 //! The inbound port: what adapters such as the gRPC server call.
 
 mod access;
+mod relationship;
 
 pub use access::*;
 
@@ -21,6 +22,8 @@ use crate::model::user::{Identity, User, UserState};
 use crate::model::workspace::Workspace;
 use crate::policy::resolver::LookupOutcome;
 use crate::port::authenticator::Caller;
+
+pub use relationship::*;
 
 /// Who asks, and until when the answer is of use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -390,6 +393,72 @@ pub trait DomicileApi: Send + Sync {
         order: &Order,
         change: &ChangeIdentity,
     ) -> Result<Changed<Account>, Refusal>;
+    /// Proposes a relationship to another workspace. Needs a qualifying manager, as every call about relationships.
+    async fn propose_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &ProposeRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal>;
+    /// Changes terms of the own side.
+    async fn update_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &UpdateRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal>;
+    /// Says yes to a proposal of the other side, with the own terms.
+    async fn approve_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &ApproveRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal>;
+    /// Says no to a proposal of the other side.
+    async fn decline_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        named: &NamedRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal>;
+    /// Takes all access away that an active relationship admits, until the own side resumes it.
+    async fn suspend_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        named: &NamedRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal>;
+    /// Takes back that the own side suspended a relationship.
+    async fn resume_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        named: &NamedRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal>;
+    /// Ends a relationship for good, or takes the own proposal back.
+    async fn end_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        named: &NamedRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal>;
+    /// A relationship of the workspace.
+    async fn get_relationship(
+        &self,
+        call: &Call,
+        workspace: &str,
+        relationship: &str,
+        fresh: &Consistency,
+    ) -> Result<RelationshipView, Refusal>;
+    /// The relationships of the workspace from either side, oldest first.
+    async fn list_relationships(
+        &self,
+        call: &Call,
+        workspace: &str,
+        filter: &RelationshipFilter,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<RelationshipView>, Refusal>;
     /// Answers whether a person may do something. Needs the scope `access.check`.
     async fn check_access(&self, call: &Call, request: &CheckAccess) -> Result<AccessAnswer, Refusal>;
     /// Answers up to a hundred such questions as of one moment. Needs the scope `access.check` for each.
