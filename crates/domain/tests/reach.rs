@@ -56,7 +56,8 @@ impl Stage {
         let mut proposed = relationship(world.acme.id, elsewhere.id);
         (proposed.state, proposed.proposed_by_side) = (RelationshipState::Proposed, Side::Home);
         (proposed.answered_by, proposed.answered_at) = (None, None);
-        let active = relationship(world.acme.id, world.borealis.id);
+        let mut active = relationship(world.acme.id, world.borealis.id);
+        active.host_terms.ceiling.roles.insert(world.governor.id);
         world.put(&[(&elsewhere).into(), (&third).into(), (&proposed).into(), (&active).into()]).await;
         Self { world, nora, notice: message.id.to_string(), proposed, active }
     }

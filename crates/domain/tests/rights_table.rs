@@ -9,7 +9,7 @@ use domicile_domain::model::membership::{ExternalMembership, ExternalState};
 use domicile_domain::model::permission::PermissionName;
 use domicile_domain::model::user::{User, UserState};
 use domicile_domain::usecase::Call;
-use domicile_testkit::builders::{internal, minute, relationship, user, with_role, workspace};
+use domicile_testkit::builders::{internal, minute, user, with_role, workspace};
 
 use crate::reach::{Stage, methods};
 use crate::support::{World, in_state, service_call};
@@ -69,16 +69,10 @@ const ACTORS: [&str; 27] = [
 const PLACES: [(&str, bool); 5] =
     [("acme", false), ("acme", true), ("borealis", false), ("umbrella", false), ("nowhere", false)];
 
-/// Acme and its neighbours, with the External managers' policy on or off.
+/// Acme and its neighbours, with the External managers' policy on or off. Acme's agreement with Borealis admits its managers.
 async fn world(external_managers: bool) -> World {
-    let world = World::with(|plan| {
-        plan.acme.policy.external_managers = external_managers;
-        plan.acme.policy.default_ceiling.roles.insert(plan.governor.id);
-    })
-    .await;
-    let mut agreed = relationship(world.acme.id, world.borealis.id);
-    agreed.host_terms.ceiling.roles.insert(world.governor.id);
-    world.put(&[workspace("umbrella").into(), agreed.into()]).await;
+    let world = World::with(|plan| plan.acme.policy.external_managers = external_managers).await;
+    world.put(&[workspace("umbrella").into()]).await;
     world
 }
 
