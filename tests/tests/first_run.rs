@@ -524,3 +524,64 @@ async fn next_commands_name_credentials_that_lie_elsewhere() {
     assert_eq!(found.done().out, "NOT_FOUND\n");
     assert!(found.err.contains(&flag.join(" ")), "{}", found.err);
 }
+
+/// A denial leads to its explanation, that to what would help, and a table shows the whole workspace.
+#[tokio::test]
+async fn a_denial_is_explained_and_a_table_shows_who_may_do_what() {
+    let dev = Dev::new().await;
+    let linked = dev.json(&MBALI).await;
+    let mbali = linked["user"].as_str().unwrap();
+    let about = |what: &'static str| ["access", what, mbali, "projects.read", "--workspace", "acme"];
+
+    let denied = dev.run(&about("check")).await;
+    assert_eq!(denied.done().out, "DENIED  NOT_GRANTED\n");
+    assert!(denied.err.contains(&format!(" access explain {mbali} projects.read --workspace acme")), "{}", denied.err);
+
+    let told = dev.run(&about("explain")).await;
+    let lines: Vec<&str> = told.done().out.lines().collect();
+    assert_eq!(lines[0], "DENIED  NOT_GRANTED");
+    let decides: Vec<&&str> = lines.iter().filter(|line| line.starts_with('>')).collect();
+    assert_eq!(decides, [&"> shut  grant"], "{}", told.out);
+    assert!(lines.contains(&"  open  account     withheld: the home's affair"), "{}", told.out);
+    assert!(told.out.contains("Helps   ") && told.out.contains("Roles   project-guest, project-lead"), "{}", told.out);
+    let told = dev.json(&about("explain")).await;
+    assert_eq!(
+        keys(&told),
+        ["decision", "failing_gate", "gates", "partial", "reason", "remedies"],
+        "the keys that docs/COMMANDS.md names"
+    );
+    assert_eq!((&told["failing_gate"], &told["partial"]), (&json!("GRANT"), &json!(true)));
+    assert_eq!(
+        (&told["remedies"][0]["action"], &told["remedies"][0]["may_apply"]),
+        (&json!("GRANT_ROLE"), &json!(true))
+    );
+
+    let listed = dev.run(&["access", "list", "sam", "--workspace", "acme"]).await;
+    assert!(
+        listed.done().out.contains("projects.read   ALLOWED                 role project-lead\n"),
+        "{}",
+        listed.out
+    );
+    let nothing = dev.run(&["access", "list", mbali, "--workspace", "acme"]).await;
+    assert_eq!(nothing.done().out, "nothing is granted\n");
+
+    let who = dev.json(&["access", "who", "projects.read", "--workspace", "acme"]).await;
+    let sam = dev.credentials()["people"]["sam"]["user"].clone();
+    assert_eq!((&who["subjects"][0]["user"], who["subjects"].as_array().unwrap().len()), (&sam, 1));
+
+    let matrix = ["access", "matrix", "--workspace", "acme"];
+    let table = dev.run(&matrix).await;
+    let lines: Vec<&str> = table.done().out.lines().collect();
+    assert!(lines[0].trim_start().starts_with("domicile.create  domicile.update  projects.read"), "{}", table.out);
+    assert_eq!(lines.len(), 4, "Dana, Sam and the one who was linked: {}", table.out);
+    let value = dev.json(&matrix).await;
+    let people = value["people"].as_array().unwrap();
+    let of_sam = people.iter().find(|person| person["user"] == sam).unwrap();
+    assert_eq!(of_sam["may"], json!(["projects.read", "projects.write"]));
+
+    // Who manages nothing sees no table, and their own permissions alone.
+    dev.run(&[&matrix[..], &["--as", "sam"]].concat()).await.refused(5, &["PERMISSION_DENIED"]);
+    dev.run(&["access", "explain", "sam", "projects.none", "--workspace", "acme"])
+        .await
+        .refused(6, &["UNKNOWN_PERMISSION"]);
+}

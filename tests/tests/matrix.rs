@@ -20,7 +20,7 @@ use domicile_domain::model::workspace::WorkspaceState;
 use domicile_domain::usecase::etag;
 use domicile_grpc::method_policy::MethodPolicies;
 use domicile_proto::FILE_DESCRIPTOR_SET;
-use domicile_proto::v1::{Expectation, MethodPolicy, NotifyMode};
+use domicile_proto::v1::{Expectation, MethodPolicy, NotifyMode, ServiceScope};
 use domicile_store_seaorm::SeaOrmStore;
 use domicile_testkit::authenticator::{OWN_TOKEN, own_identity};
 use domicile_testkit::builders;
@@ -128,6 +128,7 @@ impl Values {
             (_, "user") => text(&self.member.to_string()),
             (_, "notification") => text(&self.notice.to_string()),
             (_, "permission") => text("domicile.update"),
+            (_, "correlation_id") => text("first"),
             (_, "email") => text(&format!("new{serial}@people.example")),
             (_, "request_id") => text(&uuid::Uuid::from_u128(serial).to_string()),
             (_, "expectation") => Some(Value::EnumNumber(Expectation::Either.into())),
@@ -237,6 +238,10 @@ impl Values {
                 vec![("malformed", Some(Value::Message(never)))]
             }
             (Kind::Message(_), false) => vec![("missing", None)],
+            (Kind::Message(of), true) => {
+                let one = Value::Message(self.request(&of, &format!("{path}.")));
+                vec![("missing", None), ("oversized", twice(one, 101))]
+            }
             (kind, list) => panic!("{path}: {kind:?} (list: {list}) is not tried yet"),
         };
         wrongs.extend(self.foreign(path).map(|value| ("foreign", Some(value))));
@@ -252,6 +257,12 @@ impl Values {
                 // Of several ways to say something the text is the usual one, of several sides the host.
                 Some(_) if field.containing_oneof().is_some() && field.name() != "host_terms" => None,
                 Some(inner) => Some(Value::Message(self.request(&inner, &format!("{path}.")))),
+                // Of several ways to say something the text is the usual one.
+                Some(_) if field.containing_oneof().is_some() => None,
+                Some(inner) => {
+                    let one = Value::Message(self.request(&inner, &format!("{path}.")));
+                    Some(if field.is_list() { Value::List(vec![one]) } else { one })
+                }
                 None => self.usual(&path),
             };
             if let Some(value) = value {
@@ -271,13 +282,16 @@ impl Values {
             }
             return;
         }
-        let mut inner = if message.has_field(field) {
+        let mut inner = if field.is_list() {
+            message.get_field(field).as_list().unwrap().first().unwrap().as_message().unwrap().clone()
+        } else if message.has_field(field) {
             message.get_field(field).as_message().unwrap().clone()
         } else {
             self.request(&inner(field).unwrap(), &format!("{}.", field.name()))
         };
         self.put(&mut inner, rest, value);
-        message.set_field(field, Value::Message(inner));
+        let inner = Value::Message(inner);
+        message.set_field(field, if field.is_list() { Value::List(vec![inner]) } else { inner });
     }
 
     /// Every request with one wrong value: where, what kind of wrong, and the request.
@@ -469,9 +483,9 @@ fn at_home(caller: &Caller, field: &str, kind: &str) -> bool {
     caller.name == "foreign" && field == "workspace" && kind == "foreign"
 }
 
-/// Whether a service needs nothing but its own scope, so that the person counts for nothing.
+/// Whether a service can do with its own scope, so that nobody need act.
 fn of_service(policy: &MethodPolicy) -> bool {
-    !policy.acting_user && policy.rights.is_empty()
+    !policy.acting_user && (policy.rights.is_empty() || policy.scope() != ServiceScope::Unspecified)
 }
 
 #[tokio::test]

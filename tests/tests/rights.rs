@@ -127,6 +127,33 @@ rows! {
         update_mask: mask("display_name"),
         display_name: "Changed".to_owned(),
         ..v1::UpdateGroupRequest::default()
+    }
+
+    "AccessService/BatchCheckAccess": AccessServiceClient.batch_check_access(|about| v1::BatchCheckAccessRequest {
+        entries: vec![v1::AccessQuestion {
+            correlation_id: "first".to_owned(),
+            workspace: about.workspace,
+            subject: Some(v1::access_question::Subject::User(about.user.to_string())),
+            permission: "domicile.update".to_owned(),
+        }],
+        consistency: None,
+    });
+    "AccessService/ListEffectivePermissions":
+        AccessServiceClient.list_effective_permissions(|about| v1::ListEffectivePermissionsRequest {
+            workspace: about.workspace,
+            subject: Some(v1::list_effective_permissions_request::Subject::User(about.user.to_string())),
+            ..v1::ListEffectivePermissionsRequest::default()
+        });
+    "AccessService/ListSubjects": AccessServiceClient.list_subjects(|about| v1::ListSubjectsRequest {
+        workspace: about.workspace,
+        permission: "domicile.update".to_owned(),
+        ..v1::ListSubjectsRequest::default()
+    });
+    "AccessService/ExplainAccess": AccessServiceClient.explain_access(|about| v1::ExplainAccessRequest {
+        workspace: about.workspace,
+        subject: Some(v1::explain_access_request::Subject::User(about.user.to_string())),
+        permission: "domicile.update".to_owned(),
+        consistency: None,
     });
     "MembershipService/AssignUser": MembershipServiceClient.assign_user(|about| v1::AssignUserRequest {
         workspace: about.workspace,
@@ -529,12 +556,14 @@ async fn every_requirement_of_a_method_counts_alone() {
         // The control holds what the policy names and nothing else.
         let exact = stage.member_with(&format!("exact{place}"), &rights).await;
         let user = (!rights.is_empty()).then_some(exact);
-        let channel = match policy.scope() {
+        let scoped = match policy.scope() {
             ServiceScope::Unspecified => bare.clone(),
-            ServiceScope::AccessCheck => here.clone(),
+            ServiceScope::AccessCheck | ServiceScope::AccessSubjects => here.clone(),
             _ => everywhere.clone(),
         };
-        let exact = Caller { channel, user };
+        // Where both a person's rights and a service's scope serve, each does without the other.
+        let either = user.is_some() && policy.scope() != ServiceScope::Unspecified;
+        let exact = Caller { channel: if either { bare.clone() } else { scoped.clone() }, user };
         stage.served(path, policy, &exact, stage.plain).await;
 
         for right in rights.iter().filter(|_| !is_of_ones_own(policy)) {
@@ -554,14 +583,20 @@ async fn every_requirement_of_a_method_counts_alone() {
         }
         let lesser = match policy.scope() {
             ServiceScope::Unspecified => vec![],
-            ServiceScope::AccessCheck => vec![("no scope", &bare), ("scope elsewhere", &elsewhere)],
+            ServiceScope::AccessCheck | ServiceScope::AccessSubjects => {
+                vec![("no scope", &bare), ("scope elsewhere", &elsewhere)]
+            }
             _ => vec![("no scope", &bare), ("scope in one workspace", &here)],
         };
+        let by_scope = if either { Caller { channel: scoped, user: None } } else { exact.clone() };
+        if either {
+            stage.served(path, policy, &by_scope, stage.plain).await;
+        }
         for (why, channel) in lesser {
-            let without = Caller { channel: channel.clone(), ..exact.clone() };
+            let without = Caller { channel: channel.clone(), ..by_scope.clone() };
             stage.refused_in_acme((path, why), &without, "PERMISSION_DENIED").await;
         }
-        if !rights.is_empty() {
+        if !rights.is_empty() && !either {
             let without = Caller { user: None, ..exact };
             stage.refused_in_acme((path, "nobody acts"), &without, "ACTING_USER_REQUIRED").await;
         }
@@ -574,6 +609,7 @@ async fn whoever_is_nothing_there_is_refused_and_whoever_waits_there_sees_themse
     let stage = Stage::new().await;
     let Stage { world, .. } = &stage;
     let channel = stage.service(Some(ScopeReach::Everywhere)).await;
+    let bare = stage.service(None).await;
     let manager = [world.acme.access_manager];
     let past = BEGINNING.after(Duration::from_secs(1));
     world.clock.advance(Duration::from_secs(2));
@@ -614,6 +650,11 @@ async fn whoever_is_nothing_there_is_refused_and_whoever_waits_there_sees_themse
     }
 
     for (path, policy) in MethodPolicies::read().unwrap().iter().filter(|(_, policy)| !is_of_ones_own(policy)) {
+    }
+
+    for (path, policy) in MethodPolicies::read().unwrap().iter() {
+        // What a service may by its own scope is no right of the person for whom it calls.
+        let channel = if policy.rights.is_empty() { &channel } else { &bare };
         let own = Caller { channel: channel.clone(), user: Some(world.acme.manager) };
         stage.served(path, policy, &own, stage.plain).await;
         for (name, somebody) in &people {

@@ -48,7 +48,7 @@ pub(crate) enum Command {
     Notifications(NotificationsCommand),
     /// Ask what people may do
     #[command(subcommand)]
-    Access(AccessCommand),
+    Access(crate::access::AccessCommand),
 }
 
 #[derive(Debug, Args)]
@@ -463,25 +463,6 @@ pub(crate) struct ShowArgs {
     /// The message's id
     pub(crate) id: String,
     /// Workspace that triggered or delivers it: id or handle
-    #[arg(long)]
-    pub(crate) workspace: String,
-    #[command(flatten)]
-    pub(crate) client: ClientArgs,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum AccessCommand {
-    /// May this person do that there? DENIED is an answer too: the exit code is 0 then
-    Check(CheckArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CheckArgs {
-    /// Short name of the credentials, or user id
-    pub(crate) person: String,
-    /// Permission, for example projects.read
-    pub(crate) permission: String,
-    /// Workspace: id or handle
     #[arg(long)]
     pub(crate) workspace: String,
     #[command(flatten)]

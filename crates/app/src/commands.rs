@@ -5,7 +5,7 @@ use domicile_client::{Client, v1};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::cli::{AssignArgs, CheckArgs, Expect, ListArgs, LookupArgs, Notify, SaveArgs, ShowArgs};
+use crate::cli::{AssignArgs, Expect, ListArgs, LookupArgs, Notify, SaveArgs, ShowArgs};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::{next, session};
@@ -357,24 +357,5 @@ pub(crate) async fn show_notification(args: &ShowArgs) -> Result<(), Failure> {
         None => lines.push("Text      not written yet".to_owned()),
     }
     session.output.result(&lines.join("\n"), &notification_value(&n))?;
-    Ok(())
-}
-
-pub(crate) async fn check(args: &CheckArgs) -> Result<(), Failure> {
-    let session = session(&args.client).await?;
-    let request = v1::CheckAccessRequest {
-        workspace: args.workspace.clone(),
-        subject: Some(v1::check_access_request::Subject::User(session.user_of(&args.person)?)),
-        permission: args.permission.clone(),
-        consistency: None,
-    };
-    let answer = session.client.check_access(request).await?;
-    let decision = word(answer.decision().as_str_name(), "ACCESS_DECISION_");
-    let reason = match answer.reason() {
-        v1::DenialReason::Unspecified => String::new(),
-        reason => word(reason.as_str_name(), "DENIAL_REASON_"),
-    };
-    let text = if reason.is_empty() { decision.clone() } else { format!("{decision}  {reason}") };
-    session.output.result(&text, &json!({ "decision": decision, "reason": reason }))?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The binary: reads the command line and hands over.
 
+mod access;
 mod admin;
 mod auth;
 mod cli;
@@ -38,8 +39,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{
-    AccessCommand, Cli, Command, ConfigCommand, DbCommand, DevArgs, DevCommand, NotificationsCommand, UserCommand,
-    WorkspaceCommand,
+    Cli, Command, ConfigCommand, DbCommand, DevArgs, DevCommand, NotificationsCommand, UserCommand, WorkspaceCommand,
 };
 use crate::failure::Failure;
 use crate::policies::PolicyCommand;
@@ -88,6 +88,6 @@ async fn run(command: &Command) -> Result<(), Failure> {
         Command::Assign(args) => commands::assign(args).await,
         Command::Notifications(NotificationsCommand::List(args)) => commands::list_notifications(args).await,
         Command::Notifications(NotificationsCommand::Show(args)) => commands::show_notification(args).await,
-        Command::Access(AccessCommand::Check(args)) => commands::check(args).await,
+        Command::Access(command) => access::run(command).await,
     }
 }

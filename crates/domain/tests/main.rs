@@ -23,6 +23,7 @@ mod policies;
 mod reach;
 mod reads;
 mod relationships;
+mod rights_table;
 mod roles;
 mod set_grants;
 mod states;

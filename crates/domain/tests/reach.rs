@@ -23,7 +23,7 @@ use crate::support::{IdentityChange, World, check, cobalt, mail, request, save, 
 const ANY: Consistency = Consistency::MinimizeLatency;
 
 /// The methods of the inbound port that take a call, read from its text: a new one fails here until it has a row.
-fn methods() -> Vec<&'static str> {
+pub(crate) fn methods() -> Vec<&'static str> {
     let source = include_str!("../src/usecase/api/mod.rs");
     let (_, api) = source.split_once("pub trait DomicileApi").unwrap();
     let (api, _) = api.split_once("\n}").unwrap();
@@ -32,8 +32,9 @@ fn methods() -> Vec<&'static str> {
 }
 
 /// Acme with its people: a member without rights who has a message and an identity.
-struct Stage {
+pub(crate) struct Stage {
     world: World,
+    /// Whom the calls are about: Nora, unless it is about somebody else.
     nora: User,
     notice: String,
     /// Proposed to Acme by another home.
@@ -52,6 +53,11 @@ impl Stage {
     async fn new() -> Self {
         let world = World::new().await;
         let nora = world.colleague("nora", &[]).await;
+        Self::about(world, nora).await
+    }
+
+    /// The same in a world that is there, about somebody who is there.
+    pub(crate) async fn about(world: World, nora: User) -> Self {
         let message = notice(&nora);
         let login = Identity { issuer: "https://login.example".to_owned(), subject: "n-0".to_owned() };
         let (elsewhere, third) = (workspace("elsewhere"), workspace("third"));
@@ -62,6 +68,9 @@ impl Stage {
         let crew = group(world.acme.id, "crew");
         let old = Permission { registered_by: "shop".to_owned(), ..permission("shop.old") };
         world.put(&[(&message).into(), (nora.id, login).into(), (&crew).into(), old.into()]).await;
+
+        let mut active = relationship(world.acme.id, world.borealis.id);
+        active.host_terms.ceiling.roles.insert(world.governor.id);
         world.put(&[(&elsewhere).into(), (&third).into(), (&proposed).into(), (&active).into()]).await;
         let crew = etag(crew.id, crew.version);
         Self { world, nora, notice: message.id.to_string(), proposed, active, crew }
@@ -78,7 +87,7 @@ impl Stage {
     }
 
     /// Calls a method in a workspace, about Nora, each time with what nobody used before.
-    async fn act(&self, method: &str, call: &Call, workspace: &str) -> Result<(), Refusal> {
+    pub(crate) async fn act(&self, method: &str, call: &Call, workspace: &str) -> Result<(), Refusal> {
         let domicile = &self.world.domicile;
         let (named, nora, page) = (workspace.to_owned(), self.nora.id.to_string(), PageRequest::default());
         let name = format!("p{}", self.world.store.counters().begun);

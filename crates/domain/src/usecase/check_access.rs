@@ -155,17 +155,21 @@ impl Domicile {
     /// All facts are read as of one moment, and decided at one instant. What is wrong with one question is its own answer;
     /// what fails for all is an error of the call.
     async fn answers(&self, call: &Call, request: &BatchCheckAccess) -> Result<BatchAnswer, Refusal> {
+        // Without the scope anywhere nothing is told, whatever else is wrong with the request.
+        if !call.actor.service.scopes.iter().any(|(scope, _)| *scope == ServiceScope::AccessCheck) {
+            return Err(Refusal::new(Reason::PermissionDenied));
+        }
         let most = BatchCheckAccess::MOST;
         if request.entries.is_empty() || request.entries.len() > most {
             let wrong = Violation::new("entries", format!("give 1 to {most} questions; ask again for more"));
             return Err(Refusal::invalid(vec![wrong]));
         }
-        let fresh = TouchedRows::of(&*self.ports.sealer, &request.consistency)?;
         let mut questions = Vec::with_capacity(request.entries.len());
         for entry in &request.entries {
             questions.push(own_fault(self.entry(call, entry).await)?);
         }
         self.tell_of_denied(call, &request.entries, &questions).await?;
+        let fresh = TouchedRows::of(&*self.ports.sealer, &request.consistency)?;
         let asked: Vec<(WorkspaceId, UserId)> =
             questions.iter().flatten().map(|question| (question.workspace, question.user)).collect();
         let facts = self.ports.directory.many_access_facts(&asked).await?;

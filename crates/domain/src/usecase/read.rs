@@ -330,7 +330,7 @@ impl Domicile {
 }
 
 /// Whether account, home and workspace are in use, so that the person can be somebody here.
-fn is_usable_here(facts: &AccessFacts) -> bool {
+pub(super) fn is_usable_here(facts: &AccessFacts) -> bool {
     let account =
         facts.account.as_ref().is_some_and(|a| a.state == UserState::Active && a.home_state == WorkspaceState::Active);
     account && facts.workspace.state == WorkspaceState::Active
