@@ -7,6 +7,7 @@ mod gate;
 mod health;
 mod identity;
 mod reflection;
+mod relationships;
 mod requests;
 mod responses;
 mod shutdown;
