@@ -261,8 +261,8 @@ impl<C: Change> Run<'_, C> {
         Ok(Changed { thing, consistency_token: Some(token), replayed, budget: Vec::new() })
     }
 
-    /// In the record of every workspace in which the change counts. Elsewhere than in its own it stands without the person
-    /// who made it, without what is personal, and under the id of the workspace that reads it.
+    /// In the record of every workspace in which the change counts. Elsewhere than in its own it stands without who made it
+    /// and by which call, without what is personal, and under the id of the workspace that reads it.
     async fn record(
         &self,
         tx: &mut dyn UnitOfWork,
@@ -283,7 +283,10 @@ impl<C: Change> Run<'_, C> {
                 id: self.domicile.new_id(),
                 workspace: Some(other),
                 workspace_text: other.to_string(),
+                service: String::new(),
                 actor: None,
+                request_id: None,
+                correlation_id: String::new(),
                 outcome: "done".to_owned(),
                 ..told.clone()
             };

@@ -57,6 +57,8 @@ pub async fn relationships_are_read_by_id(harness: &dyn Harness) {
 /// A list holds either side of a workspace, one side or some states; a proposal that waited too long counts as lapsed; pages
 /// join without gap or repeat.
 pub async fn relationships_are_paged_by_side_and_state(harness: &dyn Harness) {
+    use RelationshipState::{Active, Declined, Ended, Lapsed, Proposed};
+
     let subject = harness.fresh().await;
     let (own, other, third) = (workspace("own"), workspace("other"), workspace("third"));
     put(&*subject, &[(&own).into(), (&other).into(), (&third).into()]).await;
@@ -65,7 +67,6 @@ pub async fn relationships_are_paged_by_side_and_state(harness: &dyn Harness) {
         proposed_at,
         ..relationship(host.id, home.id)
     };
-    use RelationshipState::{Active, Declined, Ended, Lapsed, Proposed};
     let all = [
         written(&own, &other, Proposed, minute(5)),
         written(&other, &own, Proposed, minute(6)),
