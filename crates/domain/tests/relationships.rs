@@ -205,7 +205,7 @@ async fn every_change_is_told_in_both_workspaces() {
         }
     }
     // A reader of the other workspace that is behind does not answer as if it had seen the change.
-    let replica = world.replica(&world.dana).await;
+    let replica = world.replica();
     let suspended = world.step(Step::Suspend, Side::Home, &active).await.unwrap();
     let fresh = Consistency::AtLeastAsFresh(suspended.consistency_token.unwrap());
     let read = replica.get_workspace(&call(&world.dana), "acme", &fresh).await;
