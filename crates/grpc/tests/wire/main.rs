@@ -9,6 +9,7 @@ mod identity;
 mod reflection;
 mod requests;
 mod responses;
+mod roles;
 mod shutdown;
 mod streams;
 mod support;
