@@ -64,7 +64,6 @@ impl Stage {
         let mut proposed = relationship(world.acme.id, elsewhere.id);
         (proposed.state, proposed.proposed_by_side) = (RelationshipState::Proposed, Side::Home);
         (proposed.answered_by, proposed.answered_at) = (None, None);
-        let active = relationship(world.acme.id, world.borealis.id);
         let crew = group(world.acme.id, "crew");
         let old = Permission { registered_by: "shop".to_owned(), ..permission("shop.old") };
         world.put(&[(&message).into(), (nora.id, login).into(), (&crew).into(), old.into()]).await;
@@ -76,10 +75,10 @@ impl Stage {
         Self { world, nora, notice: message.id.to_string(), proposed, active, crew }
     }
 
-    /// The etag of Nora's membership.
+    /// The etag of Nora's membership, if there is one.
     async fn etag(&self) -> String {
-        let membership = self.world.member(self.nora.id).await.unwrap();
-        etag(membership.base().id, membership.base().version)
+        let membership = self.world.member(self.nora.id).await;
+        membership.map_or_else(String::new, |membership| etag(membership.base().id, membership.base().version))
     }
 
     fn rehearsal(&self, workspace: String) -> Order {
