@@ -1,6 +1,7 @@
 //! Reads without a unit of work: each call is one read transaction, so it sees one committed state.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use domicile_domain::event::Event;
@@ -13,7 +14,7 @@ use domicile_domain::model::role::Role;
 use domicile_domain::model::time::Revision;
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
-use domicile_domain::port::directory::{Directory, MemberRow, NoticeRow};
+use domicile_domain::port::directory::{CheckFacts, CheckKey, Directory, Freshness, MemberRow, NoticeRow};
 use domicile_domain::port::store::StoreError;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use uuid::Uuid;
@@ -22,7 +23,7 @@ use crate::convert::{model, uuid};
 use crate::entity::{audit_record, event, notice, notice_attempt, notice_message};
 use crate::executor::Executor;
 use crate::memberships::Members;
-use crate::{SeaOrmStore, memberships, notices, records, relationships, roles, users, workspaces};
+use crate::{SeaOrmStore, facts, memberships, notices, records, relationships, roles, users, workspaces};
 
 /// Puts members together with their accounts, homes and relationships; the same statements for one and for a page.
 async fn members(
@@ -116,8 +117,18 @@ impl Directory for SeaOrmStore {
     }
 
     async fn access_facts(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError> {
-        let mut read = self.read().await?;
-        memberships::access_facts(&mut read.guarded, workspace, user).await
+        let found = self.check(facts::point_of(self.backend(), workspace, user)).await?;
+        Ok(found.into_iter().next().and_then(|found| found.access))
+    }
+
+    async fn check_facts(&self, checks: &[CheckKey], _: &Freshness) -> Result<Vec<CheckFacts>, StoreError> {
+        let found = self.check(facts::points_of(self.backend(), checks)?).await?;
+        let facts = found.into_iter().map(|found| CheckFacts {
+            access: found.access.map(Arc::new),
+            permission: found.permission.map(Arc::new),
+            as_of: None,
+        });
+        Ok(facts.collect())
     }
 
     async fn permission(&self, name: &PermissionName) -> Result<Option<Permission>, StoreError> {

@@ -1,10 +1,9 @@
 //! Memberships, live and ended, and the facts that decide access.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use async_trait::async_trait;
-use domicile_domain::model::facts::{AccessFacts, AccountFacts};
+use domicile_domain::model::facts::AccessFacts;
 use domicile_domain::model::id::{Id, MembershipId, UserId, WorkspaceId};
 use domicile_domain::model::language::LanguageTag;
 use domicile_domain::model::membership::{
@@ -12,9 +11,7 @@ use domicile_domain::model::membership::{
 };
 use domicile_domain::model::name::ExternalId;
 use domicile_domain::model::permission::PermissionName;
-use domicile_domain::model::role::Role;
-use domicile_domain::model::time::{Revision, Timestamp, Version};
-use domicile_domain::model::workspace::WorkspaceRef;
+use domicile_domain::model::time::{Timestamp, Version};
 use domicile_domain::port::store::{MembershipRepository, StoreError};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
@@ -25,11 +22,11 @@ use uuid::Uuid;
 use crate::convert::{At, Word, id_list, maybe_id, maybe_uuid, model, text_list, uuid};
 use crate::entity::{
     group_role, membership, membership_contact, membership_group, membership_history, membership_permission,
-    membership_role, membership_unit, role, role_permission, user, workspace,
+    membership_role, membership_unit, role, role_permission,
 };
 use crate::executor::Executor;
+use crate::facts;
 use crate::unit_of_work::Lent;
-use crate::{relationships, roles, workspaces};
 
 const TABLE: &str = "memberships";
 
@@ -167,66 +164,6 @@ fn row_of(membership: &Membership) -> membership::Model {
             ..row
         },
     }
-}
-
-/// Everything that decides what a person may do in a workspace; the same statements whatever exists.
-pub(crate) async fn access_facts(
-    exec: &mut dyn Executor,
-    workspace: WorkspaceId,
-    user: UserId,
-) -> Result<Option<AccessFacts>, StoreError> {
-    let found = workspaces::find(exec, &WorkspaceRef::Id(workspace)).await?;
-    let account = account(exec, user).await?;
-    let home = account.as_ref().map_or(WorkspaceId::nil(), |a| a.home);
-    let relationship = relationships::live(exec, workspace, home).await?;
-    let membership = load(exec, uuid(workspace), Members::One(uuid(user))).await?.pop();
-    let roles = assigned_roles(exec, workspace, user).await?;
-    let roles = roles.into_iter().map(Arc::new).collect();
-    let relationship = relationship.map(Arc::new);
-    Ok(found.map(|found| AccessFacts { workspace: Arc::new(found), account, membership, roles, relationship }))
-}
-
-async fn account(exec: &mut dyn Executor, user: UserId) -> Result<Option<AccountFacts>, StoreError> {
-    let statement = user::Entity::find()
-        .column_as(workspace::Column::State, "home_state")
-        .column_as(workspace::Column::Outbound, "home_outbound")
-        .column_as(workspace::Column::Revision, "home_revision")
-        .join(
-            sea_orm::JoinType::InnerJoin,
-            user::Entity::belongs_to(workspace::Entity).from(user::Column::HomeId).to(workspace::Column::Id).into(),
-        )
-        .filter(user::Column::Id.eq(uuid(user)))
-        .build(exec.backend());
-    let Some(row) = exec.one(statement).await? else { return Ok(None) };
-    let at = At::new("users", user);
-    let read = || {
-        let account: user::Model = model("users", &row)?;
-        let home_state: String = at.read("home_id", row.try_get("", "home_state"))?;
-        let outbound: String = at.read("home_id", row.try_get("", "home_outbound"))?;
-        Ok(AccountFacts {
-            user: UserId::from_uuid(account.id),
-            home: WorkspaceId::from_uuid(account.home_id),
-            state: at.word("state", &account.state)?,
-            home_state: at.word("home_id", &home_state)?,
-            home_revision: Revision::from_stored(at.read("home_id", row.try_get("", "home_revision"))?),
-            home_outbound: at.word("home_id", &outbound)?,
-        })
-    };
-    read().map(Some).inspect_err(|_: &StoreError| exec.poison())
-}
-
-async fn assigned_roles(
-    exec: &mut dyn Executor,
-    workspace: WorkspaceId,
-    user: UserId,
-) -> Result<Vec<Role>, StoreError> {
-    let assigned = membership_role::Entity::find()
-        .select_only()
-        .column(membership_role::Column::RoleId)
-        .filter(membership_role::Column::WorkspaceId.eq(uuid(workspace)))
-        .filter(membership_role::Column::UserId.eq(uuid(user)))
-        .into_query();
-    roles::load(exec, Condition::all().add(crate::entity::role::Column::Id.in_subquery(assigned))).await
 }
 
 /// The Internals to whom a governance permission is granted: found from the few roles that carry one, so that a workspace
@@ -418,6 +355,6 @@ impl MembershipRepository for Lent<'_> {
     }
 
     async fn access_facts(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError> {
-        access_facts(self.exec, workspace, user).await
+        facts::in_unit(self.exec, workspace, user).await
     }
 }

@@ -1,5 +1,7 @@
 //! The read side of a store: what needs no unit of work. Each call sees one committed state.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::store::StoreError;
@@ -12,7 +14,7 @@ use crate::model::notice::{Attempt, Message, Notice};
 use crate::model::permission::{Permission, PermissionName};
 use crate::model::relationship::WorkspaceRelationship;
 use crate::model::role::Role;
-use crate::model::time::Revision;
+use crate::model::time::{Revision, Timestamp};
 use crate::model::user::{Identity, User};
 use crate::model::workspace::{Workspace, WorkspaceRef};
 
@@ -40,6 +42,58 @@ pub struct NoticeRow {
     pub attempts: Vec<Attempt>,
 }
 
+/// Whom a check is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum CheckedSubject {
+    /// By id.
+    User(UserId),
+    /// By an identity that is bound to the person.
+    Identity(Identity),
+}
+
+/// What a check names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckKey {
+    /// Where.
+    pub workspace: WorkspaceRef,
+    /// Who.
+    pub subject: CheckedSubject,
+    /// What.
+    pub permission: PermissionName,
+}
+
+/// What decides a check, as of one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckFacts {
+    /// The person in the workspace; absent if there is no such workspace.
+    pub access: Option<Arc<AccessFacts>>,
+    /// The entry of the catalogue, a retired one included; absent if the permission is unknown.
+    pub permission: Option<Arc<Permission>>,
+    /// Until when the facts are known to have been true; absent if they were read for this question.
+    pub as_of: Option<Timestamp>,
+}
+
+/// How fresh facts must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Freshness {
+    /// What is known of workspaces and homes may be up to a bound old; what this process wrote is seen at once.
+    Bounded,
+    /// The same, and no workspace that is named may be older than the revision.
+    AtLeast(Vec<(WorkspaceId, Revision)>),
+    /// Everything that was committed when the question was asked.
+    Newest,
+}
+
+impl Freshness {
+    /// Whether what was read of a workspace at a revision is not older than was wanted.
+    pub fn is_met_by(&self, workspace: WorkspaceId, read: Revision) -> bool {
+        match self {
+            Self::AtLeast(rows) => rows.iter().all(|(of, least)| *of != workspace || *least <= read),
+            Self::Bounded | Self::Newest => true,
+        }
+    }
+}
+
 /// Reads.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -59,6 +113,11 @@ pub trait Directory: Send + Sync {
     /// Everything that decides what a person may do in a workspace; `None` if there is no such workspace. The number of
     /// statements does not depend on what exists.
     async fn access_facts(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError>;
+
+    /// What decides each of some checks, in the same order and as of one moment. The number of statements depends neither on
+    /// how many checks there are nor on what exists. A store answers with the newest whatever is asked; what stands before
+    /// it may answer from what it kept, if that is fresh enough.
+    async fn check_facts(&self, checks: &[CheckKey], freshness: &Freshness) -> Result<Vec<CheckFacts>, StoreError>;
 
     /// The entry of the catalogue, retired ones included.
     async fn permission(&self, name: &PermissionName) -> Result<Option<Permission>, StoreError>;

@@ -8,6 +8,7 @@ use crate::error::{Reason, Refusal, Violation};
 use crate::model::id::{Id, UserId, WorkspaceId};
 use crate::model::time::{Revision, Timestamp, Version};
 use crate::model::workspace::Workspace;
+use crate::port::directory::Freshness;
 use crate::port::sealer::{SealPurpose, Sealer};
 
 /// A token's fields, joined by `|`. No field has that character: ids, numbers, constants and contact keys' versions.
@@ -164,19 +165,26 @@ impl TouchedRows {
         });
         rows.collect::<Option<_>>().map(Self)
     }
-
-    /// Whether a read of a workspace at that revision saw the write.
-    pub(super) fn are_seen_by(&self, workspace: WorkspaceId, read: Revision) -> bool {
-        self.0.iter().all(|(touched, revision)| *touched != workspace || *revision <= read)
-    }
 }
 
 /// A read that must see a write sees it, or says that it cannot yet.
 pub(super) fn ensure_fresh(token: Option<TouchedRows>, read: &Workspace) -> Result<(), Refusal> {
-    match token {
-        Some(rows) if !rows.are_seen_by(read.id, read.revision) => Err(Refusal::new(Reason::StoreUnavailable)),
-        _ => Ok(()),
-    }
+    let wanted = token.map_or(Freshness::Newest, |rows| Freshness::AtLeast(rows.0));
+    ensure_met(&wanted, read.id, read.revision)
+}
+
+/// What was read of a workspace is as fresh as was wanted, or the caller hears that it cannot be yet.
+pub(super) fn ensure_met(wanted: &Freshness, workspace: WorkspaceId, read: Revision) -> Result<(), Refusal> {
+    if wanted.is_met_by(workspace, read) { Ok(()) } else { Err(Refusal::new(Reason::StoreUnavailable)) }
+}
+
+/// How fresh a check wants its facts.
+pub(super) fn freshness(sealer: &dyn Sealer, consistency: &Consistency) -> Result<Freshness, Refusal> {
+    Ok(match (consistency, TouchedRows::of(sealer, consistency)?) {
+        (_, Some(rows)) => Freshness::AtLeast(rows.0),
+        (Consistency::FullyConsistent, None) => Freshness::Newest,
+        (_, None) => Freshness::Bounded,
+    })
 }
 
 /// The place in a list, for one caller, method and workspace.

@@ -10,7 +10,7 @@ use domicile_domain::model::role::Role;
 use domicile_domain::model::time::Revision;
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
-use domicile_domain::port::directory::{Directory, MemberRow, NoticeRow};
+use domicile_domain::port::directory::{CheckFacts, CheckKey, Directory, Freshness, MemberRow, NoticeRow};
 use domicile_domain::port::probe::StoreProbe;
 use domicile_domain::port::store::StoreError;
 
@@ -56,6 +56,10 @@ impl Directory for MemoryStore {
 
     async fn access_facts(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError> {
         self.ask(|tables| tables.access_facts(workspace, user))
+    }
+
+    async fn check_facts(&self, checks: &[CheckKey], _: &Freshness) -> Result<Vec<CheckFacts>, StoreError> {
+        self.ask(|tables| checks.iter().map(|check| tables.check_facts(check)).collect())
     }
 
     async fn permission(&self, name: &PermissionName) -> Result<Option<Permission>, StoreError> {

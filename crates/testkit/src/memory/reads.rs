@@ -15,7 +15,7 @@ use domicile_domain::model::time::Timestamp;
 use domicile_domain::model::user::Identity;
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::policy::access::granted;
-use domicile_domain::port::directory::{MemberRow, NoticeRow};
+use domicile_domain::port::directory::{CheckFacts, CheckKey, CheckedSubject, MemberRow, NoticeRow};
 
 use super::tables::{ContactRow, NoticeEntry, Tables, is_live};
 
@@ -90,6 +90,19 @@ impl Tables {
             membership,
             roles,
         })
+    }
+
+    pub(super) fn check_facts(&self, check: &CheckKey) -> CheckFacts {
+        let user = match &check.subject {
+            CheckedSubject::User(user) => *user,
+            CheckedSubject::Identity(identity) => self.identity_owner(identity).unwrap_or(UserId::nil()),
+        };
+        let workspace = self.workspace(&check.workspace).map(|workspace| workspace.id);
+        CheckFacts {
+            access: workspace.and_then(|workspace| self.access_facts(workspace, user)).map(Arc::new),
+            permission: self.permissions.get(&check.permission).cloned().map(Arc::new),
+            as_of: None,
+        }
     }
 
     pub(super) fn governors(&self, workspace: WorkspaceId, after: UserId, limit: u32) -> Vec<UserId> {
