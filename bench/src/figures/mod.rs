@@ -183,7 +183,13 @@ impl Bench {
     }
 
     fn setup(&self, database: String, folder: &Path, pool_size: u32) -> Setup {
-        Setup { program: self.options.program.clone(), database, pool_size, folder: folder.to_owned() }
+        Setup { program: self.options.program.clone(), database, pool_size, cache: true, folder: folder.to_owned() }
+    }
+
+    /// A server that reads for every check.
+    async fn uncached_server(&self, path: &Path, folder: &Path) -> Result<Server> {
+        let setup = self.setup(format!("sqlite:{}", path.display()), &folder.join("server"), 8);
+        Server::start(&Setup { cache: false, ..setup }).await
     }
 
     async fn sqlite_server(&self, path: &Path, folder: &Path) -> Result<Server> {

@@ -24,7 +24,7 @@ use domicile_domain::port::directory::{CheckKey, CheckedSubject};
 use domicile_domain::port::store::StoreError;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use sea_orm::{DbBackend, FromQueryResult, IdenStatic, Iterable, QueryResult, Statement, TryGetable, Value};
+use sea_orm::{DbBackend, FromQueryResult, IdenStatic, Iterable, QueryResult, Statement, Value};
 use serde::Serialize;
 use uuid::Uuid;
 use uuid::fmt::Simple;
@@ -51,6 +51,12 @@ static POSTGRES: LazyLock<Texts> = LazyLock::new(|| Texts::of(DbBackend::Postgre
 
 fn texts(backend: DbBackend) -> &'static Texts {
     if backend == DbBackend::Postgres { &POSTGRES } else { &SQLITE }
+}
+
+/// The text of the statement of one check.
+#[cfg(feature = "inspect")]
+pub(crate) fn one(backend: DbBackend) -> &'static str {
+    &texts(backend).one
 }
 
 /// The one check that is asked for: workspace by id or handle, user by id or identity, permission.
@@ -229,7 +235,7 @@ fn listed<'a>(workspaces: impl IntoIterator<Item = &'a WorkspaceId>) -> Result<V
 }
 
 /// What one row of the first statement says.
-struct Point {
+pub(crate) struct Point {
     /// Absent if there is no such workspace.
     workspace: Option<(WorkspaceId, Revision)>,
     account: Option<AccountFacts>,
@@ -238,15 +244,62 @@ struct Point {
     permission: Option<Permission>,
 }
 
-/// Reads columns by their place.
+/// A row whose columns are read by their place, whichever driver brought it.
+pub(crate) trait Cells {
+    fn uuid(&self, place: usize) -> Result<Option<Uuid>, String>;
+    fn text(&self, place: usize) -> Result<Option<String>, String>;
+    fn whole(&self, place: usize) -> Result<Option<i64>, String>;
+    fn flag(&self, place: usize) -> Result<Option<bool>, String>;
+}
+
+impl Cells for QueryResult {
+    fn uuid(&self, place: usize) -> Result<Option<Uuid>, String> {
+        self.try_get_by_index(place).map_err(|error| error.to_string())
+    }
+
+    fn text(&self, place: usize) -> Result<Option<String>, String> {
+        self.try_get_by_index(place).map_err(|error| error.to_string())
+    }
+
+    fn whole(&self, place: usize) -> Result<Option<i64>, String> {
+        self.try_get_by_index(place).map_err(|error| error.to_string())
+    }
+
+    fn flag(&self, place: usize) -> Result<Option<bool>, String> {
+        self.try_get_by_index(place).map_err(|error| error.to_string())
+    }
+}
+
+/// What a column can hold.
+trait Cell: Sized {
+    fn of(row: &dyn Cells, place: usize) -> Result<Option<Self>, String>;
+}
+
+macro_rules! cells {
+    ($($type:ty: $method:ident,)*) => {$(
+        impl Cell for $type {
+            fn of(row: &dyn Cells, place: usize) -> Result<Option<Self>, String> {
+                row.$method(place)
+            }
+        }
+    )*};
+}
+
+cells! { Uuid: uuid, String: text, i64: whole, bool: flag, }
+
+/// Reads columns by their place, and names those that cannot be.
 struct Columns<'r> {
-    row: &'r QueryResult,
+    row: &'r dyn Cells,
     at: At,
 }
 
 impl Columns<'_> {
-    fn get<T: TryGetable>(&self, place: usize, column: &'static str) -> Result<T, StoreError> {
-        T::try_get_by(self.row, place).map_err(|error| self.at.corrupt(column, format_args!("{error:?}")))
+    fn maybe<T: Cell>(&self, place: usize, column: &'static str) -> Result<Option<T>, StoreError> {
+        self.at.read(column, T::of(self.row, place))
+    }
+
+    fn get<T: Cell>(&self, place: usize, column: &'static str) -> Result<T, StoreError> {
+        self.maybe(place, column)?.ok_or_else(|| self.at.corrupt(column, "nothing stands there"))
     }
 
     fn word<T: Word>(&self, place: usize, column: &'static str) -> Result<T, StoreError> {
@@ -254,7 +307,7 @@ impl Columns<'_> {
     }
 
     fn maybe_word<T: Word>(&self, place: usize, column: &'static str) -> Result<Option<T>, StoreError> {
-        self.get::<Option<String>>(place, column)?.map(|word| self.at.word(column, &word)).transpose()
+        self.maybe::<String>(place, column)?.map(|word| self.at.word(column, &word)).transpose()
     }
 
     fn instant(&self, place: usize, column: &'static str) -> Result<Timestamp, StoreError> {
@@ -262,7 +315,7 @@ impl Columns<'_> {
     }
 
     fn maybe_instant(&self, place: usize, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.get::<Option<i64>>(place, column)?.map(Timestamp::from_micros))
+        Ok(self.maybe(place, column)?.map(Timestamp::from_micros))
     }
 
     fn id<K>(&self, place: usize, column: &'static str) -> Result<Id<K>, StoreError> {
@@ -270,11 +323,11 @@ impl Columns<'_> {
     }
 
     fn maybe_id<K>(&self, place: usize, column: &'static str) -> Result<Option<Id<K>>, StoreError> {
-        self.get(place, column).map(maybe_id)
+        self.maybe(place, column).map(maybe_id)
     }
 
     fn ids<K>(&self, place: usize, column: &'static str) -> Result<BTreeSet<Id<K>>, StoreError> {
-        ids(&self.at, column, self.get::<Option<String>>(place, column)?.as_deref())
+        ids(&self.at, column, self.maybe::<String>(place, column)?.as_deref())
     }
 }
 
@@ -291,7 +344,7 @@ fn permissions(at: &At, column: &'static str, text: Option<&str>) -> Result<BTre
 }
 
 impl Point {
-    fn read(row: &QueryResult) -> Result<Self, StoreError> {
+    pub(crate) fn read(row: &dyn Cells) -> Result<Self, StoreError> {
         let columns = |table: &'static str| Columns { row, at: At::new(table, "?") };
         let workspaces = columns("workspaces");
         let id: Option<WorkspaceId> = workspaces.maybe_id(0, "id")?;
@@ -353,9 +406,9 @@ fn membership_of(
 ) -> Result<Option<Membership>, StoreError> {
     const AT: usize = place::MEMBERSHIP;
     const LISTS: usize = place::LISTS;
-    let Some(id) = columns.get::<Option<Uuid>>(AT, "id")? else { return Ok(None) };
+    let Some(id) = columns.maybe::<Uuid>(AT, "id")? else { return Ok(None) };
     let columns = &Columns { row: columns.row, at: At::new("memberships", id) };
-    let granted: Option<String> = columns.get(LISTS + 1, "permission")?;
+    let granted: Option<String> = columns.maybe(LISTS + 1, "permission")?;
     let base = MembershipBase {
         id: MembershipId::from_uuid(id),
         user,
@@ -367,7 +420,7 @@ fn membership_of(
         assigned_by: columns.maybe_id(AT + 7, "assigned_by")?,
         assigned_at: columns.instant(AT + 8, "assigned_at")?,
         external_id: columns
-            .get::<Option<String>>(AT + 6, "external_id")?
+            .maybe::<String>(AT + 6, "external_id")?
             .map(|id| columns.at.read("external_id", ExternalId::parse(&id)))
             .transpose()?,
         version: Version::from_stored(columns.get(AT + 9, "version")?),
@@ -382,12 +435,12 @@ fn membership_of(
             base,
             state: columns.word(AT + 2, "state")?,
             language: columns
-                .get::<Option<String>>(AT + 3, "language")?
+                .maybe::<String>(AT + 3, "language")?
                 .map(|tag| columns.at.read("language", LanguageTag::parse(&tag)))
                 .transpose()?,
             expires_at: columns.maybe_instant(AT + 4, "expires_at")?,
             sponsor: columns.maybe_id(AT + 5, "sponsor")?,
-            typed_contact: columns.get(LISTS + 4, "typed_contact")?,
+            typed_contact: columns.maybe(LISTS + 4, "typed_contact")?,
         }),
     }))
 }
@@ -398,7 +451,7 @@ fn relationship_of(
     home: WorkspaceId,
 ) -> Result<Option<WorkspaceRelationship>, StoreError> {
     const AT: usize = place::RELATIONSHIP;
-    let Some(id) = columns.get::<Option<Uuid>>(AT, "id")? else { return Ok(None) };
+    let Some(id) = columns.maybe::<Uuid>(AT, "id")? else { return Ok(None) };
     let columns = &Columns { row: columns.row, at: At::new("relationships", id) };
     let (roles, permissions): (String, String) =
         (columns.get(AT + 4, "ceiling_roles")?, columns.get(AT + 5, "ceiling_permissions")?);
@@ -412,7 +465,7 @@ fn relationship_of(
         host_terms: HostTerms {
             ceiling: ceiling(&columns.at, &roles, &permissions)?,
             directory_visibility: columns.maybe_word(AT + 6, "directory_visibility")?,
-            longest_membership: columns.get::<Option<i64>>(AT + 7, "longest_membership")?.map(duration),
+            longest_membership: columns.maybe::<i64>(AT + 7, "longest_membership")?.map(duration),
             acceptance: columns.get(AT + 8, "host_acceptance")?,
         },
         home_terms: HomeTerms {
@@ -432,7 +485,7 @@ fn relationship_of(
 
 fn permission_of(columns: &Columns<'_>) -> Result<Option<Permission>, StoreError> {
     const AT: usize = place::PERMISSION;
-    let Some(name) = columns.get::<Option<String>>(AT, "name")? else { return Ok(None) };
+    let Some(name) = columns.maybe::<String>(AT, "name")? else { return Ok(None) };
     Ok(Some(Permission {
         name: columns.at.read("name", PermissionName::parse(&name))?,
         description: columns.get(AT + 1, "description")?,
@@ -528,8 +581,8 @@ pub(crate) struct Found {
     pub(crate) permission: Option<Permission>,
 }
 
-fn points(rows: &[QueryResult]) -> Result<Vec<Point>, StoreError> {
-    rows.iter().map(Point::read).collect()
+pub(crate) fn points(rows: &[QueryResult]) -> Result<Vec<Point>, StoreError> {
+    rows.iter().map(|row| Point::read(row)).collect()
 }
 
 /// Puts points together with their workspaces; `None` unless the shelf of each is there and has every role that is named.
@@ -549,7 +602,7 @@ impl SeaOrmStore {
     /// The facts of some checks: by one statement where every workspace is held at its revision, otherwise by a transaction
     /// that reads those workspaces too.
     pub(crate) async fn check(&self, statement: Statement) -> Result<Vec<Found>, StoreError> {
-        let seen = points(&self.glance(statement.clone()).await?)?;
+        let seen = self.glance(statement.clone()).await?;
         if let Some(found) = found(seen, |id, revision| self.shelves.held(id, revision)) {
             return Ok(found);
         }

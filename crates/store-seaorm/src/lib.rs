@@ -18,6 +18,7 @@ mod directory;
 mod entity;
 mod executor;
 mod facts;
+mod inline;
 mod memberships;
 mod migration;
 mod notices;
@@ -39,18 +40,20 @@ pub use crate::condition::{Connections, Unfit, WaitingNotices};
 pub use crate::database::{Database, OpenError};
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use domicile_domain::port::store::{Store, StoreError, UnitOfWork};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult, SqliteTransactionMode,
-    Statement, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait,
 };
 
 use crate::classify::classify;
 use crate::executor::{Guarded, StatementCount};
-use crate::facts::Shelves;
+use crate::facts::{Point, Shelves};
+use crate::inline::InlineReaders;
 use crate::postgres::{Pool, Pools};
 use crate::sqlite::{Access, Place, Writer, WriterTurn, connect_readers, connect_writer};
 use crate::unit_of_work::SeaOrmUnit;
@@ -69,6 +72,8 @@ enum Engine {
     SqliteFile {
         writer: Writer,
         readers: DatabaseConnection,
+        /// For what decides checks.
+        inline: Arc<InlineReaders>,
     },
     /// One connection for all: reads take the writer's turn.
     SqliteMemory {
@@ -99,7 +104,8 @@ impl SeaOrmStore {
         let engine = match database {
             Database::SqliteFile(path) => {
                 let readers = connect_readers(path).await.map_err(|e| database.not_opened(&e))?;
-                Engine::SqliteFile { writer: Writer::new(Place::File(path.clone()), connection), readers }
+                let inline = Arc::new(InlineReaders::new(path.clone()));
+                Engine::SqliteFile { writer: Writer::new(Place::File(path.clone()), connection), readers, inline }
             }
             Database::Postgres(options) => {
                 connection.close().await.map_err(|e| database.not_opened(&e))?;
@@ -174,18 +180,25 @@ impl SeaOrmStore {
         }
     }
 
-    /// Reads with one statement and no transaction: alone it sees one committed state all the same.
-    async fn glance(&self, statement: Statement) -> Result<Vec<QueryResult>, StoreError> {
+    /// Reads points with one statement and no transaction: alone it sees one committed state all the same.
+    async fn glance(&self, statement: Statement) -> Result<Vec<Point>, StoreError> {
         self.statements.add();
+        if let Engine::SqliteFile { inline, .. } = &self.engine
+            && let Some(points) = inline.points(&statement)
+        {
+            return Ok(points);
+        }
         let rows = match &self.engine {
             Engine::SqliteFile { readers, .. } => readers.query_all_raw(statement).await,
             Engine::SqliteMemory { writer } => {
                 let turn = writer.turn(READ_PATIENCE).await?;
                 turn.connection()?.query_all_raw(statement).await
             }
-            Engine::Postgres(pools) => return pools.readers.all(&statement, READ_PATIENCE).await,
+            Engine::Postgres(pools) => {
+                return facts::points(&pools.readers.all(&statement, READ_PATIENCE).await?);
+            }
         };
-        rows.map_err(|error| classify(DbBackend::Sqlite, &error).error)
+        facts::points(&rows.map_err(|error| classify(DbBackend::Sqlite, &error).error)?)
     }
 
     async fn read(&self) -> Result<Read, StoreError> {
