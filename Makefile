@@ -38,6 +38,7 @@ bench-full: tools ## The same with 10,000,000 users and an hour of mixed load
 lint: tools ## Check format and lints
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
+	$(CARGO) clippy -p domicile --locked -- -D warnings
 
 .PHONY: domain-alone
 domain-alone: tools ## Check the domain crate by itself, where nothing hides an impurity

@@ -84,7 +84,7 @@ impl Server {
             .env("DOMICILE_AUTH_DEVELOPMENT_TOKEN", TOKEN)
             .env("DOMICILE_SEALING_KEYS", "07".repeat(32))
             .env("DOMICILE_MESSAGES_FOLDER", setup.folder.join("messages"))
-            .env("DOMICILE_LOG", "warn")
+            .env("DOMICILE_LOG_LEVEL", "warn")
             // The load comes from few people: no budget may end it.
             .env("DOMICILE_BUDGETS_PROBES_PER_USER_MINUTE", u32::MAX.to_string())
             .env("DOMICILE_BUDGETS_PROBES_PER_WORKSPACE_HOUR", u32::MAX.to_string())

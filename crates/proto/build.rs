@@ -5,14 +5,17 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 12] = [
     "domicile/v1/access_service.proto",
     "domicile/v1/consistency.proto",
+    "domicile/v1/group_service.proto",
     "domicile/v1/membership_service.proto",
     "domicile/v1/method_policy.proto",
     "domicile/v1/notification_service.proto",
     "domicile/v1/reason.proto",
+    "domicile/v1/relationship_service.proto",
     "domicile/v1/role_service.proto",
+    "domicile/v1/terms.proto",
     "domicile/v1/user_service.proto",
     "domicile/v1/workspace_service.proto",
 ];

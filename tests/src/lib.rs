@@ -8,6 +8,7 @@
 )]
 
 pub mod binary;
+pub mod captured;
 pub mod certificates;
 pub mod issuer;
 pub mod postgres;

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use domicile_client::{Client, Credentials};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStderr, Command};
-use tokio::task::JoinHandle;
+use tokio::process::Command;
 
-use crate::binary::{ask_to_stop, binary, command};
+use crate::binary::{binary, command};
+use crate::captured::Captured;
 
 /// The token of every server of the tests.
 pub const TOKEN: &str = "a token for tests alone";
@@ -36,10 +36,9 @@ pub fn settings(database_url: &str) -> BTreeMap<&'static str, String> {
     ])
 }
 
-/// A server that serves. Ends with the test.
+/// A server that serves. Ends with the test; all that it said is looked through then.
 pub struct Server {
-    child: Child,
-    log: JoinHandle<Vec<String>>,
+    captured: Captured,
     address: SocketAddr,
     admin: Option<SocketAddr>,
     said: String,
@@ -51,22 +50,37 @@ impl Server {
         // What it captures is kept beside the program, not among the sources.
         let program = binary();
         let folder = program.parent().expect("the program lies in a folder");
-        Self::run(command().arg("serve").envs(settings).current_dir(folder)).await
+        let is_secret = |name: &str| ["TOKEN", "KEYS", "PASSWORD"].iter().any(|secret| name.contains(secret));
+        let secrets = settings.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value.clone());
+        let database = settings.get("DOMICILE_DATABASE_URL").expect("a server has a database");
+        Self::run(command().arg("serve").envs(settings).current_dir(folder), secrets, database).await
     }
 
-    /// Starts one by a configuration file and returns once it serves.
+    /// Starts one by a configuration file, in which the database stands, and returns once it serves.
     pub async fn configured(file: &Path) -> Self {
         let apart = ["--set", "admin.listen=127.0.0.1:0", "--set", "limits.lame_duck_seconds=0"];
         let folder = file.parent().expect("a file lies in a folder");
-        Self::run(command().args(["serve", "--config"]).arg(file).args(apart).current_dir(folder)).await
+        let text = std::fs::read_to_string(file).expect("a configuration");
+        let database = text.split('"').find(|value| value.starts_with("sqlite:") || value.starts_with("postgres:"));
+        let database = database.expect("the configuration names its database");
+        let database = match database.strip_prefix("sqlite:") {
+            Some(path) => format!("sqlite:{}", folder.join(path).display()),
+            None => database.to_owned(),
+        };
+        let token = std::fs::read_to_string(folder.join("token")).map(|token| token.trim().to_owned());
+        let mut command = command();
+        command.args(["serve", "--config"]).arg(file).args(apart).current_dir(folder);
+        Self::run(&mut command, token, &database).await
     }
 
-    async fn run(command: &mut Command) -> Self {
-        let mut child = command.stderr(Stdio::piped()).spawn().expect("the program was built");
-        let mut log = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+    async fn run(command: &mut Command, secrets: impl IntoIterator<Item = String>, database: &str) -> Self {
+        // The more it says, the more there is to look through.
+        command.env("DOMICILE_LOG_LEVEL", "debug");
+        let (mut captured, mut log) = Captured::start(command, secrets);
+        captured.knows_people_of(database);
         let (mut told, mut admin) = (String::new(), None);
         let ready = async {
-            while let Some(line) = log.next_line().await.expect("the log is text") {
+            while let Some(line) = log.recv().await {
                 if let Some(address) = address_of(&line, "domicile serves") {
                     return address;
                 }
@@ -76,9 +90,10 @@ impl Server {
             panic!("the server ended before it served: {told}");
         };
         let address = tokio::time::timeout(READY_WITHIN, ready).await.expect("the server serves in time");
-        // Read on, or the server would wait for somebody to take its words.
-        let log = tokio::spawn(rest_of(log));
-        Self { child, log, address, admin, said: told }
+        if let Some(admin) = admin {
+            captured.tells_metrics_at(admin);
+        }
+        Self { captured, address, admin, said: told }
     }
 
     /// Where it serves.
@@ -108,23 +123,14 @@ impl Server {
     }
 
     /// Ends it as a crash of the machine would: no word, no clean-up.
-    pub async fn kill(mut self) {
-        self.child.kill().await.expect("it ran");
+    pub async fn kill(self) {
+        self.captured.kill().await;
     }
 
-    /// Asks it to stop and answers how it ended, with what it logged since it served.
-    pub async fn stop(mut self) -> (ExitStatus, Vec<String>) {
-        ask_to_stop(&self.child).await;
-        (self.child.wait().await.expect("it ends"), self.log.await.expect("the log is read"))
+    /// Asks it to stop and answers how it ended, with all that it logged.
+    pub async fn stop(self) -> (ExitStatus, Vec<String>) {
+        self.captured.stop().await
     }
-}
-
-async fn rest_of(mut log: Lines<BufReader<ChildStderr>>) -> Vec<String> {
-    let mut lines = Vec::new();
-    while let Some(line) = log.next_line().await.expect("the log is text") {
-        lines.push(line);
-    }
-    lines
 }
 
 /// The address in the line that says so.

@@ -159,6 +159,7 @@ impl World {
             clock: self.ports.clock.clone(),
             ids: self.ports.ids.clone(),
             limits: Limits::default(),
+            traces_percent: 0,
         };
         tokio::spawn(domicile_grpc::serve(server, listener, std::future::pending()));
         address

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use domicile_client::{Client, ClientError, Credentials, v1};
 use domicile_store_seaorm::SeaOrmStore;
 use domicile_tests::binary;
+use domicile_tests::captured::Captured;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Child;
 
 /// What a command said, and how it ended.
 struct Told {
@@ -50,8 +51,9 @@ async fn run(folder: &Path, arguments: &[&str]) -> Told {
 
 /// A running `domicile dev`.
 struct Dev {
+    // Before the folder: it is looked through with the people of the database.
+    captured: Captured,
     folder: TempDir,
-    child: Child,
     banner: String,
 }
 
@@ -62,19 +64,18 @@ impl Dev {
 
     /// Starts it and reads what it prints, to the last line.
     async fn started(folder: TempDir) -> Self {
-        let mut child = binary::command()
-            .args(["dev", "--listen", "127.0.0.1:0"])
-            .current_dir(folder.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut command = binary::command();
+        command.args(["dev", "--listen", "127.0.0.1:0"]).current_dir(folder.path()).stdout(Stdio::piped());
+        let (mut captured, _) = Captured::start(command.env("RUST_LOG", "debug"), []);
+        let mut lines = BufReader::new(captured.child().stdout.take().unwrap()).lines();
         let mut banner = String::new();
         while !banner.contains("Messages") {
             banner += &lines.next_line().await.unwrap().unwrap_or_else(|| panic!("it ended: {banner}"));
             banner.push('\n');
         }
-        Self { folder, child, banner }
+        let database = folder.path().join("domicile-dev/domicile.db");
+        captured.knows_people_of(&format!("sqlite:{}", database.display()));
+        Self { captured, folder, banner }
     }
 
     fn data(&self) -> PathBuf {
@@ -110,9 +111,8 @@ impl Dev {
     }
 
     /// Asks it to stop, and waits until it has.
-    async fn stopped(mut self) -> (TempDir, ExitStatus) {
-        binary::ask_to_stop(&self.child).await;
-        let ended = self.child.wait().await.unwrap();
+    async fn stopped(self) -> (TempDir, ExitStatus) {
+        let (ended, _) = self.captured.stop().await;
         (self.folder, ended)
     }
 }
@@ -263,6 +263,61 @@ async fn a_manager_says_who_a_person_is_at_an_issuer_and_takes_it_back() {
 }
 
 #[tokio::test]
+async fn programs_meet_the_doors_of_an_installation_by_tokens_that_the_example_signs() {
+    let dev = Dev::new().await;
+    let endpoint = dev.credentials()["endpoint"].as_str().unwrap().to_owned();
+    let signed = async |arguments: &[&str]| -> String {
+        let told = dev.run(&[&["dev", "token"], arguments].concat()).await;
+        assert!(told.err.contains(&endpoint) && !told.err.contains(told.done().out.trim()), "{}", told.err);
+        told.out.trim().to_owned()
+    };
+    let client = async |token: &str| {
+        let credentials = Credentials { token: token.to_owned(), acting_user: None };
+        Client::connect(&endpoint, &credentials).await.unwrap()
+    };
+    let search = || v1::LookupUserRequest {
+        workspace: "acme".into(),
+        email: "s.whitfield@acme.example".into(),
+        ..v1::LookupUserRequest::default()
+    };
+    let check = || v1::GetWorkspaceRequest { workspace: "acme".into(), consistency: None };
+    for (arguments, searches, sees) in [
+        (&["--as", "dana"][..], "", ""),
+        (&["--as", "dana", "--service", "projects"], "", ""),
+        (&["--as", "lena"], "PERMISSION_DENIED", "PERMISSION_DENIED"),
+        (&[], "ACTING_USER_REQUIRED", "ACTING_USER_REQUIRED"),
+        (&["--service", "operator"], "ACTING_USER_REQUIRED", ""),
+    ] {
+        let client = client(&signed(arguments).await).await;
+        let reason = |answer: Result<(), ClientError>| answer.err().map(|error| error.reason).unwrap_or_default();
+        assert_eq!(reason(client.lookup_user(search()).await.map(drop)), searches, "{arguments:?}");
+        assert_eq!(reason(client.get_workspace(check()).await.map(drop)), sees, "{arguments:?}");
+    }
+    // Somebody else's key is as good as none.
+    let (dana, other) = (signed(&["--as", "dana"]).await, signed(&["--as", "lena"]).await);
+    let forged = format!("{}.{}", dana.rsplit_once('.').unwrap().0, other.rsplit_once('.').unwrap().1);
+    let refused = client(&forged).await.get_workspace(check()).await.unwrap_err();
+    assert_eq!(refused.reason, "UNAUTHENTICATED", "{refused}");
+
+    // Whoever is made here is known at first sight by the address that the issuer has verified.
+    let anna = dev.json(&ANNA).await["user"].as_str().unwrap().to_owned();
+    let token = signed(&["--as", "anna", "--email", "anna@acme.example"]).await;
+    let own = v1::GetUserRequest { workspace: "acme".into(), user: anna.clone(), consistency: None };
+    client(&token).await.get_user(own).await.unwrap();
+    let shown = dev.json(&["user", "show", &anna, "--workspace", "acme"]).await;
+    assert_eq!(shown["identities"][0]["subject"], "anna");
+    let told = dev.json(&["dev", "token", "--service", "projects", "--minutes", "5"]).await;
+    assert_eq!(keys(&told), ["endpoint", "expires_in", "token"]);
+    assert_eq!(told["expires_in"], 300);
+
+    dev.run(&["dev", "token", "--as", "nobody"]).await.refused(2, &["`nobody`", "dana, jonas", "--email"]);
+    let two = ["dev", "token", "--as", "sam", "--email", "anna@acme.example"];
+    dev.run(&two).await.refused(2, &["s.whitfield@acme.example", "--email"]);
+    dev.run(&["dev", "token", "--service", "nobody"]).await.refused(2, &["development, projects, operator"]);
+    dev.run(&["dev", "token", "--minutes", "1441"]).await.refused(2, &["1..=1440"]);
+}
+
+#[tokio::test]
 async fn results_in_json_have_the_documented_keys() {
     let dev = Dev::new().await;
     let found = dev.json(&["user", "lookup", "nobody@acme.example", "--workspace", "acme"]).await;
@@ -401,7 +456,7 @@ async fn a_second_start_keeps_people_and_token_and_adds_nothing() {
 
     let again = Dev::started(folder).await;
     let after = again.credentials();
-    assert_eq!((&after["token"], &after["people"]), (&before["token"], &before["people"]));
+    assert_eq!((&after["key"], &after["people"]), (&before["key"], &before["people"]));
     assert_eq!(after["people"].as_object().unwrap().len(), 5);
     let third = run(again.folder.path(), &["dev", "--listen", "127.0.0.1:0"]).await;
     third.refused(1, &["another `domicile dev` uses ./domicile-dev", "--data"]);

@@ -20,6 +20,7 @@ use domicile_proto::FILE_DESCRIPTOR_SET;
 use domicile_proto::v1::{Expectation, MethodPolicy, NotifyMode};
 use domicile_store_seaorm::SeaOrmStore;
 use domicile_testkit::builders;
+use domicile_testkit::canary::Canaries;
 use domicile_tests::world::{World, service, without_audit};
 use prost::Message;
 use prost::bytes::{Buf, BufMut, Bytes};
@@ -264,10 +265,10 @@ impl Stage {
         let store = Arc::new(SeaOrmStore::open_memory().await.unwrap());
         let world = World::new(store.clone()).await;
         let manager = [world.acme.access_manager];
-        let member = world.person(world.acme, "member", None, UserState::Active).await;
+        let member = world.person(world.acme, "mirabel", None, UserState::Active).await;
         let stranger = world.person(world.borealis, CANARY, None, UserState::Active).await;
         world.external(stranger, ExternalState::Active, Some(builders::NOW)).await;
-        let suspended = world.holder(world.acme, "suspended", &manager, UserState::Suspended).await;
+        let suspended = world.holder(world.acme, "sigismund", &manager, UserState::Suspended).await;
         let erased: User =
             User { state: UserState::Erased, person: None, ..builders::user(world.acme.workspace, "erased") };
         let gone = erased.id;
@@ -321,15 +322,27 @@ impl Stage {
         Ok(client.unary(request, path, Plain).await?.into_inner())
     }
 
+    /// A refusal has no name and no contact but those that were sent, and no token or key (R17).
+    async fn tells_of_nobody(&self, status: &Status, sent: &str, place: &str) {
+        let mut canaries = Canaries::default();
+        let people = self.store.personal_words().await.unwrap();
+        canaries.add(people.into_iter().filter(|word| !sent.contains(word)));
+        let said = format!("{} {}", status.message(), String::from_utf8_lossy(status.details()));
+        // What a mend gives as an example is nobody's.
+        canaries.are_not_in(place, &said.replace("anna@acme.example", ""));
+    }
+
     /// The answer in a line, after a proof that it leaks nothing and, if it is a refusal, that it changed nothing.
     async fn answered(&self, caller: &Caller, path: &str, body: Vec<u8>, of: &str) -> (String, Vec<u8>) {
         let before = without_audit(self.store.dump().await.unwrap());
+        let sent = String::from_utf8_lossy(&body).into_owned();
         let answer = self.call(caller, path, body).await;
         let (line, bytes) = match answer {
             Ok(body) => ("OK".to_owned(), body.to_vec()),
             Err(status) => {
                 let after = without_audit(self.store.dump().await.unwrap());
                 assert_eq!(after, before, "{} {path} {of}: a refused call changed something", caller.name);
+                self.tells_of_nobody(&status, &sent, &format!("{} {path} {of}: the refusal", caller.name)).await;
                 let told = status.get_error_details();
                 let reason = told.error_info().unwrap_or_else(|| panic!("{path} {of}: {status:?}")).reason.clone();
                 assert!(status.details().len() <= 4096, "{path} {of}: {} bytes of details", status.details().len());

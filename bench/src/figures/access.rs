@@ -13,7 +13,7 @@ use crate::figure::{Beside, Measured, Side};
 use crate::load::{Behind, Run, Target, Width, closed, open};
 use crate::process::{Server, Setup, cpu_of_family, named, parent_of};
 use crate::stats::{float, median};
-use crate::target::{CheckTarget, EchoTarget, Wire};
+use crate::target::{BatchTarget, CheckTarget, EchoTarget, Wire};
 use crate::world::{Spread, World};
 
 /// Eight connections with eight calls in flight on each.
@@ -191,6 +191,35 @@ pub(super) async fn warm(bench: &Bench) -> Result<Measured> {
 
 pub(super) async fn uncached(bench: &Bench) -> Result<Measured> {
     against_echo(bench, "P2", Size::Large, Spread::Everywhere, DIFFERENT, "50,000 checks over all of them").await
+}
+
+/// Checks in one call of a batch.
+const BATCH: u64 = 100;
+
+pub(super) async fn batch(bench: &Bench) -> Result<Measured> {
+    let folder = bench.work_folder("P4")?;
+    let path = bench.shared(Size::Small, &folder).await?;
+    let server = bench.sqlite_server(&path, &folder).await?;
+    let world: &World = bench.world(Size::Small);
+    let wire = Wire::connect(&server, WIDTH.connections).await?;
+    let single = CheckTarget::new(wire.clone(), world, Spread::Warm(WARM), WARM);
+    let batches = BatchTarget::of(wire, &single, usize::try_from(BATCH)?);
+    closed(&single, WIDTH, bench.time() / 2, 0).await?;
+    let rounds = bench
+        .rounds(
+            "P4",
+            async |_| Ok(served(&server, &single, WIDTH, bench.time(), 0).await?.0),
+            async |_| {
+                let (side, run) = served(&server, &batches, WIDTH, bench.time(), 0).await?;
+                // Of a check, not of a call, as the control's are.
+                let cpu_us = side.cpu_us.map(|cpu| cpu / float(BATCH));
+                Ok(Side { calls: run.calls * BATCH, cpu_us, ..side })
+            },
+        )
+        .await?;
+    server.stop().await?;
+    let setting = format!("{} users, 1,000 checks again and again, one server for both, 8 x 8 in flight", world.users);
+    measured("P4", setting, rounds, |side| Some(side.per_second()))
 }
 
 pub(super) async fn one_workspace(bench: &Bench) -> Result<Measured> {

@@ -2,6 +2,7 @@
 
 mod access;
 mod churn;
+mod guess;
 mod reads;
 mod saves;
 mod seaorm;
@@ -107,6 +108,7 @@ impl Bench {
             "P1" => Box::pin(access::warm(self)).await,
             "P2" => Box::pin(access::uncached(self)).await,
             "P3" => Box::pin(access::postgres(self)).await,
+            "P4" => Box::pin(access::batch(self)).await,
             "P5a" => Box::pin(saves::one_client(self)).await,
             "P5b" => Box::pin(saves::many_clients(self)).await,
             "P6" => Box::pin(saves::postgres(self)).await,
@@ -119,6 +121,7 @@ impl Bench {
             "P12" => Box::pin(start::first_answer(self)).await,
             "P16" => Box::pin(access::one_workspace(self)).await,
             "P18a" => Box::pin(churn::throughput(self)).await,
+            "R9" => Box::pin(guess::by_time(self)).await,
             "P18b" => Box::pin(churn::memory(self)).await,
             _ => anyhow::bail!("nobody wrote how {id} is measured"),
         }

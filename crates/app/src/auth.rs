@@ -1,4 +1,5 @@
-//! The development sign-in: one token in a file of the data folder, any acting user. It serves on loopback alone.
+//! The sign-in of `serve` where no callers are named, to try it out on one machine: one token, `auth.development_token`, and any
+//! acting user. It serves on loopback alone.
 
 use async_trait::async_trait;
 use domicile_domain::model::actor::{ScopeReach, ServicePrincipal, ServiceScope};

@@ -44,13 +44,47 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct DevArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<DevCommand>,
     /// Folder of database, key, credentials and captured messages; delete it to start over
     #[arg(long, default_value = "./domicile-dev")]
     pub(crate) data: PathBuf,
     /// Loopback address to serve on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:50051")]
     pub(crate) listen: SocketAddr,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DevCommand {
+    /// Print an access token of a service or a person of the development instance, to call it from elsewhere
+    Token(TokenArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    /// Person: a short name of the credentials, or with --email any name for somebody else; for none the service alone
+    #[arg(long = "as", value_name = "PERSON")]
+    pub(crate) acting: Option<String>,
+    /// Address that the issuer has verified, by which the person is known at first sight
+    #[arg(long, requires = "acting")]
+    pub(crate) email: Option<String>,
+    /// Calling service; with --as the token is exchanged for it, and the person's own without
+    #[arg(long, value_parser = crate::issuing::SERVICES)]
+    pub(crate) service: Option<String>,
+    /// How long it is good
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=1440))]
+    pub(crate) minutes: u64,
+    /// Credentials that `domicile dev` wrote
+    #[arg(long, env = "DOMICILE_CREDENTIALS", default_value = crate::credentials::USUAL_CREDENTIALS)]
+    pub(crate) credentials: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print no talk, only the token
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Args)]

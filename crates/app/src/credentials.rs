@@ -1,4 +1,4 @@
-//! The sign-in material of a data folder: where the service is, its token, and the people of the example.
+//! The sign-in material of a data folder: where the service is, the key of its issuer, and the people of the example.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -6,6 +6,8 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
+
+use crate::issuing::Subject;
 
 /// Where `domicile dev` leaves them unless told otherwise.
 pub(crate) const USUAL_CREDENTIALS: &str = "./domicile-dev/credentials.json";
@@ -17,15 +19,18 @@ pub(crate) struct Person {
     pub(crate) name: String,
     /// User id.
     pub(crate) user: String,
-    /// Handle of the workspace they manage.
+    /// Handle of their home.
     pub(crate) workspace: String,
+    /// The address that the issuer has verified.
+    pub(crate) email: String,
 }
 
 /// What the command line needs to call the service.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CredentialsFile {
     pub(crate) endpoint: String,
-    pub(crate) token: String,
+    /// The private key that signs tokens of anybody.
+    pub(crate) key: String,
     /// Whom to act as unless `--as` says otherwise.
     pub(crate) acting: String,
     /// By short name.
@@ -47,6 +52,12 @@ impl CredentialsFile {
                  `domicile dev` again"
             )
         })
+    }
+
+    /// The person by a short name, as the issuer knows them.
+    pub(crate) fn subject(&self, name: &str) -> Option<Subject> {
+        let person = self.people.get(name)?;
+        Some(Subject { name: name.to_owned(), email: Some(person.email.clone()) })
     }
 
     pub(crate) fn write(&self, path: &Path) -> Result<()> {

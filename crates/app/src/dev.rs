@@ -14,23 +14,28 @@ use domicile_domain::model::budget::Budgets;
 use domicile_domain::model::language::LanguageTag;
 use domicile_domain::usecase::{Ports, TxRunner};
 use domicile_grpc::Limits;
+use domicile_identity::MappedAuthenticator;
+use domicile_identity::issuer::LoopbackIssuer;
 use domicile_notify::CaptureGateway;
 use domicile_store_seaorm::SeaOrmStore;
+use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::auth::DevelopmentAuthenticator;
-use crate::cli::DevArgs;
+use crate::cli::{DevArgs, TokenArgs};
 use crate::credentials::{CredentialsFile, Person};
-use crate::sealer::{AeadSealer, random};
+use crate::failure::Failure;
+use crate::issuing::{self, Bearer, Subject};
+use crate::output::Output;
+use crate::sealer::AeadSealer;
 use crate::seed::Seeder;
 use crate::service::{Outside, Service, asked_to_stop};
-use crate::telemetry::{self, LogFormat, LogSettings};
+use crate::telemetry::{self, LogSettings};
 
 /// As many people in workspaces as the service keeps unless told otherwise.
 const CACHED_CHECKS: usize = 100_000;
 
 pub(crate) async fn run(args: &DevArgs) -> Result<()> {
-    let _logs = telemetry::install_for_service(&LogSettings { level: "warn".to_owned(), format: LogFormat::Auto })?;
+    let _logs = telemetry::install_for_service(&LogSettings::default())?;
     refuse_production()?;
     if !args.listen.ip().is_loopback() {
         bail!(
@@ -54,22 +59,27 @@ pub(crate) async fn run(args: &DevArgs) -> Result<()> {
     let runner = TxRunner::new(store, clock.clone(), ids.clone());
     let seeder = Seeder { api: service.api.clone(), runner, clock, ids };
     let people = seeder.seed().await?;
-    let token = write_credentials(&args.data, address, &people)?;
+    let key = write_credentials(&args.data, address, &people)?;
+    let issuer = LoopbackIssuer::start(0).await.context("the issuer of tokens cannot listen on loopback")?;
+    issuer.publish(&issuing::read_key(&key)?);
+    let callers = issuing::callers(issuer.keys_url())?;
+    let authenticator = Arc::new(MappedAuthenticator::start(callers, service.ports.clock.clone())?);
 
     let gateway = Arc::new(CaptureGateway::new(args.data.join("messages")));
     let stop = asked_to_stop()?;
-    write!(std::io::stdout().lock(), "{}", banner(args, address, &people)?)?;
+    write!(std::io::stdout().lock(), "{}", banner(args, address, &issuer.keys_url(), &people)?)?;
     service
         .run(
             Outside {
                 listener,
-                authenticator: Arc::new(DevelopmentAuthenticator::new(token)),
+                authenticator,
                 development: true,
                 tls: None,
                 gateway,
                 language: LanguageTag::parse("en")?,
                 // Whoever tries it out does not wait for others to turn elsewhere.
                 limits: Limits { lame_duck: Duration::ZERO, ..Limits::default() },
+                traces_percent: 0,
             },
             stop,
         )
@@ -98,14 +108,57 @@ fn lock(folder: &Path) -> Result<std::fs::File> {
     }
 }
 
-/// Keeps the token of an earlier start, so that what people noted goes on working.
+/// Keeps the key of an earlier start, so that tokens that people noted go on working.
 fn write_credentials(folder: &Path, address: SocketAddr, people: &BTreeMap<String, Person>) -> Result<String> {
     let path = folder.join("credentials.json");
-    let token = if path.exists() { CredentialsFile::read(&path)?.token } else { hex::encode(random::<32>()?) };
+    let key = if path.exists() { CredentialsFile::read(&path)?.key } else { issuing::new_key()? };
     let endpoint = format!("http://{address}");
-    CredentialsFile { endpoint, token: token.clone(), acting: "dana".to_owned(), people: people.clone() }
-        .write(&path)?;
-    Ok(token)
+    CredentialsFile { endpoint, key: key.clone(), acting: "dana".to_owned(), people: people.clone() }.write(&path)?;
+    Ok(key)
+}
+
+/// Prints a token of the development instance, whether or not it runs.
+pub(crate) fn print_token(args: &TokenArgs) -> Result<(), Failure> {
+    let file = CredentialsFile::read(&args.credentials).map_err(|error| Failure::new(2, error.to_string()))?;
+    let key = issuing::read_key(&file.key)?;
+    let person = args.acting.as_deref().map(|name| subject(&file, name, args.email.as_ref())).transpose()?;
+    let (bearer, whose) = match (&person, args.service.as_deref()) {
+        (None, service) => {
+            let name = service.unwrap_or(issuing::COMMAND_LINE);
+            (Bearer::Service(name), format!("of the service {name}"))
+        }
+        (Some(person), None) => (Bearer::Person(person), format!("of {}, their own", person.name)),
+        (Some(person), Some(name)) => {
+            (Bearer::Exchanged(person, name), format!("of {}, exchanged for the service {name}", person.name))
+        }
+    };
+    let token = issuing::token(&key, &bearer, Duration::from_secs(args.minutes * 60))?;
+    let output = Output::new(args.json, args.quiet, true);
+    output.result(&token, &json!({ "token": token, "endpoint": file.endpoint, "expires_in": args.minutes * 60 }))?;
+    output.talk(&format!(
+        "Token   {whose}, for {} minutes; send it as `authorization: Bearer ...` to {}",
+        args.minutes, file.endpoint
+    ))?;
+    Ok(())
+}
+
+/// A person of the credentials, or somebody else by an address.
+fn subject(file: &CredentialsFile, name: &str, email: Option<&String>) -> Result<Subject, Failure> {
+    match (email, file.subject(name)) {
+        (Some(_), Some(Subject { email: Some(theirs), .. })) => {
+            Err(Failure::new(2, format!("`{name}` is {theirs} here; leave --email out, or take another name")))
+        }
+        (Some(email), _) => Ok(Subject { name: name.to_owned(), email: Some(email.clone()) }),
+        (None, Some(known)) => Ok(known),
+        (None, None) => {
+            let known: Vec<&str> = file.people.keys().map(String::as_str).collect();
+            let known = known.join(", ");
+            let said = format!(
+                "nobody is called `{name}` here; give {known}, or add --email with the address of their account"
+            );
+            Err(Failure::new(2, said))
+        }
+    }
 }
 
 /// How this program was called, so that what it prints can be typed as it is.
@@ -113,7 +166,7 @@ pub(crate) fn own_name() -> String {
     std::env::args().next().unwrap_or_else(|| "domicile".to_owned())
 }
 
-fn banner(args: &DevArgs, address: SocketAddr, people: &BTreeMap<String, Person>) -> Result<String> {
+fn banner(args: &DevArgs, address: SocketAddr, keys: &str, people: &BTreeMap<String, Person>) -> Result<String> {
     let me = own_name();
     let data = args.data.display();
     let flag = if args.data == Path::new("./domicile-dev") {
@@ -142,6 +195,7 @@ fn banner(args: &DevArgs, address: SocketAddr, people: &BTreeMap<String, Person>
         "            {me} assign anna@acme.example --workspace acme --role member --first-name Anna --last-name Kovacs --username anna.kovacs --language en{flag}      (nobody yet: becomes Internal)"
     )?;
     writeln!(text, "            {me} notifications list --workspace acme{flag}")?;
+    writeln!(text, "  Tokens    {me} dev token --as dana{flag}      (also --service projects; keys at {keys})")?;
     writeln!(text, "  Messages  {data}/messages")?;
     Ok(text)
 }

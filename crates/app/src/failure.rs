@@ -124,6 +124,7 @@ mod tests {
                 message: "It went wrong.".into(),
                 violations: vec![("profile.first_name".into(), "a name is needed".into())],
                 metadata: BTreeMap::new(),
+                retry_after: None,
                 request_id: String::new(),
             });
             assert_eq!(failure.exit, exit);

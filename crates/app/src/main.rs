@@ -13,6 +13,7 @@ mod failure;
 mod files;
 mod identities;
 mod init;
+mod issuing;
 mod metrics;
 mod output;
 mod readiness;
@@ -24,6 +25,8 @@ mod service;
 mod session;
 mod settings;
 mod telemetry;
+#[cfg(feature = "otlp")]
+mod traces;
 mod workspaces;
 
 use std::io::Write;
@@ -32,7 +35,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{
-    AccessCommand, Cli, Command, ConfigCommand, DbCommand, NotificationsCommand, UserCommand, WorkspaceCommand,
+    AccessCommand, Cli, Command, ConfigCommand, DbCommand, DevArgs, DevCommand, NotificationsCommand, UserCommand,
+    WorkspaceCommand,
 };
 use crate::failure::Failure;
 
@@ -52,13 +56,13 @@ async fn main() -> ExitCode {
 
 async fn run(command: &Command) -> Result<(), Failure> {
     // A service tells what it does, in its own way; a command only what went wrong.
-    if !matches!(command, Command::Dev(_) | Command::Serve(_)) {
+    if !matches!(command, Command::Dev(DevArgs { command: None, .. }) | Command::Serve(_)) {
         telemetry::install_for_command()?;
     }
     match command {
+        Command::Dev(DevArgs { command: Some(DevCommand::Token(args)), .. }) => dev::print_token(args),
         Command::Dev(args) => dev::run(args).await.map_err(Failure::from),
-        // Boxed: the whole service is far larger than any command.
-        Command::Serve(args) => Box::pin(serve::run(args)).await,
+        Command::Serve(args) => serve::run(args).await,
         Command::Init(args) => init::run(args),
         Command::Db(DbCommand::Migrate(args)) => database::migrate(args).await,
         Command::Db(DbCommand::Check(args)) => database::check(args).await,

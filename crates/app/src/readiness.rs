@@ -13,11 +13,13 @@ use crate::runtime::now;
 /// How long the store may take to answer.
 const STORE_WITHIN: Duration = Duration::from_secs(1);
 
-/// One thing that has to be so.
+/// One thing that should be so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Check {
     pub(crate) name: String,
     pub(crate) ok: bool,
+    /// Whether the service is not ready without it; else it only does less.
+    pub(crate) needed: bool,
     /// What is so, or what is wrong.
     pub(crate) detail: String,
 }
@@ -25,7 +27,7 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) fn of(name: impl Into<String>, state: Result<String, String>) -> Self {
         let (ok, detail) = state.map_or_else(|wrong| (false, wrong), |right| (true, right));
-        Self { name: name.into(), ok, detail }
+        Self { name: name.into(), ok, needed: true, detail }
     }
 }
 
@@ -83,7 +85,7 @@ impl Readiness {
         for probe in probes {
             checks.extend(probe.check().await);
         }
-        Report { ready: checks.iter().all(|check| check.ok), checks }
+        Report { ready: checks.iter().all(|check| check.ok || !check.needed), checks }
     }
 }
 
@@ -111,14 +113,20 @@ impl Probe for StoreProbe {
     }
 }
 
-/// The issuers of tokens: whether their tokens can be checked now.
+/// The issuers of tokens: whether their tokens can be checked now. One that is away takes nobody from the callers of the
+/// others, so that the service is not ready only while it can check no token at all.
 pub(crate) struct IssuersProbe(pub(crate) Arc<MappedAuthenticator>);
 
 #[async_trait]
 impl Probe for IssuersProbe {
     async fn check(&self) -> Vec<Check> {
-        self.0.issuers().iter().map(of_issuer).collect()
+        of_issuers(&self.0.issuers())
     }
+}
+
+fn of_issuers(all: &[IssuerStatus]) -> Vec<Check> {
+    let needed = !all.iter().any(|issuer| issuer.usable);
+    all.iter().map(|issuer| Check { needed, ..of_issuer(issuer) }).collect()
 }
 
 fn of_issuer(of: &IssuerStatus) -> Check {
@@ -159,10 +167,43 @@ mod tests {
         *switch.0.lock().unwrap() = false;
         let report = readiness.report().await;
         assert!(!report.ready);
-        assert_eq!(report.checks[1], Check { name: "switch".to_owned(), ok: false, detail: "off".to_owned() });
+        assert_eq!(
+            report.checks[1],
+            Check { name: "switch".to_owned(), ok: false, needed: true, detail: "off".to_owned() }
+        );
         *switch.0.lock().unwrap() = true;
         readiness.enter(Stage::Stopping);
         assert!(!readiness.report().await.ready);
+    }
+
+    #[tokio::test]
+    async fn an_issuer_that_is_away_is_told_and_takes_the_service_out_only_with_the_last_one() {
+        struct Issuers(Vec<IssuerStatus>);
+
+        #[async_trait]
+        impl Probe for Issuers {
+            async fn check(&self) -> Vec<Check> {
+                of_issuers(&self.0)
+            }
+        }
+        let issuer = |name: &str, usable| IssuerStatus {
+            issuer: name.to_owned(),
+            usable,
+            keys: usize::from(usable),
+            fetched_at: None,
+            failing_since: None,
+            looks: 1,
+            failed_looks: 0,
+        };
+        for (one, other, ready) in [(true, true, true), (true, false, true), (false, false, false)] {
+            let readiness = Readiness::new();
+            readiness.enter(Stage::Serving);
+            readiness.watch(Arc::new(Issuers(vec![issuer("one", one), issuer("other", other)])));
+            let report = readiness.report().await;
+            assert_eq!(report.ready, ready, "{report:?}");
+            let told: Vec<bool> = report.checks.iter().skip(1).map(|check| check.ok).collect();
+            assert_eq!(told, [one, other]);
+        }
     }
 
     #[tokio::test]

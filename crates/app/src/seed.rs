@@ -11,9 +11,7 @@ use domicile_domain::model::answer::RequestFingerprint;
 use domicile_domain::model::id::{Id, UserId, WorkspaceId};
 use domicile_domain::model::name::{Handle, Name};
 use domicile_domain::model::permission::{Permission, PermissionName};
-use domicile_domain::model::relationship::{
-    Ceiling, HomeTerms, HostTerms, RelationshipState, Side, WorkspaceRelationship,
-};
+use domicile_domain::model::relationship::{self, Ceiling, HomeTerms, HostTerms, WorkspaceRelationship};
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::{Timestamp, Version};
 use domicile_domain::port::runtime::{Clock, Ids};
@@ -209,6 +207,7 @@ fn person(example: &Example, user: UserId) -> Person {
         name: format!("{} {}", example.names.0, example.names.1),
         user: user.to_string(),
         workspace: example.workspace.to_owned(),
+        email: example.email.to_owned(),
     }
 }
 
@@ -283,7 +282,7 @@ impl Command for Terms {
             };
             tx.roles().register(&permission).await?;
         }
-        let [lead, guest, relationship] = self.ids;
+        let [lead, guest, agreed] = self.ids;
         self.role(tx, lead, "project-lead", "Project lead", &[&read, &write], false).await?;
         let project_guest = self.role(tx, guest, "project-guest", "Project guest", &[&read], true).await?;
         if tx.relationships().find(self.acme, self.borealis).await?.is_some() {
@@ -291,29 +290,19 @@ impl Command for Terms {
         }
         let roles = tx.roles().of_workspace(self.acme).await?;
         let shipped = roles.iter().filter(|role| role.handle.as_str() == "guest").map(|role| role.id);
-        let mut agreed = WorkspaceRelationship {
-            id: Id::from_uuid(relationship),
-            host: self.acme,
-            home: self.borealis,
-            state: RelationshipState::Proposed,
-            suspended_by_host: false,
-            suspended_by_home: false,
-            host_terms: HostTerms {
-                ceiling: Ceiling { roles: shipped.chain([project_guest.id]).collect(), permissions: BTreeSet::new() },
-                directory_visibility: None,
-                longest_membership: None,
-                acceptance: false,
-            },
-            home_terms: HomeTerms { disclosure: None, allows_host: true, acceptance: false },
-            proposed_by_side: Side::Host,
-            proposed_by: self.dana,
-            proposed_at: self.now,
-            answered_by: None,
-            answered_at: None,
-            ended_at: None,
-            version: Version::FIRST,
+        let host_terms = HostTerms {
+            ceiling: Ceiling { roles: shipped.chain([project_guest.id]).collect(), permissions: BTreeSet::new() },
+            ..HostTerms::default()
         };
-        agreed.approve(self.lena, self.now).map_err(fault)?;
+        let mut agreed = WorkspaceRelationship::propose(
+            Id::from_uuid(agreed),
+            (self.acme, self.borealis),
+            relationship::Terms::Host(host_terms),
+            self.dana,
+            self.now,
+        );
+        let home_terms = HomeTerms { allows_host: true, ..HomeTerms::default() };
+        agreed.approve(self.lena, relationship::Terms::Home(home_terms), self.now).map_err(fault)?;
         tx.relationships().insert(&agreed).await?;
         Ok(Finish::Commit(()))
     }

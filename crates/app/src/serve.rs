@@ -16,18 +16,26 @@ use tokio::net::TcpListener;
 use crate::admin::Admin;
 use crate::auth::DevelopmentAuthenticator;
 use crate::cli::ConfigArgs;
-use crate::config::{AdminListen, ServeConfig, SignIn};
+use crate::config::{AdminListen, Layers, ServeConfig, SignIn};
 use crate::failure::Failure;
 use crate::metrics::Metrics;
 use crate::readiness::{IssuersProbe, Stage, StoreProbe};
 use crate::sealer::AeadSealer;
 use crate::service::{Outside, Service, asked_to_stop};
 use crate::settings::read;
-use crate::telemetry;
+use crate::telemetry::{self, LogSettings, ServiceLogs};
 
 pub(crate) async fn run(args: &ConfigArgs) -> Result<(), Failure> {
     let layers = read(args)?;
-    let logs = telemetry::install_for_service(&layers.logs().map_err(|error| Failure::invalid(&error))?)?;
+    let log_settings = layers.logs().map_err(|error| Failure::invalid(&error))?;
+    let logs = telemetry::install_for_service(&log_settings)?;
+    let ended = Box::pin(serve(&layers, &log_settings, &logs)).await;
+    #[cfg(feature = "otlp")]
+    logs.end().await;
+    ended
+}
+
+async fn serve(layers: &Layers, log_settings: &LogSettings, logs: &ServiceLogs) -> Result<(), Failure> {
     let config = layers.serve().map_err(|error| Failure::invalid(&error))?;
     let admin = match config.admin {
         AdminListen::At(address) => Some(Admin::start(address, Metrics::record(logs.dropped())?).await?),
@@ -70,6 +78,7 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<(), Failure> {
         gateway,
         language: config.language,
         limits: config.limits,
+        traces_percent: log_settings.traces.as_ref().map_or(0, |traces| traces.percent),
     };
     Ok(service.run(outside, stop).await?)
 }
@@ -99,7 +108,7 @@ fn sign_in(of: SignIn, ports: &Ports) -> anyhow::Result<Known> {
 
 fn gateway(config: &ServeConfig) -> Result<Arc<dyn NotificationGateway>, SmtpSettingsError> {
     if let Some(mail) = config.mail.clone() {
-        tracing::info!(smtp.host = mail.host, smtp.port = mail.port, smtp.sender = mail.sender, "mail is sent");
+        tracing::info!(smtp.host = mail.host, smtp.port = mail.port, "mail is sent");
         return SmtpGateway::new(mail).map(|gateway| Arc::new(gateway) as _);
     }
     tracing::warn!(

@@ -42,6 +42,8 @@ pub(crate) struct Outside {
     pub(crate) gateway: Arc<dyn NotificationGateway>,
     pub(crate) language: LanguageTag,
     pub(crate) limits: Limits,
+    /// Of the traces that begin here, how many in a hundred are recorded.
+    pub(crate) traces_percent: u8,
 }
 
 impl Service {
@@ -81,6 +83,7 @@ impl Service {
             clock: self.ports.clock,
             ids: self.ports.ids,
             limits: outside.limits,
+            traces_percent: outside.traces_percent,
         };
         let outcome = domicile_grpc::serve(server, outside.listener, stop).await;
         dispatching.stop().await;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use domicile_client::{Client, ClientTls, Credentials};
 use uuid::Uuid;
@@ -12,7 +13,11 @@ use crate::cli::{ClientArgs, SignInArgs};
 use crate::credentials::{CredentialsFile, Person, USUAL_CREDENTIALS};
 use crate::dev::own_name;
 use crate::failure::Failure;
+use crate::issuing::{self, Bearer, COMMAND_LINE};
 use crate::output::Output;
+
+/// How long a token serves that a command signs for itself.
+const COMMAND_WITHIN: Duration = Duration::from_mins(5);
 
 /// A connected client with its output, and the people that have short names.
 pub(crate) struct Session {
@@ -40,10 +45,20 @@ pub(crate) async fn session(args: &ClientArgs) -> Result<Session, Failure> {
         return Ok(Session { client, output, people });
     }
     let file = CredentialsFile::read(&args.credentials).map_err(|error| Failure::new(2, error.to_string()))?;
-    let acting = user_of(&file.people, acting.unwrap_or(&file.acting))?;
-    let credentials = Credentials { token: file.token.clone(), acting_user: Some(acting) };
+    let credentials = of_file(&file, acting.unwrap_or(&file.acting))?;
     let client = Client::connect(&file.endpoint, &credentials).await?;
     Ok(Session { client, output, people: file.people })
+}
+
+/// People of the example come with a token of their own; anybody else is named by the command line, which may do so there.
+fn of_file(file: &CredentialsFile, acting: &str) -> Result<Credentials, Failure> {
+    let key = issuing::read_key(&file.key)?;
+    let token = |of: &Bearer<'_>| issuing::token(&key, of, COMMAND_WITHIN);
+    if let Some(subject) = file.subject(acting) {
+        return Ok(Credentials { token: token(&Bearer::Person(&subject))?, acting_user: None });
+    }
+    let acting_user = Some(user_of(&file.people, acting)?);
+    Ok(Credentials { token: token(&Bearer::Service(COMMAND_LINE))?, acting_user })
 }
 
 /// The token of the file, if there is one.

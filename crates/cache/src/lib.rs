@@ -7,7 +7,8 @@
 //! changes one of its rows takes the next revision of that workspace or home first, so it stays true while both revisions
 //! stand. What is *known* of a revision is therefore all that can grow old. It comes from a read and serves for [`SERVES`]
 //! from the moment that read began; after [`FRESH`] one caller reads again while the others go on. A commit of this process
-//! forgets it before it is answered, and what a read brings that began earlier is not learned any more. The same holds for the entries of the catalogue of permissions, which have no revision.
+//! forgets it before it is answered, and what a read brings that began earlier is not learned any more. The same holds for
+//! the entries of the catalogue of permissions, which have no revision.
 
 mod known;
 mod noting;
@@ -20,7 +21,8 @@ use async_trait::async_trait;
 use domicile_domain::event::Event;
 use domicile_domain::model::audit::AuditRecord;
 use domicile_domain::model::facts::AccessFacts;
-use domicile_domain::model::id::{NoticeId, UserId, WorkspaceId};
+use domicile_domain::model::group::{GroupRef, GroupSize};
+use domicile_domain::model::id::{GroupId, NoticeId, RelationshipId, UserId, WorkspaceId};
 use domicile_domain::model::name::Handle;
 use domicile_domain::model::permission::{Permission, PermissionName};
 use domicile_domain::model::role::Role;
@@ -28,7 +30,8 @@ use domicile_domain::model::time::{Revision, Timestamp};
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::directory::{
-    CheckFacts, CheckKey, CheckedSubject, Directory, Freshness, MemberRow, NoticeRow,
+    BelongingRow, CheckFacts, CheckKey, CheckedSubject, Directory, Freshness, MemberRow, NoticeRow, RelationshipQuery,
+    RelationshipRow,
 };
 use domicile_domain::port::runtime::Clock;
 use domicile_domain::port::store::{Store, StoreError};
@@ -198,6 +201,19 @@ impl Directory for CachedDirectory {
         self.inner.workspace(workspace).await
     }
 
+    async fn workspaces(&self, after: WorkspaceId, limit: u32) -> Result<Vec<Workspace>, StoreError> {
+        self.inner.workspaces(after, limit).await
+    }
+
+    async fn workspaces_of(
+        &self,
+        user: UserId,
+        after: WorkspaceId,
+        limit: u32,
+    ) -> Result<Vec<BelongingRow>, StoreError> {
+        self.inner.workspaces_of(user, after, limit).await
+    }
+
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         self.inner.user(id).await
     }
@@ -214,6 +230,16 @@ impl Directory for CachedDirectory {
         self.inner.access_facts(workspace, user).await
     }
 
+    async fn grantees(
+        &self,
+        workspace: WorkspaceId,
+        permission: &PermissionName,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<AccessFacts>, StoreError> {
+        self.inner.grantees(workspace, permission, after, limit).await
+    }
+
     async fn permission(&self, name: &PermissionName) -> Result<Option<Permission>, StoreError> {
         self.inner.permission(name).await
     }
@@ -222,12 +248,43 @@ impl Directory for CachedDirectory {
         self.inner.roles(workspace).await
     }
 
+    async fn group(&self, workspace: WorkspaceId, group: &GroupRef) -> Result<Option<GroupSize>, StoreError> {
+        self.inner.group(workspace, group).await
+    }
+
+    async fn groups(&self, workspace: WorkspaceId, after: GroupId, limit: u32) -> Result<Vec<GroupSize>, StoreError> {
+        self.inner.groups(workspace, after, limit).await
+    }
+
+    async fn group_members(
+        &self,
+        workspace: WorkspaceId,
+        group: GroupId,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<MemberRow>, StoreError> {
+        self.inner.group_members(workspace, group, after, limit).await
+    }
+
     async fn member(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<MemberRow>, StoreError> {
         self.inner.member(workspace, user).await
     }
 
     async fn members(&self, workspace: WorkspaceId, after: UserId, limit: u32) -> Result<Vec<MemberRow>, StoreError> {
         self.inner.members(workspace, after, limit).await
+    }
+
+    async fn relationship(&self, id: RelationshipId) -> Result<Option<RelationshipRow>, StoreError> {
+        self.inner.relationship(id).await
+    }
+
+    async fn relationships(
+        &self,
+        query: &RelationshipQuery,
+        after: RelationshipId,
+        limit: u32,
+    ) -> Result<Vec<RelationshipRow>, StoreError> {
+        self.inner.relationships(query, after, limit).await
     }
 
     async fn notice(&self, id: NoticeId) -> Result<Option<NoticeRow>, StoreError> {

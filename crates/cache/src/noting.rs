@@ -10,11 +10,11 @@ use domicile_domain::model::email::MailDomain;
 use domicile_domain::model::id::WorkspaceId;
 use domicile_domain::model::permission::{Permission, PermissionName};
 use domicile_domain::model::role::Role;
-use domicile_domain::model::time::Revision;
+use domicile_domain::model::time::{Revision, Version};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::store::{
-    BudgetRepository, MembershipRepository, NoticeRepository, RecordRepository, RelationshipRepository, RoleRepository,
-    Store, StoreError, UnitOfWork, UserRepository, WorkspaceRepository,
+    BudgetRepository, GroupRepository, MembershipRepository, NoticeRepository, RecordRepository,
+    RelationshipRepository, RoleRepository, Store, StoreError, UnitOfWork, UserRepository, WorkspaceRepository,
 };
 
 use crate::Knowledge;
@@ -69,6 +69,10 @@ impl UnitOfWork for NotingUnit {
         self.inner.memberships()
     }
 
+    fn groups<'t>(&'t mut self) -> Box<dyn GroupRepository + 't> {
+        self.inner.groups()
+    }
+
     fn roles<'t>(&'t mut self) -> Box<dyn RoleRepository + 't> {
         Box::new(NotingRoles { inner: self.inner.roles(), written: &mut self.changes.permissions })
     }
@@ -97,7 +101,11 @@ impl UnitOfWork for NotingUnit {
     }
 
     async fn rollback(self: Box<Self>) -> Result<(), StoreError> {
-        self.inner.rollback().await
+        let Self { inner, mut changes } = *self;
+        // It changes nothing, so what was known goes on: whoever is refused must not make others read.
+        changes.revisions.clear();
+        changes.permissions.clear();
+        inner.rollback().await
     }
 }
 
@@ -124,6 +132,10 @@ impl WorkspaceRepository for NotingWorkspaces<'_> {
 
     async fn insert(&mut self, workspace: &Workspace) -> Result<(), StoreError> {
         self.inner.insert(workspace).await
+    }
+
+    async fn update(&mut self, workspace: &Workspace, read_at: Version) -> Result<(), StoreError> {
+        self.inner.update(workspace, read_at).await
     }
 }
 

@@ -223,6 +223,18 @@ async fn a_commit_of_which_nothing_is_known_is_looked_up() {
     assert_eq!(world.hits(), 0);
 }
 
+/// A unit that is taken back changes nothing, so nobody reads for it.
+#[tokio::test]
+async fn a_unit_that_is_taken_back_costs_others_nothing() {
+    let world = World::new().await;
+    world.ask(&Freshness::Bounded).await;
+    let mut tx = world.ours.store.begin(PATIENCE).await.unwrap();
+    tx.workspaces().take_revision(&WorkspaceRef::Id(world.host.id)).await.unwrap();
+    tx.rollback().await.unwrap();
+    world.ask(&Freshness::Bounded).await;
+    assert_eq!(world.hits(), 1);
+}
+
 /// A unit that stands before its COMMIT is not seen, and is seen the moment it is answered.
 #[tokio::test]
 async fn a_unit_is_seen_when_its_commit_is_answered() {

@@ -18,6 +18,7 @@ use tonic_types::StatusExt;
 use v1::access_service_client::AccessServiceClient;
 use v1::membership_service_client::MembershipServiceClient;
 use v1::notification_service_client::NotificationServiceClient;
+use v1::relationship_service_client::RelationshipServiceClient;
 use v1::role_service_client::RoleServiceClient;
 use v1::user_service_client::UserServiceClient;
 use v1::workspace_service_client::WorkspaceServiceClient;
@@ -76,6 +77,8 @@ pub struct ClientError {
     pub violations: Vec<(String, String)>,
     /// Facts for programs.
     pub metadata: BTreeMap<String, String>,
+    /// How long to wait before the same again; absent where waiting does not help.
+    pub retry_after: Option<Duration>,
     /// Names the call in the service's log.
     pub request_id: String,
 }
@@ -102,6 +105,7 @@ impl From<Status> for ClientError {
             message: status.message().to_owned(),
             violations: fields.into_iter().map(|f| (f.field, f.description)).collect(),
             metadata: info.map(|i| i.metadata.clone().into_iter().collect()).unwrap_or_default(),
+            retry_after: details.retry_info().and_then(|retry| retry.retry_delay),
             request_id: details.request_info().map(|r| r.request_id.clone()).unwrap_or_default(),
         }
     }
@@ -141,6 +145,7 @@ fn unusable(message: String) -> ClientError {
         message,
         violations: Vec::new(),
         metadata: BTreeMap::new(),
+        retry_after: None,
         request_id: String::new(),
     }
 }
@@ -249,12 +254,57 @@ methods! {
     create_workspace: WorkspaceServiceClient, CreateWorkspaceRequest -> CreateWorkspaceResponse;
     /// Shows a workspace.
     get_workspace: WorkspaceServiceClient, GetWorkspaceRequest -> GetWorkspaceResponse;
+    /// Proposes a relationship to another workspace.
+    propose_relationship: RelationshipServiceClient, ProposeRelationshipRequest -> ProposeRelationshipResponse;
+    /// Shows a relationship.
+    get_relationship: RelationshipServiceClient, GetRelationshipRequest -> GetRelationshipResponse;
+    /// Lists the relationships of a workspace.
+    list_relationships: RelationshipServiceClient, ListRelationshipsRequest -> ListRelationshipsResponse;
+    /// Changes terms of the own side of a relationship.
+    update_relationship: RelationshipServiceClient, UpdateRelationshipRequest -> UpdateRelationshipResponse;
+    /// Says yes to a proposed relationship.
+    approve_relationship: RelationshipServiceClient, ApproveRelationshipRequest -> ApproveRelationshipResponse;
+    /// Says no to a proposed relationship.
+    decline_relationship: RelationshipServiceClient, DeclineRelationshipRequest -> DeclineRelationshipResponse;
+    /// Suspends a relationship for the own side.
+    suspend_relationship: RelationshipServiceClient, SuspendRelationshipRequest -> SuspendRelationshipResponse;
+    /// Takes back that the own side suspended a relationship.
+    resume_relationship: RelationshipServiceClient, ResumeRelationshipRequest -> ResumeRelationshipResponse;
+    /// Ends a relationship.
+    end_relationship: RelationshipServiceClient, EndRelationshipRequest -> EndRelationshipResponse;
     /// Lists the roles.
     list_roles: RoleServiceClient, ListRolesRequest -> ListRolesResponse;
+    /// Answers up to a hundred questions about access as of one moment.
+    batch_check_access: AccessServiceClient, BatchCheckAccessRequest -> BatchCheckAccessResponse;
+    /// Lists what is granted to a person in a workspace, and whether it counts now.
+    list_effective_permissions: AccessServiceClient, ListEffectivePermissionsRequest -> ListEffectivePermissionsResponse;
+    /// Lists who may do something in a workspace now.
+    list_subjects: AccessServiceClient, ListSubjectsRequest -> ListSubjectsResponse;
+    /// Explains a decision gate by gate.
+    explain_access: AccessServiceClient, ExplainAccessRequest -> ExplainAccessResponse;
     /// Answers whether a person may do something.
     check_access: AccessServiceClient, CheckAccessRequest -> CheckAccessResponse;
     /// Shows a message.
     get_notification: NotificationServiceClient, GetNotificationRequest -> GetNotificationResponse;
     /// Lists messages.
     list_notifications: NotificationServiceClient, ListNotificationsRequest -> ListNotificationsResponse;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic_types::ErrorDetails;
+
+    #[test]
+    fn a_refusal_tells_how_long_to_wait_where_that_helps() {
+        let told = |details: ErrorDetails| {
+            ClientError::from(Status::with_error_details(Code::ResourceExhausted, "used up", details)).retry_after
+        };
+        let pause = Duration::from_millis(42_500);
+        let reason = || ErrorDetails::with_error_info("BUDGET_EXHAUSTED", "domicile", std::collections::HashMap::new());
+        let mut details = reason();
+        details.set_retry_info(Some(pause));
+        assert_eq!(told(details), Some(pause));
+        assert_eq!(told(reason()), None);
+    }
 }

@@ -158,6 +158,8 @@ reasons! {
     RoleInUse = "ROLE_IN_USE", Precondition;
     /// The role is not marked for Externals, so it cannot stand in a ceiling. Mark it, or choose another.
     RoleNotForExternals = "ROLE_NOT_FOR_EXTERNALS", Precondition;
+    /// There are people in the group, as many as told. Take them out first, or delete it with force.
+    GroupNotEmpty = "GROUP_NOT_EMPTY", Precondition;
     /// Only Internals have this. Leave Externals out.
     InternalOnly = "INTERNAL_ONLY", Precondition;
     /// The service may not register or retire permissions of that prefix. Ask the operator for the scope `permissions.register` with the prefix.

@@ -137,8 +137,8 @@ pub enum EventBody {
         relationship: RelationshipId,
         /// The workspace that admits.
         host: WorkspaceId,
-        /// The workspace whose people are admitted.
-        home: WorkspaceId,
+        /// The workspace whose people are admitted; absent while it keeps to itself whose home the host found.
+        home: Option<WorkspaceId>,
         /// The state before; absent for a new one.
         before: Option<RelationshipState>,
         /// The state after.

@@ -198,8 +198,13 @@ async fn a_person_is_named_by_id_or_by_an_identity_that_is_bound() {
     for unbound in [identity("https://other.example", "dana-1"), identity("https://id.example", "dana-2")] {
         assert_eq!(decide(by(unbound)).await.unwrap().decision, Err(Denial::NoMembership));
     }
-    for half in [identity("", "dana-1"), identity("https://id.example", "")] {
-        assert_eq!(wrong_fields(decide(by(half)).await), ["identity".to_owned()].into());
+    let long = "s".repeat(256);
+    for (wrong, field) in [
+        (identity("", "dana-1"), "identity.issuer"),
+        (identity("https://id.example", ""), "identity.subject"),
+        (identity("https://id.example", &long), "identity.subject"),
+    ] {
+        assert_eq!(wrong_fields(decide(by(wrong)).await), [field.to_owned()].into());
     }
     let unreadable =
         CheckAccess { subject: CheckSubject::User("dana".to_owned()), ..check("acme", UserId::nil(), "x") };
@@ -268,7 +273,7 @@ async fn a_token_that_was_not_made_here_is_refused_and_one_from_the_future_waits
     for foreign in ["", "forged", handle.as_str()] {
         assert_eq!(reason(decide(foreign).await), Reason::InvalidConsistencyToken, "{foreign}");
     }
-    let replica = world.replica(&world.dana).await;
+    let replica = world.replica();
     let token = world.assign(&save("nora")).await.unwrap().consistency_token.unwrap();
     assert_eq!(decide(&token).await.unwrap().decision, ALLOWED);
     // A replica that lags behind the token cannot answer yet, and says so instead of denying or allowing.

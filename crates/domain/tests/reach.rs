@@ -4,12 +4,16 @@
 use domicile_domain::error::{Reason, Refusal};
 use domicile_domain::model::actor::{ActingUser, Actor, Means, ScopeReach, ServicePrincipal};
 use domicile_domain::model::id::UserId;
+use domicile_domain::model::relationship::{RelationshipState, Side, WorkspaceRelationship};
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::usecase::{
-    AssignUser, Call, CheckAccess, Consistency, CreateWorkspace, DomicileApi, LookupUser, PageRequest,
+    ApproveRelationship, AssignUser, BatchCheckAccess, BatchEntry, Call, CheckAccess, CheckSubject, Consistency,
+    CreateWorkspace, DomicileApi, HomeTermsInput, HostTermsInput, ListEffectivePermissions, ListSubjects, LookupUser,
+    NamedRelationship, Order, OtherWorkspace, PageRequest, ProposeRelationship, RelationshipFilter, TermsInput,
+    UpdateRelationship, etag,
 };
-use domicile_testkit::builders::{handle, id, notice};
+use domicile_testkit::builders::{handle, id, notice, relationship, workspace};
 
 use crate::support::{IdentityChange, World, check, cobalt, mail, request, save, search, service, service_call};
 
@@ -17,7 +21,7 @@ const ANY: Consistency = Consistency::MinimizeLatency;
 
 /// The methods of the inbound port that take a call, read from its text: a new one fails here until it has a row.
 fn methods() -> Vec<&'static str> {
-    let source = include_str!("../src/usecase/api.rs");
+    let source = include_str!("../src/usecase/api/mod.rs");
     let (_, api) = source.split_once("pub trait DomicileApi").unwrap();
     let (api, _) = api.split_once("\n}").unwrap();
     let names = api.split("async fn ").skip(1).map(|method| method.split('(').next().unwrap());
@@ -29,6 +33,10 @@ struct Stage {
     world: World,
     nora: User,
     notice: String,
+    /// Proposed to Acme by another home.
+    proposed: WorkspaceRelationship,
+    /// Active, with Acme as the host.
+    active: WorkspaceRelationship,
 }
 
 impl Stage {
@@ -38,7 +46,13 @@ impl Stage {
         let message = notice(&nora);
         let login = Identity { issuer: "https://login.example".to_owned(), subject: "n-0".to_owned() };
         world.put(&[(&message).into(), (nora.id, login).into()]).await;
-        Self { world, nora, notice: message.id.to_string() }
+        let (elsewhere, third) = (workspace("elsewhere"), workspace("third"));
+        let mut proposed = relationship(world.acme.id, elsewhere.id);
+        (proposed.state, proposed.proposed_by_side) = (RelationshipState::Proposed, Side::Home);
+        (proposed.answered_by, proposed.answered_at) = (None, None);
+        let active = relationship(world.acme.id, world.borealis.id);
+        world.put(&[(&elsewhere).into(), (&third).into(), (&proposed).into(), (&active).into()]).await;
+        Self { world, nora, notice: message.id.to_string(), proposed, active }
     }
 
     /// Calls a method in a workspace, about Nora, each time with what nobody used before.
@@ -53,7 +67,41 @@ impl Stage {
             identity: Identity { issuer: "https://login.example".to_owned(), subject: subject.to_owned() },
             validate_only: true,
         };
+        let order = Order { workspace: named.clone(), request: request(), validate_only: true };
+        let read = |of: &WorkspaceRelationship| NamedRelationship {
+            relationship: of.id.to_string(),
+            etag: etag(of.id, of.version),
+        };
+        let (proposed, active) = (read(&self.proposed), read(&self.active));
         match method {
+            "propose_relationship" => {
+                let other = Some(OtherWorkspace::Named("third".to_owned()));
+                let terms = Some(TermsInput::Home(HomeTermsInput::default()));
+                domicile.propose_relationship(call, &order, &ProposeRelationship { other, terms }).await.map(drop)
+            }
+            "update_relationship" => {
+                let update = UpdateRelationship {
+                    named: active,
+                    host_terms: HostTermsInput::default(),
+                    home_terms: HomeTermsInput::default(),
+                    paths: vec!["host_terms.acceptance".to_owned()],
+                };
+                domicile.update_relationship(call, &order, &update).await.map(drop)
+            }
+            "approve_relationship" => {
+                let terms = Some(TermsInput::Host(HostTermsInput::default()));
+                let yes = ApproveRelationship { named: proposed, terms };
+                domicile.approve_relationship(call, &order, &yes).await.map(drop)
+            }
+            "decline_relationship" => domicile.decline_relationship(call, &order, &proposed).await.map(drop),
+            "suspend_relationship" => domicile.suspend_relationship(call, &order, &active).await.map(drop),
+            "resume_relationship" => domicile.resume_relationship(call, &order, &active).await.map(drop),
+            "end_relationship" => domicile.end_relationship(call, &order, &active).await.map(drop),
+            "get_relationship" => domicile.get_relationship(call, &named, &active.relationship, &ANY).await.map(drop),
+            "list_relationships" => {
+                let all = RelationshipFilter::default();
+                domicile.list_relationships(call, &named, &all, &page, &ANY).await.map(drop)
+            }
             "lookup_user" => {
                 let search = LookupUser { workspace: named, ..search(&mail(&name), "") };
                 domicile.lookup_user(call, &search).await.map(drop)
@@ -75,6 +123,27 @@ impl Stage {
             "check_access" => {
                 let check = CheckAccess { workspace: named, ..check("", self.nora.id, "orders.read") };
                 domicile.check_access(call, &check).await.map(drop)
+            }
+            "batch_check_access" => {
+                let CheckAccess { subject, permission, .. } = check("", self.nora.id, "orders.read");
+                let entry = BatchEntry { correlation_id: String::new(), workspace: named, subject, permission };
+                let batch = BatchCheckAccess { entries: vec![entry], consistency: ANY };
+                let answers = domicile.batch_check_access(call, &batch).await?;
+                answers.entries.into_iter().try_for_each(|entry| entry.answer.map(drop))
+            }
+            "list_effective_permissions" => {
+                let subject = CheckSubject::User(nora);
+                let list = ListEffectivePermissions { workspace: named, subject, page, consistency: ANY };
+                domicile.list_effective_permissions(call, &list).await.map(drop)
+            }
+            "list_subjects" => {
+                let permission = "orders.read".to_owned();
+                let list = ListSubjects { workspace: named, permission, page, consistency: ANY };
+                domicile.list_subjects(call, &list).await.map(drop)
+            }
+            "explain_access" => {
+                let check = CheckAccess { workspace: named, ..check("", self.nora.id, "orders.read") };
+                domicile.explain_access(call, &check).await.map(drop)
             }
             "get_user" => domicile.get_user(call, &named, &nora, &ANY).await.map(drop),
             "get_workspace" => domicile.get_workspace(call, &named, &ANY).await.map(drop),
@@ -116,7 +185,15 @@ fn names(workspace: &Workspace) -> [WorkspaceRef; 2] {
 }
 
 /// What a person without rights may do for themself or as a member.
-const OWN: [&str; 5] = ["get_user", "get_membership", "get_notification", "get_workspace", "list_roles"];
+const OWN: [&str; 7] = [
+    "get_user",
+    "get_membership",
+    "get_notification",
+    "get_workspace",
+    "list_roles",
+    "list_effective_permissions",
+    "explain_access",
+];
 
 #[tokio::test]
 async fn a_named_person_acts_where_the_grant_reaches_and_nowhere_else() {

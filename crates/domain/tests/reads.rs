@@ -270,7 +270,7 @@ async fn a_page_token_serves_its_caller_list_and_workspace_alone() {
 #[tokio::test]
 async fn a_read_is_at_least_as_fresh_as_its_token_or_says_that_it_cannot_be() {
     let world = World::new().await;
-    let replica = world.replica(&world.dana).await;
+    let replica = world.replica();
     let token = world.assign(&save("nora")).await.unwrap().consistency_token.unwrap();
     let fresh = Consistency::AtLeastAsFresh(token);
     let forged = Consistency::AtLeastAsFresh("forged".to_owned());

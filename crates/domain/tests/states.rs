@@ -4,6 +4,7 @@
 
 mod identities;
 mod notices;
+mod relationship_moves;
 mod table;
 
 use domicile_domain::error::Refusal;
@@ -12,7 +13,7 @@ use domicile_domain::model::contact::ContactKey;
 use domicile_domain::model::email::MailDomain;
 use domicile_domain::model::membership::{AllowedAction, EndReason, ExternalMembership, ExternalState};
 use domicile_domain::model::notice::{NoticeKind, NoticeState};
-use domicile_domain::model::relationship::{RelationshipMoveError, RelationshipState, WorkspaceRelationship};
+use domicile_domain::model::relationship::{RelationshipState, WorkspaceRelationship};
 use domicile_domain::model::time::Timestamp;
 use domicile_domain::model::user::{User, UserState};
 use domicile_domain::model::workspace::{Openness, Workspace, WorkspaceState};
@@ -25,6 +26,7 @@ use domicile_testkit::builders::{NOW, email, external, id, internal, minute, rel
 
 use identities::identities;
 use notices::notices;
+use relationship_moves::{approval, moved, moves};
 use table::{Table, words};
 
 use crate::support::{PHONE, Plan, World, call, in_state, mail, roles, save_as, with_phone};
@@ -285,10 +287,6 @@ async fn workspaces() -> [Table; 3] {
     [host, home, doors]
 }
 
-fn approved(answer: Result<(), RelationshipMoveError>) -> String {
-    answer.map_or_else(|error| format!("no: {}", words(error)), |()| "becomes active".to_owned())
-}
-
 /// What the relationship does; `None` is none at all.
 async fn relationship_row(terms: Option<&WorkspaceRelationship>, world: &World) -> Vec<String> {
     let approve = |by_other: bool, now: Timestamp| {
@@ -297,7 +295,7 @@ async fn relationship_row(terms: Option<&WorkspaceRelationship>, world: &World) 
             |terms| {
                 let mut terms = terms.clone();
                 let by = if by_other { id() } else { terms.proposed_by };
-                approved(terms.approve(by, now))
+                moved(terms.approve(by, approval(&terms), now), &terms, now)
             },
         )
     };
@@ -401,7 +399,7 @@ fn no_state_is_forgotten() {
         ("RelationshipState", variants(relationship, "RelationshipState"), RelationshipState::ALL.len()),
         ("NoticeState", notice_states, NoticeState::ALL.len()),
         ("NoticeKind", variants(notice, "NoticeKind"), NoticeKind::ALL.len()),
-        ("Expectation", variants(include_str!("../src/usecase/api.rs"), "Expectation"), Expectation::ALL.len()),
+        ("Expectation", variants(include_str!("../src/usecase/api/mod.rs"), "Expectation"), Expectation::ALL.len()),
         ("Denial", variants(include_str!("../src/policy/access.rs"), "Denial"), Denial::ALL.len()),
         ("AssignOutcome", variants(include_str!("../src/model/answer.rs"), "AssignOutcome"), AssignOutcome::ALL.len()),
         (
@@ -424,6 +422,7 @@ async fn every_state_does_to_every_move_what_the_text_says() {
     tables.push(relationships().await);
     tables.extend(Box::pin(notices()).await);
     tables.push(Box::pin(identities()).await);
+    tables.push(moves());
     let text = HEAD.to_owned() + &tables.iter().map(Table::render).collect::<String>();
     // The tables reach every answer there is.
     for answer in LookupOutcome::ALL.map(outcome) {

@@ -11,13 +11,16 @@ use std::time::Duration;
 use domicile_domain::port::authenticator::PeerNames;
 use futures::Stream;
 use futures::stream::unfold;
+use metrics::Gauge;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
 use tonic::transport::server::Connected;
 
 use crate::Limits;
 use crate::admission::ConnectionPermits;
+use crate::measures;
 use crate::tls::{Tls, names_in};
 
 /// How long to wait after the system refused to accept, as it does without free file descriptors: at once it would again.
@@ -38,6 +41,52 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 pub(crate) struct Connection {
     stream: Box<dyn Duplex>,
     arrival: Arc<Arrival>,
+    /// Given back when the connection is closed, though calls of it may go on.
+    _place: Place,
+}
+
+/// A place among the connections that are open.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    open: Gauge,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.open.decrement(1.0);
+    }
+}
+
+/// The places of all connections.
+struct Places {
+    free: Arc<Semaphore>,
+    most: usize,
+    open: Gauge,
+    /// Whether it was told that there are none. Told anew only after many were free, not with each that comes and goes.
+    told: bool,
+}
+
+impl Places {
+    fn of(limits: &Limits) -> Self {
+        let most = limits.connections;
+        Self { free: Arc::new(Semaphore::new(most)), most, open: measures::connections(), told: false }
+    }
+
+    /// One for a new connection; nothing if too many are open. That is told when it begins.
+    fn take(&mut self) -> Option<Place> {
+        let Ok(permit) = self.free.clone().try_acquire_owned() else {
+            measures::connection_refused();
+            if !std::mem::replace(&mut self.told, true) {
+                tracing::warn!(
+                    "new connections are closed at once, since limits.connections are open; find out who holds them"
+                );
+            }
+            return None;
+        };
+        self.told &= self.free.available_permits() < self.most / 10;
+        self.open.increment(1.0);
+        Some(Place { _permit: permit, open: self.open.clone() })
+    }
 }
 
 impl Connected for Connection {
@@ -85,6 +134,7 @@ struct Door {
     listener: TcpListener,
     tls: Option<Tls>,
     limits: Limits,
+    places: Places,
     handshakes: JoinSet<Option<Connection>>,
     /// Those in progress, the oldest first.
     oldest: VecDeque<AbortHandle>,
@@ -97,7 +147,9 @@ pub(crate) fn connections(
     tls: Option<Tls>,
     limits: Limits,
 ) -> impl Stream<Item = io::Result<Connection>> {
-    let door = Door { listener, tls, limits, handshakes: JoinSet::new(), oldest: VecDeque::new(), refused: false };
+    let places = Places::of(&limits);
+    let door =
+        Door { listener, tls, limits, places, handshakes: JoinSet::new(), oldest: VecDeque::new(), refused: false };
     unfold(door, |mut door| async move {
         let connection = door.next().await;
         Some((Ok(connection), door))
@@ -129,10 +181,12 @@ impl Door {
 
     /// A plain connection is there; an encrypted one when its handshake is done.
     fn opened(&mut self, stream: TcpStream) -> Option<Connection> {
+        // Closed here, so that the client can turn to another replica, and not left waiting.
+        let place = self.places.take()?;
         let permits = ConnectionPermits::of(&self.limits);
         let Some(acceptor) = self.tls.as_ref().map(Tls::acceptor) else {
             let arrival = Arc::new(Arrival { peer: None, permits });
-            return Some(Connection { stream: Box::new(stream), arrival });
+            return Some(Connection { stream: Box::new(stream), arrival, _place: place });
         };
         self.make_room();
         let limit = self.limits.handshake;
@@ -141,7 +195,7 @@ impl Door {
                 Ok(Ok(stream)) => {
                     let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
                     let arrival = Arc::new(Arrival { peer: shown.and_then(names_in), permits });
-                    Some(Connection { stream: Box::new(stream), arrival })
+                    Some(Connection { stream: Box::new(stream), arrival, _place: place })
                 }
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "a client could not agree on an encrypted connection");

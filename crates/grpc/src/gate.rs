@@ -63,6 +63,8 @@ pub(crate) struct Keeper {
     pub(crate) open_reflection: bool,
     /// How long one stream of reflection may go on.
     pub(crate) reflection: Duration,
+    /// Of the traces that begin here, how many in a hundred are recorded.
+    pub(crate) traces_percent: u8,
     /// Closes when the last call has ended, of those too whose caller left.
     pub(crate) at_work: mpsc::Sender<Infallible>,
     /// Becomes true when streams have to end.
@@ -202,14 +204,18 @@ impl Keeper {
         let (headers, fresh) = (request.headers(), self.ids.uuid());
         let method = self.methods.get(request.uri().path());
         let correlation = usable_id(headers).map_or_else(|| fresh.to_string(), ToOwned::to_owned);
-        let trace = TraceContext::of(headers, fresh.as_u64_pair());
+        // Whoever looks after the process asks for health all day long; that is no trace of anybody's.
+        let recorded = if matches!(method.kind, Kind::Health) { 0 } else { self.traces_percent };
+        let trace = TraceContext::of(headers, fresh.as_u64_pair(), recorded);
         let span = tracing::info_span!(
             "call",
             otel.name = method.name,
             rpc.method = method.name,
             request.id = correlation,
             trace.id = %trace.trace_id(),
+            trace.sampled = trace.is_sampled(),
             span.id = %trace.span_id(),
+            parent.id = trace.parent_id().map(tracing::field::display),
             rpc.grpc.status_code = tracing::field::Empty,
             duration = tracing::field::Empty,
         );

@@ -12,6 +12,7 @@ mod connections;
 mod convert;
 #[cfg(feature = "bench-echo")]
 pub mod echo;
+mod expiry;
 mod foreign_identity;
 mod gate;
 mod health;
@@ -36,8 +37,9 @@ use domicile_domain::usecase::DomicileApi;
 use domicile_proto::FILE_DESCRIPTOR_SET;
 use domicile_proto::v1::{
     access_service_server::AccessServiceServer, membership_service_server::MembershipServiceServer,
-    notification_service_server::NotificationServiceServer, role_service_server::RoleServiceServer,
-    user_service_server::UserServiceServer, workspace_service_server::WorkspaceServiceServer,
+    notification_service_server::NotificationServiceServer, relationship_service_server::RelationshipServiceServer,
+    role_service_server::RoleServiceServer, user_service_server::UserServiceServer,
+    workspace_service_server::WorkspaceServiceServer,
 };
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -69,6 +71,9 @@ pub struct ServerParts {
     pub ids: Arc<dyn Ids>,
     /// Limits.
     pub limits: Limits,
+    /// Of the traces that begin here, how many in a hundred are to be recorded; callers say it of theirs. Each call is a
+    /// span of `tracing` by the name `call`, whose field `trace.sampled` says it.
+    pub traces_percent: u8,
 }
 
 /// The server cannot start or broke.
@@ -125,7 +130,7 @@ pub async fn serve(
     #[cfg(feature = "bench-echo")]
     let policies = policies.with(echo::ECHO_PATH, echo::policy());
     measures::describe();
-    let ServerParts { api, store_health, tls, limits, .. } = parts;
+    let ServerParts { api, store_health, tls, limits, clock, .. } = parts;
     let (at_work, mut idle) = mpsc::channel(1);
     let (end_streams, stopping) = watch::channel(false);
     let keeper = Keeper {
@@ -133,10 +138,11 @@ pub async fn serve(
         admission: Admission::of(&limits),
         api: api.clone(),
         authenticator: parts.authenticator,
-        clock: parts.clock,
+        clock: clock.clone(),
         ids: parts.ids,
         open_reflection: parts.development,
         reflection: limits.reflection,
+        traces_percent: parts.traces_percent,
         at_work,
         stopping,
     };
@@ -168,6 +174,7 @@ pub async fn serve(
         .add_service(limited!(UserServiceServer))
         .add_service(limited!(MembershipServiceServer))
         .add_service(limited!(WorkspaceServiceServer))
+        .add_service(limited!(RelationshipServiceServer))
         .add_service(limited!(RoleServiceServer))
         .add_service(limited!(AccessServiceServer))
         .add_service(limited!(NotificationServiceServer));
@@ -192,7 +199,7 @@ pub async fn serve(
     };
     let fresh_certificate = async {
         match &tls {
-            Some(tls) => tls.keep_fresh().await,
+            Some(tls) => tls.keep_fresh(&*clock).await,
             None => std::future::pending().await,
         }
     };

@@ -19,6 +19,8 @@ pub struct Limits {
     pub calls_per_process: usize,
     /// Checks of access at work at once in the process; more are refused.
     pub checks_per_process: usize,
+    /// Connections that are open at once, handshakes in progress among them; more are closed at once.
+    pub connections: usize,
     /// Handshakes in progress at once; the one that takes longest is given up for a new one.
     pub handshakes: usize,
     /// How long a handshake may take.
@@ -51,6 +53,7 @@ impl Default for Limits {
             calls_per_connection: 128,
             calls_per_process: 512,
             checks_per_process: 256,
+            connections: 4096,
             handshakes: 256,
             handshake: Duration::from_secs(10),
             reflection: Duration::from_mins(5),

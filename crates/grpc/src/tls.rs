@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use domicile_domain::model::time::Timestamp;
 use domicile_domain::port::authenticator::PeerNames;
+use domicile_domain::port::runtime::Clock;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, watch};
 use tokio_rustls::TlsAcceptor;
@@ -17,6 +19,9 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use webpki::EndEntityCert;
+
+use crate::expiry::{TOLD_BEFORE, TOLD_EVERY, not_after};
+use crate::measures;
 
 /// How often the files are read again. They are a few kilobytes.
 const REREAD_EVERY: Duration = Duration::from_secs(5);
@@ -88,9 +93,17 @@ pub enum Reloaded {
 #[derive(Debug, Clone)]
 pub struct Tls {
     settings: TlsSettings,
-    config: watch::Sender<Arc<ServerConfig>>,
+    served: watch::Sender<Served>,
     /// A digest of what was read last, good or not, so that a broken file is told once.
     last_read: Arc<Mutex<[u8; 32]>>,
+}
+
+/// What new connections get.
+#[derive(Debug, Clone)]
+struct Served {
+    config: Arc<ServerConfig>,
+    /// The last second at which the certificate holds, if that can be read.
+    expires: Option<Timestamp>,
 }
 
 /// The files as they were read.
@@ -107,8 +120,8 @@ impl Tls {
     /// [`TlsError`]; there is nothing to serve with.
     pub async fn open(settings: TlsSettings) -> Result<Self, TlsError> {
         let files = Files::read(&settings).await?;
-        let config = watch::Sender::new(Arc::new(files.config(&settings)?));
-        Ok(Self { settings, config, last_read: Arc::new(Mutex::new(files.digest())) })
+        let served = watch::Sender::new(files.served(&settings)?);
+        Ok(Self { settings, served, last_read: Arc::new(Mutex::new(files.digest())) })
     }
 
     /// Reads the files again; the server does so every few seconds by itself.
@@ -131,13 +144,15 @@ impl Tls {
             return Ok(Reloaded::Unchanged);
         }
         *last_read = digest;
-        self.config.send_replace(Arc::new(files.config(&self.settings)?));
+        self.served.send_replace(files.served(&self.settings)?);
         Ok(Reloaded::Changed)
     }
 
-    /// Reads the files again and again, and tells in the log what changed.
-    pub(crate) async fn keep_fresh(&self) -> Infallible {
+    /// Reads the files again and again, and tells in the log what changed, and when the certificate is about to expire.
+    pub(crate) async fn keep_fresh(&self, clock: &dyn Clock) -> Infallible {
+        let mut told_at = None;
         loop {
+            self.tell_expiry(clock.now(), &mut told_at);
             tokio::time::sleep(REREAD_EVERY).await;
             let certificate = self.settings.certificate.display();
             match self.reload().await {
@@ -153,9 +168,23 @@ impl Tls {
         }
     }
 
+    fn tell_expiry(&self, now: Timestamp, told_at: &mut Option<Timestamp>) {
+        let Some(expires) = self.served.borrow().expires else { return };
+        measures::certificate_expires(expires);
+        let soon = now.after(TOLD_BEFORE) >= expires;
+        if soon && told_at.is_none_or(|told| now.since(told) >= TOLD_EVERY) {
+            *told_at = Some(now);
+            tracing::warn!(
+                tls.certificate = %self.settings.certificate.display(),
+                expires.hours = expires.since(now).as_secs() / 3600,
+                "the certificate is about to expire; put a new one in its place, which is read by itself"
+            );
+        }
+    }
+
     /// Accepts one connection with the certificate of now.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.config.borrow().clone())
+        TlsAcceptor::from(self.served.borrow().config.clone())
     }
 }
 
@@ -195,7 +224,7 @@ impl Files {
         parts.fold(Sha256::new(), |all, part| all.chain_update(Sha256::digest(part))).finalize().into()
     }
 
-    fn config(&self, settings: &TlsSettings) -> Result<ServerConfig, TlsError> {
+    fn served(&self, settings: &TlsSettings) -> Result<Served, TlsError> {
         let path = &settings.certificate;
         let not_a_pair = |detail: String| TlsError::NotAPair { path: path.clone(), detail };
         let provider = Arc::new(ring::default_provider());
@@ -218,6 +247,7 @@ impl Files {
             _ => builder.with_no_client_auth(),
         };
         let chain = certificates("certificate", path, &self.certificate)?;
+        let expires = chain.first().and_then(|certificate| not_after(certificate));
         let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| TlsError::Unusable {
             what: "private key",
             path: settings.key.clone(),
@@ -225,7 +255,7 @@ impl Files {
         })?;
         let mut config = builder.with_single_cert(chain, key).map_err(|error| not_a_pair(error.to_string()))?;
         config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(config)
+        Ok(Served { config: Arc::new(config), expires })
     }
 }
 
@@ -242,7 +272,7 @@ pub(crate) fn names_in(certificate: &CertificateDer<'_>) -> Option<PeerNames> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use rcgen::{CertificateParams, CertifiedKey, KeyPair, date_time_ymd, generate_simple_self_signed};
 
     fn pair(name: &str) -> (String, String) {
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(vec![name.to_owned()]).unwrap();
@@ -327,11 +357,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_end_of_a_certificate_is_told_in_time_and_once_a_day() {
+        let mut params = CertificateParams::new(vec!["server.example".to_owned()]).unwrap();
+        params.not_after = date_time_ymd(2030, 1, 31);
+        let key = KeyPair::generate().unwrap();
+        let folder = Folder::with(&(params.self_signed(&key).unwrap().pem(), key.serialize_pem()));
+        let tls = Tls::open(folder.settings()).await.unwrap();
+        let expires = tls.served.borrow().expires.unwrap();
+        let days = |days: u64| Duration::from_hours(24 * days);
+        let at = |before: u64| {
+            Timestamp::from_micros(expires.as_micros() - i64::try_from(days(before).as_micros()).unwrap())
+        };
+        let mut told_at = None;
+        for (before, told) in [(15, None), (14, Some(14)), (13, Some(13))] {
+            tls.tell_expiry(at(before), &mut told_at);
+            assert_eq!(told_at, told.map(at), "{before} days before");
+        }
+        tls.tell_expiry(at(13).after(Duration::from_hours(23)), &mut told_at);
+        assert_eq!(told_at, Some(at(13)), "it was told today");
+        tls.tell_expiry(expires.after(days(1)), &mut told_at);
+        assert_eq!(told_at, Some(expires.after(days(1))), "and goes on to be");
+    }
+
+    #[tokio::test]
     async fn a_changed_pair_is_taken_and_a_broken_one_told_once() {
         let (first, second) = (pair("first.example"), pair("second.example"));
         let folder = Folder::with(&first);
         let tls = Tls::open(folder.settings()).await.unwrap();
-        let served = || Arc::as_ptr(&tls.config.borrow());
+        let served = || Arc::as_ptr(&tls.served.borrow().config);
         let before = served();
         assert_eq!(tls.reload().await.unwrap(), Reloaded::Unchanged);
 

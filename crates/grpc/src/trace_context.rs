@@ -12,6 +12,8 @@ pub(crate) const TRACEPARENT: &str = "traceparent";
 pub(crate) struct TraceContext {
     trace: u128,
     span: u64,
+    /// The caller's span; absent where the trace begins here.
+    parent: Option<u64>,
     flags: u8,
 }
 
@@ -20,14 +22,31 @@ const SAMPLED: u8 = 1;
 
 impl TraceContext {
     /// The caller's trace with a new span; a new trace where the caller sends none, or one that is malformed. `fresh` are the
-    /// halves of a new id, the second of which has chance in it.
-    pub(crate) fn of(headers: &HeaderMap, fresh: (u64, u64)) -> Self {
+    /// halves of a new id, the second of which has chance in it. Of the traces that begin here so many in a hundred are to be
+    /// recorded; of others the caller has said it.
+    pub(crate) fn of(headers: &HeaderMap, fresh: (u64, u64), recorded_percent: u8) -> Self {
         let (first, span) = fresh;
         let own = u128::from(first) << 64 | u128::from(span);
         let mut sent = headers.get_all(TRACEPARENT).iter();
         let caller = sent.next().filter(|_| sent.next().is_none()).and_then(parse);
-        let (trace, flags) = caller.unwrap_or((own, 0));
-        Self { trace, span, flags }
+        match caller {
+            Some(Caller { trace, parent, flags }) => Self { trace, span, parent: Some(parent), flags },
+            // The low bits of the second half are chance alone.
+            None if (span & 0xffff_ffff) % 100 < u64::from(recorded_percent) => {
+                Self { trace: own, span, parent: None, flags: SAMPLED }
+            }
+            None => Self { trace: own, span, parent: None, flags: 0 },
+        }
+    }
+
+    /// Whether the trace is to be recorded.
+    pub(crate) const fn is_sampled(self) -> bool {
+        self.flags & SAMPLED != 0
+    }
+
+    /// The id of the caller's span as logs name it.
+    pub(crate) fn parent_id(self) -> Option<impl fmt::Display> {
+        self.parent.map(|parent| fmt::from_fn(move |f| write!(f, "{parent:016x}")))
     }
 
     /// The trace's id as logs name it.
@@ -46,17 +65,24 @@ impl TraceContext {
     }
 }
 
-/// Trace and flags of `version-trace-parent-flags`. A later version may say more after that; version 00 may not.
-fn parse(header: &HeaderValue) -> Option<(u128, u8)> {
+/// What a caller says of its trace.
+struct Caller {
+    trace: u128,
+    parent: u64,
+    flags: u8,
+}
+
+/// Reads `version-trace-parent-flags`. A later version may say more after that; version 00 may not.
+fn parse(header: &HeaderValue) -> Option<Caller> {
     let text = header.to_str().ok()?;
     let mut parts = text.split('-');
     let version = hex(parts.next()?, 2)?;
     let trace = hex(parts.next()?, 32)?;
-    let parent = hex(parts.next()?, 16)?;
+    let parent = u64::try_from(hex(parts.next()?, 16)?).ok()?;
     let flags = hex(parts.next()?, 2)?;
     let usable = version != 0xff && trace != 0 && parent != 0 && (version != 0 || parts.next().is_none());
     let flags = u8::try_from(flags).ok()? & SAMPLED;
-    usable.then_some((trace, flags))
+    usable.then_some(Caller { trace, parent, flags })
 }
 
 /// Exactly so many lower-case hexadecimal digits.
@@ -78,7 +104,7 @@ mod tests {
             let name: http::HeaderName = name;
             map.append(name, value);
         }
-        TraceContext::of(&map, FRESH).header().unwrap().to_str().unwrap().to_owned()
+        TraceContext::of(&map, FRESH, 0).header().unwrap().to_str().unwrap().to_owned()
     }
 
     #[test]
@@ -91,6 +117,18 @@ mod tests {
         ] {
             assert_eq!(told(&[sent]), ours, "{sent}");
         }
+    }
+
+    #[test]
+    fn of_traces_that_begin_here_a_share_is_recorded() {
+        let none = HeaderMap::new();
+        let recorded = |percent| (0..1000).filter(|n| TraceContext::of(&none, (1, *n), percent).is_sampled()).count();
+        assert_eq!((recorded(0), recorded(10), recorded(100)), (0, 100, 1000));
+        let unrecorded = HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00");
+        let headers = HeaderMap::from_iter([(TRACEPARENT.parse().unwrap(), unrecorded)]);
+        let of_caller = TraceContext::of(&headers, FRESH, 100);
+        assert!(!of_caller.is_sampled(), "the caller has said that it is not");
+        assert_eq!(of_caller.parent_id().unwrap().to_string(), "00f067aa0ba902b7");
     }
 
     #[test]

@@ -32,6 +32,7 @@ async fn server() -> String {
         clock: Arc::new(FixedClock::at(Timestamp::from_micros(0))),
         ids: Arc::new(SequentialIds::new()),
         limits: Limits::default(),
+        traces_percent: 0,
     };
     tokio::spawn(serve(parts, listener, std::future::pending()));
     address

@@ -67,6 +67,13 @@ pub(crate) fn model<M: FromQueryResult>(table: &'static str, row: &QueryResult) 
     M::from_query_result(row, "").map_err(|error| At::new(table, "?").corrupt("?", error))
 }
 
+/// What a statement counted, as its column `counted`.
+pub(crate) fn counted(table: &'static str, row: Option<&QueryResult>) -> Result<u64, StoreError> {
+    let Some(row) = row else { return Ok(0) };
+    let counted: i64 = At::new(table, "?").read("?", row.try_get("", "counted"))?;
+    Ok(u64::try_from(counted).unwrap_or(0))
+}
+
 /// Lists as JSON text.
 pub(crate) fn json(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value)

@@ -7,14 +7,17 @@ use async_trait::async_trait;
 use domicile_domain::event::Event;
 use domicile_domain::model::audit::AuditRecord;
 use domicile_domain::model::facts::AccessFacts;
-use domicile_domain::model::id::{NoticeId, UserId, WorkspaceId};
+use domicile_domain::model::group::{GroupRef, GroupSize};
+use domicile_domain::model::id::{GroupId, NoticeId, RelationshipId, UserId, WorkspaceId};
 use domicile_domain::model::membership::Membership;
 use domicile_domain::model::permission::{Permission, PermissionName};
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::Revision;
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
-use domicile_domain::port::directory::{CheckFacts, CheckKey, Directory, Freshness, MemberRow, NoticeRow};
+use domicile_domain::port::directory::{
+    BelongingRow, CheckFacts, CheckKey, Directory, Freshness, MemberRow, NoticeRow, RelationshipQuery, RelationshipRow,
+};
 use domicile_domain::port::store::StoreError;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use uuid::Uuid;
@@ -22,8 +25,9 @@ use uuid::Uuid;
 use crate::convert::{model, uuid};
 use crate::entity::{audit_record, event, notice, notice_attempt, notice_message};
 use crate::executor::Executor;
-use crate::memberships::Members;
-use crate::{SeaOrmStore, facts, memberships, notices, records, relationships, roles, users, workspaces};
+use crate::groups::Groups;
+use crate::memberships::{Grantees, Members};
+use crate::{SeaOrmStore, facts, groups, memberships, notices, records, relationships, roles, users, workspaces};
 
 /// Puts members together with their accounts, homes and relationships; the same statements for one and for a page.
 async fn members(
@@ -101,6 +105,21 @@ impl Directory for SeaOrmStore {
         workspaces::find(&mut read.guarded, workspace).await
     }
 
+    async fn workspaces(&self, after: WorkspaceId, limit: u32) -> Result<Vec<Workspace>, StoreError> {
+        let mut read = self.read().await?;
+        workspaces::above(&mut read.guarded, after, limit).await
+    }
+
+    async fn workspaces_of(
+        &self,
+        user: UserId,
+        after: WorkspaceId,
+        limit: u32,
+    ) -> Result<Vec<BelongingRow>, StoreError> {
+        let mut read = self.read().await?;
+        workspaces::of_user(&mut read.guarded, user, after, limit).await
+    }
+
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         let mut read = self.read().await?;
         Ok(users::load(&mut read.guarded, &[uuid(id)]).await?.pop())
@@ -117,8 +136,8 @@ impl Directory for SeaOrmStore {
     }
 
     async fn access_facts(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError> {
-        let found = self.check(facts::point_of(self.backend(), workspace, user)).await?;
-        Ok(found.into_iter().next().and_then(|found| found.access))
+        let mut read = self.read().await?;
+        facts::in_transaction(&mut read.guarded, workspace, user).await
     }
 
     async fn check_facts(&self, checks: &[CheckKey], _: &Freshness) -> Result<Vec<CheckFacts>, StoreError> {
@@ -131,6 +150,23 @@ impl Directory for SeaOrmStore {
         Ok(facts.collect())
     }
 
+    async fn grantees(
+        &self,
+        workspace: WorkspaceId,
+        permission: &PermissionName,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<AccessFacts>, StoreError> {
+        let mut read = self.read().await?;
+        let permissions = std::slice::from_ref(permission);
+        let which = Grantees { workspace, permissions, internals_only: false, after, limit };
+        let mut all = Vec::new();
+        for user in memberships::grantees(&mut read.guarded, &which).await? {
+            all.extend(facts::in_transaction(&mut read.guarded, workspace, user).await?);
+        }
+        Ok(all)
+    }
+
     async fn permission(&self, name: &PermissionName) -> Result<Option<Permission>, StoreError> {
         let mut read = self.read().await?;
         roles::permission(&mut read.guarded, name).await
@@ -141,6 +177,27 @@ impl Directory for SeaOrmStore {
         roles::of_workspace(&mut read.guarded, workspace).await
     }
 
+    async fn group(&self, workspace: WorkspaceId, group: &GroupRef) -> Result<Option<GroupSize>, StoreError> {
+        let mut read = self.read().await?;
+        Ok(groups::load(&mut read.guarded, workspace, Groups::One(group)).await?.pop())
+    }
+
+    async fn groups(&self, workspace: WorkspaceId, after: GroupId, limit: u32) -> Result<Vec<GroupSize>, StoreError> {
+        let mut read = self.read().await?;
+        groups::load(&mut read.guarded, workspace, Groups::Above(after, limit)).await
+    }
+
+    async fn group_members(
+        &self,
+        workspace: WorkspaceId,
+        group: GroupId,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<MemberRow>, StoreError> {
+        let mut read = self.read().await?;
+        members(&mut read.guarded, workspace, Members::InGroup(group, uuid(after), limit)).await
+    }
+
     async fn member(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<MemberRow>, StoreError> {
         let mut read = self.read().await?;
         Ok(members(&mut read.guarded, workspace, Members::One(uuid(user))).await?.pop())
@@ -149,6 +206,21 @@ impl Directory for SeaOrmStore {
     async fn members(&self, workspace: WorkspaceId, after: UserId, limit: u32) -> Result<Vec<MemberRow>, StoreError> {
         let mut read = self.read().await?;
         members(&mut read.guarded, workspace, Members::Above(uuid(after), limit)).await
+    }
+
+    async fn relationship(&self, id: RelationshipId) -> Result<Option<RelationshipRow>, StoreError> {
+        let mut read = self.read().await?;
+        relationships::row(&mut read.guarded, id).await
+    }
+
+    async fn relationships(
+        &self,
+        query: &RelationshipQuery,
+        after: RelationshipId,
+        limit: u32,
+    ) -> Result<Vec<RelationshipRow>, StoreError> {
+        let mut read = self.read().await?;
+        relationships::rows(&mut read.guarded, query, after, limit).await
     }
 
     async fn notice(&self, id: NoticeId) -> Result<Option<NoticeRow>, StoreError> {

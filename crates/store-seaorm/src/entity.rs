@@ -251,6 +251,7 @@ entity!(relationship, "relationships", {
     answered_at: Option<i64>,
     ended_at: Option<i64>,
     version: i64,
+    home_withheld: bool,
 });
 
 entity!(notice, "notices", {

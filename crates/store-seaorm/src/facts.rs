@@ -96,7 +96,7 @@ mod place {
     pub(super) const MEMBERSHIP: usize = 8;
     pub(super) const LISTS: usize = 18;
     pub(super) const RELATIONSHIP: usize = 23;
-    pub(super) const PERMISSION: usize = 42;
+    pub(super) const PERMISSION: usize = 43;
 }
 
 impl Texts {
@@ -129,15 +129,17 @@ impl Texts {
                 r.id, r.state, r.suspended_by_host, r.suspended_by_home, r.ceiling_roles, r.ceiling_permissions,
                 r.directory_visibility, r.longest_membership, r.host_acceptance, r.disclosure, r.allows_host,
                 r.home_acceptance, r.proposed_by_side, r.proposed_by, r.proposed_at, r.answered_by, r.answered_at,
-                r.ended_at, r.version,
+                r.ended_at, r.version, r.home_withheld,
                 p.name, p.description, p.registered_by, p.registered_at, p.retired_at
                 FROM k
                 LEFT JOIN workspaces w ON w.id = k.w
                 LEFT JOIN users u ON u.id = k.u
                 LEFT JOIN workspaces h ON h.id = u.home_id
                 LEFT JOIN memberships m ON m.workspace_id = k.w AND m.user_id = k.u
-                LEFT JOIN relationships r
-                    ON r.host_id = k.w AND r.home_id = u.home_id AND r.state IN ('PROPOSED', 'ACTIVE')
+                LEFT JOIN relationships r ON r.id = (SELECT a.id FROM relationships a
+                    WHERE a.host_id = k.w AND a.home_id = u.home_id AND a.answered_at IS NOT NULL
+                        AND a.state IN ('ACTIVE', 'ENDED')
+                    ORDER BY a.ended_at IS NOT NULL, a.ended_at DESC, a.id DESC LIMIT 1)
                 LEFT JOIN permissions p ON p.name = k.p
                 ORDER BY k.n",
                 roles = ids("x.role_id"),
@@ -224,7 +226,7 @@ pub(crate) fn points_of(backend: DbBackend, checks: &[CheckKey]) -> Result<State
 }
 
 /// The statement of one person in one workspace; no permission has an empty name.
-pub(crate) fn point_of(backend: DbBackend, workspace: WorkspaceId, user: UserId) -> Statement {
+fn point_of(backend: DbBackend, workspace: WorkspaceId, user: UserId) -> Statement {
     let none = || Value::from(None::<String>);
     let values = [uuid(workspace).into(), none(), uuid(user).into(), none(), none(), "".into()];
     Statement::from_sql_and_values(backend, &texts(backend).one, values)
@@ -480,6 +482,7 @@ fn relationship_of(
         answered_at: columns.maybe_instant(AT + 16, "answered_at")?,
         ended_at: columns.maybe_instant(AT + 17, "ended_at")?,
         version: Version::from_stored(columns.get(AT + 18, "version")?),
+        home_withheld: columns.get(AT + 19, "home_withheld")?,
     }))
 }
 
@@ -621,9 +624,9 @@ fn role_of_another() -> StoreError {
     At::new("membership_roles", "?").corrupt("role_id", "a role of another workspace")
 }
 
-/// Everything that decides what a person may do in a workspace, in a unit: by two statements whatever exists, and by nothing
-/// that was kept, since the unit may have changed it.
-pub(crate) async fn in_unit(
+/// Everything that decides what a person may do in a workspace, in a transaction: by two statements whatever exists and is
+/// held, and by nothing that was held, since a unit may have changed it.
+pub(crate) async fn in_transaction(
     exec: &mut dyn Executor,
     workspace: WorkspaceId,
     user: UserId,

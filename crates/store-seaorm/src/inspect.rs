@@ -1,6 +1,6 @@
 //! What tests do with a store beside the ports: compare its whole content, fill its disk, and write what no port writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domicile_domain::model::contact::ContactKey;
 use domicile_domain::model::id::{UserId, WorkspaceId};
@@ -128,6 +128,21 @@ impl SeaOrmStore {
         let raw = self.raw().await?;
         let ran = raw.connection()?.execute_unprepared(sql).await;
         raw.told(ran).map(|_| ())
+    }
+
+    /// Every name, contact and personal value of the record: what nothing that leaves the service unasked may hold.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn personal_words(&self) -> Result<BTreeSet<String>, StoreError> {
+        const PERSONAL: &str = "SELECT first_name AS word FROM user_profiles UNION SELECT last_name FROM user_profiles \
+            UNION SELECT username FROM user_profiles UNION SELECT display FROM contacts WHERE display IS NOT NULL \
+            UNION SELECT value FROM personal_values";
+        let raw = self.raw().await?;
+        let connection = raw.connection()?;
+        let statement = Statement::from_string(connection.get_database_backend(), PERSONAL);
+        let rows = raw.told(connection.query_all_raw(statement).await)?;
+        raw.told(rows.iter().map(|row| row.try_get("", "word")).collect())
     }
 
     /// Reads one number over the connection that writes, for what no port tells.

@@ -18,6 +18,7 @@ mod directory;
 mod entity;
 mod executor;
 mod facts;
+mod groups;
 mod inline;
 mod memberships;
 mod migration;

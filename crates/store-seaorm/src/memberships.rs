@@ -1,43 +1,49 @@
 //! Memberships, live and ended, and the facts that decide access.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use domicile_domain::model::facts::AccessFacts;
-use domicile_domain::model::id::{Id, MembershipId, UserId, WorkspaceId};
+use domicile_domain::model::facts::{AccessFacts, AccountFacts};
+use domicile_domain::model::id::{GroupId, Id, MembershipId, UserId, WorkspaceId};
 use domicile_domain::model::language::LanguageTag;
 use domicile_domain::model::membership::{
     EndedMembership, ExternalMembership, Grants, InternalMembership, Membership, MembershipBase, MembershipKind,
 };
 use domicile_domain::model::name::ExternalId;
 use domicile_domain::model::permission::PermissionName;
-use domicile_domain::model::time::{Timestamp, Version};
-use domicile_domain::port::store::{MembershipRepository, StoreError};
+use domicile_domain::model::relationship::RelationshipState;
+use domicile_domain::model::role::Role;
+use domicile_domain::model::time::{Revision, Timestamp, Version};
+use domicile_domain::model::workspace::WorkspaceRef;
+use domicile_domain::port::store::{Externals, MembershipRepository, StoreError};
+use sea_orm::sea_query::IntoCondition;
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    Statement,
+    Select, Statement,
 };
 use uuid::Uuid;
 
 use crate::convert::{At, Word, id_list, maybe_id, maybe_uuid, model, text_list, uuid};
 use crate::entity::{
     group_role, membership, membership_contact, membership_group, membership_history, membership_permission,
-    membership_role, membership_unit, role, role_permission,
+    membership_role, membership_unit, relationship, role, role_permission, user, workspace,
 };
 use crate::executor::Executor;
-use crate::facts;
 use crate::unit_of_work::Lent;
+use crate::{facts, relationships, roles, workspaces};
 
 const TABLE: &str = "memberships";
 
-/// Members of one workspace: those whose user id is above one and at most another, or exactly one.
+/// Members of one workspace: exactly one, or at most so many whose user id is above one, of all or of a group.
 #[derive(Clone, Copy)]
 pub(crate) enum Members {
     One(Uuid),
     Above(Uuid, u32),
+    InGroup(GroupId, Uuid, u32),
 }
 
-/// What belongs to the memberships of a range of users, read with one statement for each table.
+/// What belongs to some memberships, read with one statement for each table.
 struct Belongings {
     roles: Vec<membership_role::Model>,
     permissions: Vec<membership_permission::Model>,
@@ -52,19 +58,47 @@ pub(crate) async fn load(
     workspace: Uuid,
     which: Members,
 ) -> Result<Vec<Membership>, StoreError> {
-    let query = membership::Entity::find().filter(membership::Column::WorkspaceId.eq(workspace));
+    read(exec, workspace, membership::Entity::find(), which).await
+}
+
+async fn read(
+    exec: &mut dyn Executor,
+    workspace: Uuid,
+    among: Select<membership::Entity>,
+    which: Members,
+) -> Result<Vec<Membership>, StoreError> {
+    let query = among.filter(membership::Column::WorkspaceId.eq(workspace));
     let query = match which {
         Members::One(user) => query.filter(membership::Column::UserId.eq(user)),
         Members::Above(after, limit) => query
             .filter(membership::Column::UserId.gt(after))
             .order_by(membership::Column::UserId, Order::Asc)
             .limit(u64::from(limit)),
+        Members::InGroup(group, after, limit) => {
+            let inside = membership_group::Entity::find()
+                .select_only()
+                .column(membership_group::Column::UserId)
+                .filter(membership_group::Column::WorkspaceId.eq(workspace))
+                .filter(membership_group::Column::GroupId.eq(uuid(group)))
+                .into_query();
+            query
+                .filter(membership::Column::UserId.in_subquery(inside))
+                .filter(membership::Column::UserId.gt(after))
+                .order_by(membership::Column::UserId, Order::Asc)
+                .limit(u64::from(limit))
+        }
     };
     let rows = exec.all(query.build(exec.backend())).await?;
     let rows: Vec<membership::Model> = rows.iter().map(|row| model(TABLE, row)).collect::<Result<_, _>>()?;
-    let first = rows.first().map_or(Uuid::nil(), |row| row.user_id);
-    let last = rows.last().map_or(Uuid::nil(), |row| row.user_id);
-    let belongings = belongings(exec, workspace, first, last).await?;
+    let whose = match which {
+        // Between two people of a group stand many others.
+        Members::InGroup(..) => Whose::These(rows.iter().map(|row| row.user_id).collect()),
+        Members::One(_) | Members::Above(..) => {
+            let first = rows.first().map_or(Uuid::nil(), |row| row.user_id);
+            Whose::Between(first, rows.last().map_or(Uuid::nil(), |row| row.user_id))
+        }
+    };
+    let belongings = belongings(exec, workspace, &whose).await?;
     let read = rows.into_iter().map(|row| membership_of(row, &belongings)).collect();
     if matches!(read, Err(StoreError::Corrupt { .. })) {
         exec.poison();
@@ -72,17 +106,21 @@ pub(crate) async fn load(
     read
 }
 
-async fn belongings(
-    exec: &mut dyn Executor,
-    workspace: Uuid,
-    first: Uuid,
-    last: Uuid,
-) -> Result<Belongings, StoreError> {
+/// Whose belongings to read.
+enum Whose {
+    Between(Uuid, Uuid),
+    These(Vec<Uuid>),
+}
+
+async fn belongings(exec: &mut dyn Executor, workspace: Uuid, whose: &Whose) -> Result<Belongings, StoreError> {
     macro_rules! read {
         ($entity:ident, $table:literal) => {{
             let statement: Statement = $entity::Entity::find()
                 .filter($entity::Column::WorkspaceId.eq(workspace))
-                .filter($entity::Column::UserId.between(first, last))
+                .filter(match whose {
+                    Whose::Between(first, last) => $entity::Column::UserId.between(*first, *last),
+                    Whose::These(users) => $entity::Column::UserId.is_in(users.iter().copied()),
+                })
                 .build(exec.backend());
             exec.all(statement).await?.iter().map(|row| model($table, row)).collect::<Result<_, _>>()?
         }};
@@ -166,32 +204,110 @@ fn row_of(membership: &Membership) -> membership::Model {
     }
 }
 
-/// The Internals to whom a governance permission is granted: found from the few roles that carry one, so that a workspace
-/// with many members is not read through.
-async fn governors(
+/// Everything that decides what a page of a home's Externals may do in a workspace; the same statements for one and for many.
+async fn externals(
     exec: &mut dyn Executor,
-    workspace: Uuid,
-    after: Uuid,
+    host: WorkspaceId,
+    home: WorkspaceId,
+    after: UserId,
     limit: u32,
-) -> Result<Vec<UserId>, StoreError> {
-    let rights = || [PermissionName::create(), PermissionName::update()].map(|right| right.to_string());
-    let governing = || {
-        let granting = role_permission::Entity::find()
+) -> Result<Vec<AccessFacts>, StoreError> {
+    let people = user::Entity::find()
+        .select_only()
+        .column(user::Column::Id)
+        .filter(user::Column::HomeId.eq(uuid(home)))
+        .into_query();
+    let which = membership::Entity::find()
+        .filter(membership::Column::Kind.eq(MembershipKind::External.word()))
+        .filter(membership::Column::UserId.in_subquery(people));
+    let memberships = read(exec, uuid(host), which, Members::Above(uuid(after), limit)).await?;
+    let ids: Vec<Uuid> = memberships.iter().map(|membership| uuid(membership.base().user)).collect();
+    let accounts = accounts(exec, user::Column::Id.is_in(ids)).await?;
+    let Some(found) = workspaces::find(exec, &WorkspaceRef::Id(host)).await?.map(Arc::new) else {
+        return Ok(Vec::new());
+    };
+    let roles: Vec<Arc<Role>> = roles::of_workspace(exec, host).await?.into_iter().map(Arc::new).collect();
+    let relationship = relationships::agreed(exec, host, home).await?.map(Arc::new);
+    let facts = memberships.into_iter().map(|membership| {
+        let base = membership.base();
+        AccessFacts {
+            workspace: found.clone(),
+            account: accounts.iter().find(|account| account.user == base.user).cloned(),
+            roles: roles.iter().filter(|role| base.grants.roles.contains(&role.id)).cloned().collect(),
+            relationship: relationship.clone(),
+            membership: Some(membership),
+        }
+    });
+    Ok(facts.collect())
+}
+
+async fn accounts(exec: &mut dyn Executor, which: impl IntoCondition) -> Result<Vec<AccountFacts>, StoreError> {
+    let statement = user::Entity::find()
+        .column_as(workspace::Column::State, "home_state")
+        .column_as(workspace::Column::Outbound, "home_outbound")
+        .column_as(workspace::Column::Revision, "home_revision")
+        .join(
+            sea_orm::JoinType::InnerJoin,
+            user::Entity::belongs_to(workspace::Entity).from(user::Column::HomeId).to(workspace::Column::Id).into(),
+        )
+        .filter(which)
+        .build(exec.backend());
+    let rows = exec.all(statement).await?;
+    let read = rows.iter().map(account_of).collect();
+    if matches!(read, Err(StoreError::Corrupt { .. })) {
+        exec.poison();
+    }
+    read
+}
+
+fn account_of(row: &sea_orm::QueryResult) -> Result<AccountFacts, StoreError> {
+    let account: user::Model = model("users", row)?;
+    let at = At::new("users", account.id);
+    let home_state: String = at.read("home_id", row.try_get("", "home_state"))?;
+    let outbound: String = at.read("home_id", row.try_get("", "home_outbound"))?;
+    Ok(AccountFacts {
+        user: UserId::from_uuid(account.id),
+        home: WorkspaceId::from_uuid(account.home_id),
+        state: at.word("state", &account.state)?,
+        home_state: at.word("home_id", &home_state)?,
+        home_revision: Revision::from_stored(at.read("home_id", row.try_get("", "home_revision"))?),
+        home_outbound: at.word("home_id", &outbound)?,
+    })
+}
+
+/// Which members to whom something is granted.
+pub(crate) struct Grantees<'a> {
+    pub(crate) workspace: WorkspaceId,
+    /// Any of these.
+    pub(crate) permissions: &'a [PermissionName],
+    /// Internals alone, or both kinds.
+    pub(crate) internals_only: bool,
+    pub(crate) after: UserId,
+    pub(crate) limit: u32,
+}
+
+/// The members to whom a permission is granted, in order of user id: found from the few roles that carry it, so that a
+/// workspace with many members is not read through. One statement.
+pub(crate) async fn grantees(exec: &mut dyn Executor, which: &Grantees<'_>) -> Result<Vec<UserId>, StoreError> {
+    let workspace = uuid(which.workspace);
+    let names = || which.permissions.iter().map(ToString::to_string);
+    let granting = || {
+        let carried = role_permission::Entity::find()
             .select_only()
             .column(role_permission::Column::RoleId)
-            .filter(role_permission::Column::Permission.is_in(rights()))
+            .filter(role_permission::Column::Permission.is_in(names()))
             .into_query();
         role::Entity::find()
             .select_only()
             .column(role::Column::Id)
             .filter(role::Column::WorkspaceId.eq(workspace))
-            .filter(role::Column::Id.in_subquery(granting))
+            .filter(role::Column::Id.in_subquery(carried))
             .into_query()
     };
     let carrying = group_role::Entity::find()
         .select_only()
         .column(group_role::Column::GroupId)
-        .filter(group_role::Column::RoleId.in_subquery(governing()))
+        .filter(group_role::Column::RoleId.in_subquery(granting()))
         .into_query();
     let by_group = membership_group::Entity::find()
         .select_only()
@@ -203,27 +319,27 @@ async fn governors(
         .select_only()
         .column(membership_role::Column::UserId)
         .filter(membership_role::Column::WorkspaceId.eq(workspace))
-        .filter(membership_role::Column::RoleId.in_subquery(governing()))
+        .filter(membership_role::Column::RoleId.in_subquery(granting()))
         .into_query();
     let direct = membership_permission::Entity::find()
         .select_only()
         .column(membership_permission::Column::UserId)
         .filter(membership_permission::Column::WorkspaceId.eq(workspace))
-        .filter(membership_permission::Column::Permission.is_in(rights()))
+        .filter(membership_permission::Column::Permission.is_in(names()))
         .into_query();
     let user = membership::Column::UserId;
     let somehow =
         Condition::any().add(user.in_subquery(direct)).add(user.in_subquery(by_role)).add(user.in_subquery(by_group));
-    let statement = membership::Entity::find()
+    let mut query = membership::Entity::find()
         .select_only()
         .column(user)
         .filter(membership::Column::WorkspaceId.eq(workspace))
-        .filter(membership::Column::Kind.eq(MembershipKind::Internal.word()))
-        .filter(user.gt(after))
-        .filter(somehow)
-        .order_by(user, Order::Asc)
-        .limit(u64::from(limit))
-        .build(exec.backend());
+        .filter(user.gt(uuid(which.after)))
+        .filter(somehow);
+    if which.internals_only {
+        query = query.filter(membership::Column::Kind.eq(MembershipKind::Internal.word()));
+    }
+    let statement = query.order_by(user, Order::Asc).limit(u64::from(which.limit)).build(exec.backend());
     let rows = exec.all(statement).await?;
     let at = At::new(TABLE, workspace);
     rows.iter().map(|row| at.read("user_id", row.try_get("", "user_id")).map(UserId::from_uuid)).collect()
@@ -351,10 +467,70 @@ impl MembershipRepository for Lent<'_> {
         after: UserId,
         limit: u32,
     ) -> Result<Vec<UserId>, StoreError> {
-        governors(self.exec, uuid(workspace), uuid(after), limit).await
+        let rights = [PermissionName::create(), PermissionName::update()];
+        let which = Grantees { workspace, permissions: &rights, internals_only: true, after, limit };
+        grantees(self.exec, &which).await
+    }
+
+    async fn externals(
+        &mut self,
+        host: WorkspaceId,
+        home: WorkspaceId,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<AccessFacts>, StoreError> {
+        externals(self.exec, host, home, after, limit).await
+    }
+
+    async fn count_externals(&mut self, which: Externals) -> Result<u64, StoreError> {
+        let query = membership::Entity::find()
+            .select_only()
+            .column_as(membership::Column::Id.count(), "counted")
+            .join(
+                sea_orm::JoinType::InnerJoin,
+                membership::Entity::belongs_to(user::Entity)
+                    .from(membership::Column::UserId)
+                    .to(user::Column::Id)
+                    .into(),
+            )
+            .filter(membership::Column::Kind.eq(MembershipKind::External.word()));
+        let query = match which {
+            Externals::In(host) => query.filter(membership::Column::WorkspaceId.eq(uuid(host))),
+            Externals::From(home) => query.filter(user::Column::HomeId.eq(uuid(home))),
+            Externals::OfUnknownHomesIn(host) => {
+                let related = relationship::Entity::find()
+                    .select_only()
+                    .column(relationship::Column::HomeId)
+                    .filter(relationship::Column::HostId.eq(uuid(host)))
+                    .filter(relationship::Column::State.eq(RelationshipState::Active.word()))
+                    .into_query();
+                query
+                    .filter(membership::Column::WorkspaceId.eq(uuid(host)))
+                    .filter(user::Column::HomeId.not_in_subquery(related))
+            }
+        };
+        let statement = query.build(self.exec.backend());
+        crate::convert::counted(TABLE, self.exec.one(statement).await?.as_ref())
+    }
+
+    async fn hosts_of(&mut self, user: UserId, after: WorkspaceId, limit: u32) -> Result<Vec<WorkspaceId>, StoreError> {
+        let statement = membership::Entity::find()
+            .select_only()
+            .column(membership::Column::WorkspaceId)
+            .filter(membership::Column::UserId.eq(uuid(user)))
+            .filter(membership::Column::Kind.eq(MembershipKind::External.word()))
+            .filter(membership::Column::WorkspaceId.gt(uuid(after)))
+            .order_by(membership::Column::WorkspaceId, Order::Asc)
+            .limit(u64::from(limit))
+            .build(self.exec.backend());
+        let rows = self.exec.all(statement).await?;
+        let at = At::new(TABLE, user);
+        let hosts =
+            rows.iter().map(|row| at.read("workspace_id", row.try_get("", "workspace_id")).map(WorkspaceId::from_uuid));
+        hosts.collect()
     }
 
     async fn access_facts(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError> {
-        facts::in_unit(self.exec, workspace, user).await
+        facts::in_transaction(self.exec, workspace, user).await
     }
 }

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use domicile_domain::port::store::{
-    BudgetRepository, MembershipRepository, NoticeRepository, RecordRepository, RelationshipRepository, RoleRepository,
-    StoreError, UnitOfWork, UserRepository, WorkspaceRepository,
+    BudgetRepository, GroupRepository, MembershipRepository, NoticeRepository, RecordRepository,
+    RelationshipRepository, RoleRepository, StoreError, UnitOfWork, UserRepository, WorkspaceRepository,
 };
 use sea_orm::{EntityTrait, QueryTrait};
 
@@ -74,6 +74,10 @@ impl UnitOfWork for SeaOrmUnit {
     }
 
     fn memberships<'t>(&'t mut self) -> Box<dyn MembershipRepository + 't> {
+        Box::new(Lent { exec: &mut self.guarded })
+    }
+
+    fn groups<'t>(&'t mut self) -> Box<dyn GroupRepository + 't> {
         Box::new(Lent { exec: &mut self.guarded })
     }
 

@@ -1,22 +1,29 @@
 //! Workspaces and their verified domains.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use domicile_domain::model::email::MailDomain;
-use domicile_domain::model::id::WorkspaceId;
+use domicile_domain::model::id::{UserId, WorkspaceId};
 use domicile_domain::model::language::LanguageTag;
+use domicile_domain::model::membership::{ExternalStanding, MembershipKind};
 use domicile_domain::model::name::{Handle, Name};
 use domicile_domain::model::permission::PermissionName;
 use domicile_domain::model::phone::Region;
 use domicile_domain::model::relationship::Ceiling;
 use domicile_domain::model::time::{Revision, Timestamp, Version};
 use domicile_domain::model::workspace::{Workspace, WorkspaceLinks, WorkspaceNotices, WorkspacePolicy, WorkspaceRef};
+use domicile_domain::port::directory::BelongingRow;
 use domicile_domain::port::store::{StoreError, WorkspaceRepository};
-use sea_orm::sea_query::{Expr, ExprTrait, SimpleExpr};
-use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect, QueryTrait};
+use sea_orm::sea_query::{Expr, ExprTrait, IntoCondition, SimpleExpr};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
+};
 use uuid::Uuid;
 
 use crate::convert::{At, Word, domains, email, id_list, model, text_list, uuid};
-use crate::entity::{workspace, workspace_domain};
+use crate::entity::{membership, workspace, workspace_domain};
 use crate::executor::Executor;
 use crate::unit_of_work::Lent;
 
@@ -31,6 +38,15 @@ fn named(reference: &WorkspaceRef) -> SimpleExpr {
 
 /// Reads the workspace and its domains with one statement: a row for each domain, or one without.
 pub(crate) async fn find(exec: &mut dyn Executor, reference: &WorkspaceRef) -> Result<Option<Workspace>, StoreError> {
+    Ok(read(exec, named(reference)).await?.pop())
+}
+
+/// The workspaces with these ids, in no order.
+pub(crate) async fn load(exec: &mut dyn Executor, ids: &[Uuid]) -> Result<Vec<Workspace>, StoreError> {
+    read(exec, workspace::Column::Id.is_in(ids.iter().copied())).await
+}
+
+async fn read(exec: &mut dyn Executor, which: impl IntoCondition) -> Result<Vec<Workspace>, StoreError> {
     let statement = workspace::Entity::find()
         .column_as(Expr::col((workspace_domain::Entity, workspace_domain::Column::Domain)), "verified_domain")
         .join(
@@ -40,22 +56,102 @@ pub(crate) async fn find(exec: &mut dyn Executor, reference: &WorkspaceRef) -> R
                 .to(workspace_domain::Column::WorkspaceId)
                 .into(),
         )
-        .filter(named(reference))
+        .filter(which)
         .build(exec.backend());
     let rows = exec.all(statement).await?;
-    let Some(first) = rows.first() else { return Ok(None) };
-    let row: workspace::Model = model(TABLE, first)?;
-    let mut verified = Vec::new();
+    let mut found: BTreeMap<Uuid, (workspace::Model, Vec<String>)> = BTreeMap::new();
     for row in &rows {
+        let of: workspace::Model = model(TABLE, row)?;
         let domain: Option<String> =
             row.try_get("", "verified_domain").map_err(|e| At::new("workspace_domains", "?").corrupt("domain", e))?;
-        verified.extend(domain);
+        found.entry(of.id).or_insert_with(|| (of, Vec::new())).1.extend(domain);
     }
-    let found = workspace_of(row, &verified);
-    if found.is_err() {
+    let found = found.into_values().map(|(row, verified)| workspace_of(row, &verified)).collect();
+    if matches!(found, Err(StoreError::Corrupt { .. })) {
         exec.poison();
     }
-    found.map(Some)
+    found
+}
+
+/// Workspaces above an id, in order of it. Two statements whatever there is.
+pub(crate) async fn above(
+    exec: &mut dyn Executor,
+    after: WorkspaceId,
+    limit: u32,
+) -> Result<Vec<Workspace>, StoreError> {
+    let statement = in_order(workspace::Entity::find(), after, limit).build(exec.backend());
+    let rows = exec.all(statement).await?;
+    let rows = rows.iter().map(|row| model(TABLE, row)).collect::<Result<_, _>>()?;
+    with_domains(exec, rows).await
+}
+
+/// Those in which a person has a live membership. Two statements whatever there is.
+pub(crate) async fn of_user(
+    exec: &mut dyn Executor,
+    user: UserId,
+    after: WorkspaceId,
+    limit: u32,
+) -> Result<Vec<BelongingRow>, StoreError> {
+    let query = workspace::Entity::find()
+        .column_as(membership::Column::Kind, "member_kind")
+        .column_as(membership::Column::State, "member_state")
+        .column_as(membership::Column::AssignedAt, "member_assigned_at")
+        .column_as(membership::Column::ExpiresAt, "member_expires_at")
+        .join(
+            sea_orm::JoinType::InnerJoin,
+            workspace::Entity::belongs_to(membership::Entity)
+                .from(workspace::Column::Id)
+                .to(membership::Column::WorkspaceId)
+                .into(),
+        )
+        .filter(membership::Column::UserId.eq(uuid(user)));
+    let rows = exec.all(in_order(query, after, limit).build(exec.backend())).await?;
+    let standings: Vec<Option<ExternalStanding>> = rows.iter().map(standing_of).collect::<Result<_, _>>()?;
+    let rows = rows.iter().map(|row| model(TABLE, row)).collect::<Result<_, _>>()?;
+    let workspaces = with_domains(exec, rows).await?;
+    let belonging = workspaces.into_iter().zip(standings);
+    Ok(belonging.map(|(workspace, external)| BelongingRow { workspace, external }).collect())
+}
+
+fn in_order(
+    query: sea_orm::Select<workspace::Entity>,
+    after: WorkspaceId,
+    limit: u32,
+) -> sea_orm::Select<workspace::Entity> {
+    query
+        .filter(workspace::Column::Id.gt(uuid(after)))
+        .order_by(workspace::Column::Id, Order::Asc)
+        .limit(u64::from(limit))
+}
+
+fn standing_of(row: &sea_orm::QueryResult) -> Result<Option<ExternalStanding>, StoreError> {
+    let at = At::new("memberships", "?");
+    let kind: String = at.read("kind", row.try_get("", "member_kind"))?;
+    if at.word::<MembershipKind>("kind", &kind)? == MembershipKind::Internal {
+        return Ok(None);
+    }
+    let state: Option<String> = at.read("state", row.try_get("", "member_state"))?;
+    let expires_at: Option<i64> = at.read("expires_at", row.try_get("", "member_expires_at"))?;
+    Ok(Some(ExternalStanding {
+        state: at.word("state", state.as_deref().unwrap_or_default())?,
+        assigned_at: Timestamp::from_micros(at.read("assigned_at", row.try_get("", "member_assigned_at"))?),
+        expires_at: expires_at.map(Timestamp::from_micros),
+    }))
+}
+
+async fn with_domains(exec: &mut dyn Executor, rows: Vec<workspace::Model>) -> Result<Vec<Workspace>, StoreError> {
+    let statement = workspace_domain::Entity::find()
+        .filter(workspace_domain::Column::WorkspaceId.is_in(rows.iter().map(|row| row.id)))
+        .build(exec.backend());
+    let domains = exec.all(statement).await?;
+    let domains: Vec<workspace_domain::Model> =
+        domains.iter().map(|row| model("workspace_domains", row)).collect::<Result<_, _>>()?;
+    let workspaces = rows.into_iter().map(|row| {
+        let own = domains.iter().filter(|domain| domain.workspace_id == row.id);
+        let verified: Vec<String> = own.map(|domain| domain.domain.clone()).collect();
+        workspace_of(row, &verified)
+    });
+    workspaces.collect()
 }
 
 pub(crate) fn workspace_of(row: workspace::Model, verified: &[String]) -> Result<Workspace, StoreError> {
@@ -171,5 +267,19 @@ impl WorkspaceRepository for Lent<'_> {
             self.insert_row::<workspace_domain::Entity>(row.into_active_model()).await?;
         }
         Ok(())
+    }
+
+    async fn update(&mut self, workspace: &Workspace, read_at: Version) -> Result<(), StoreError> {
+        let mut row = row_of(workspace)?.into_active_model().reset_all();
+        for kept in [workspace::Column::Id, workspace::Column::Handle, workspace::Column::Revision] {
+            row.not_set(kept);
+        }
+        let statement = workspace::Entity::update_many()
+            .set(row)
+            .filter(workspace::Column::Id.eq(uuid(workspace.id)))
+            .filter(workspace::Column::Version.eq(read_at.as_i64()))
+            .build(self.exec.backend());
+        let touched = self.exec.exec(statement).await?;
+        self.expect_one(touched)
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use domicile_domain::model::budget::Budgets;
 use domicile_domain::model::contact::Contact;
 use domicile_domain::model::email::EmailAddress;
+use domicile_domain::model::group::Group;
 use domicile_domain::model::id::{Id, UserId, WorkspaceId};
 use domicile_domain::model::language::LanguageTag;
 use domicile_domain::model::membership::{
@@ -116,6 +117,18 @@ pub fn role(workspace: WorkspaceId, handle_text: &str) -> Role {
     }
 }
 
+/// A group without roles.
+pub fn group(workspace: WorkspaceId, handle_text: &str) -> Group {
+    Group {
+        id: id(),
+        workspace,
+        handle: handle(handle_text),
+        display_name: name(handle_text),
+        roles: BTreeSet::new(),
+        version: Version::FIRST,
+    }
+}
+
 /// An active user by the username; the address is `<username>@mail.example`, without a phone.
 pub fn user(home: WorkspaceId, username: &str) -> User {
     let person = Person {
@@ -190,6 +203,7 @@ pub fn relationship(host: WorkspaceId, home: WorkspaceId) -> WorkspaceRelationsh
         proposed_by_side: Side::Host,
         proposed_by: id(),
         proposed_at: NOW,
+        home_withheld: false,
         answered_by: Some(id()),
         answered_at: Some(NOW),
         ended_at: None,

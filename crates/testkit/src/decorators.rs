@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domicile_domain::port::store::{
-    BudgetRepository, MembershipRepository, NoticeRepository, RecordRepository, RelationshipRepository, RoleRepository,
-    Store, StoreError, UnitOfWork, UserRepository, WorkspaceRepository,
+    BudgetRepository, GroupRepository, MembershipRepository, NoticeRepository, RecordRepository,
+    RelationshipRepository, RoleRepository, Store, StoreError, UnitOfWork, UserRepository, WorkspaceRepository,
 };
 use tokio::sync::{oneshot, watch};
 
@@ -53,6 +53,10 @@ impl UnitOfWork for Decorated {
 
     fn memberships<'t>(&'t mut self) -> Box<dyn MembershipRepository + 't> {
         self.inner.memberships()
+    }
+
+    fn groups<'t>(&'t mut self) -> Box<dyn GroupRepository + 't> {
+        self.inner.groups()
     }
 
     fn roles<'t>(&'t mut self) -> Box<dyn RoleRepository + 't> {

@@ -10,6 +10,7 @@
 
 pub mod authenticator;
 pub mod builders;
+pub mod canary;
 pub mod clock;
 pub mod conformance;
 pub mod decorators;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use domicile_domain::event::Event;
 use domicile_domain::model::answer::AnsweredRequest;
 use domicile_domain::model::audit::{AuditRecord, PersonalValue};
+use domicile_domain::model::group::Group;
 use domicile_domain::model::id::UserId;
 use domicile_domain::model::membership::{ExternalMembership, InternalMembership, Membership};
 use domicile_domain::model::notice::Notice;
@@ -47,6 +48,8 @@ rows! {
     Permission(Permission);
     /// A role.
     Role(Role);
+    /// A group without people.
+    Group(Group);
     /// A user.
     User(User);
     /// An identity of a user.
@@ -87,6 +90,7 @@ impl Row {
             Self::Workspace(of) => tx.workspaces().insert(of).await,
             Self::Permission(of) => tx.roles().register(of).await,
             Self::Role(of) => tx.roles().insert(of).await,
+            Self::Group(of) => tx.groups().insert(of).await,
             Self::User(of) => tx.users().insert(of).await,
             Self::Identity(of) => tx.users().bind_identity(of.0, &of.1, crate::builders::NOW).await,
             Self::Membership(of) => tx.memberships().insert(of).await,

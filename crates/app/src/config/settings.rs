@@ -104,6 +104,11 @@ pub(crate) const SETTINGS: &[Row] = &[
         "calls at work at once in the process, checks of access apart; more are refused",
     ),
     row("limits.checks_per_process", Some("256"), "checks of access at work at once in the process; more are refused"),
+    row(
+        "limits.connections",
+        Some("4096"),
+        "connections that are open at once; more are closed at once. The process needs as many file descriptors",
+    ),
     row("limits.handshakes", Some("256"), "handshakes of encryption at once; the slowest is given up for a new one"),
     row("limits.handshake_seconds", Some("10"), "how long a handshake may take"),
     row(
@@ -126,6 +131,22 @@ pub(crate) const SETTINGS: &[Row] = &[
         "how long the service goes on once it was asked to stop, while readiness and health send callers elsewhere",
     ),
     row("limits.drain_seconds", Some("20"), "how long calls at work may take to end after that"),
+    row(
+        "otlp.endpoint",
+        None,
+        "collector of traces, by OTLP over gRPC: http://127.0.0.1:4317; none are sent unless given, and the program must be \
+         built with the feature otlp",
+    ),
+    row(
+        "otlp.root_certificate",
+        None,
+        "PEM file with the certificates that vouch for a collector at https; those of the public web unless given",
+    ),
+    row(
+        "otlp.traces_percent",
+        Some("100"),
+        "of the traces that begin here, how many in a hundred are sent; whether those of callers are is theirs to say",
+    ),
     row("log.level", Some("info"), "what is logged: error, warn, info, debug, or directives such as info,sqlx=warn"),
     row("log.format", Some("auto"), "text, json, or auto: text on a terminal and json elsewhere"),
 ];

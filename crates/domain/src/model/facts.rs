@@ -39,6 +39,7 @@ pub struct AccessFacts {
     pub membership: Option<Membership>,
     /// The definitions of the roles that the membership and its groups name.
     pub roles: Vec<Arc<Role>>,
-    /// The relationship of the workspace as host with the person's home: the one proposed or active, if any.
+    /// What the workspace as host and the person's home agreed last: the active relationship, else the one that ended last,
+    /// if both sides had agreed to it ([`was_agreed`](WorkspaceRelationship::was_agreed)).
     pub relationship: Option<Arc<WorkspaceRelationship>>,
 }

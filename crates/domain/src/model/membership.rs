@@ -165,20 +165,43 @@ impl Membership {
     }
 }
 
-impl ExternalMembership {
+/// What decides whether an External membership can be used, without the rest of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExternalStanding {
+    /// State.
+    pub state: ExternalState,
+    /// When it began.
+    pub assigned_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl ExternalStanding {
     /// Whether its time is over, by a clock that was read once: expired, or pending for 30 days. What ends while it is
     /// pending has lapsed: nobody accepted.
     ///
     /// The end is exclusive: at the very instant of `expires_at` it is over (C16).
     pub fn is_over(&self, now: Timestamp) -> Option<EndReason> {
         let expired = self.expires_at.is_some_and(|end| now >= end);
-        let waited = now >= self.base.assigned_at.after(Workspace::PENDING_FOR);
+        let waited = now >= self.assigned_at.after(Workspace::PENDING_FOR);
         match self.state {
             ExternalState::Pending => (waited || expired).then_some(EndReason::Lapsed),
             ExternalState::Active | ExternalState::Suspended | ExternalState::Review => {
                 expired.then_some(EndReason::Expired)
             }
         }
+    }
+}
+
+impl ExternalMembership {
+    /// What decides whether it can be used.
+    pub const fn standing(&self) -> ExternalStanding {
+        ExternalStanding { state: self.state, assigned_at: self.base.assigned_at, expires_at: self.expires_at }
+    }
+
+    /// Whether its time is over.
+    pub fn is_over(&self, now: Timestamp) -> Option<EndReason> {
+        self.standing().is_over(now)
     }
 
     /// Ends it.

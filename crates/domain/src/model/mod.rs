@@ -7,6 +7,7 @@ pub mod budget;
 pub mod contact;
 pub mod email;
 pub mod facts;
+pub mod group;
 pub mod id;
 pub mod language;
 pub mod membership;

@@ -15,6 +15,19 @@ pub enum Channel {
     Sms,
 }
 
+impl Channel {
+    /// Every channel, for tables that must not forget one.
+    pub const ALL: [Self; 2] = [Self::Email, Self::Sms];
+
+    /// The word that people and records know it by.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Email => "EMAIL",
+            Self::Sms => "SMS",
+        }
+    }
+}
+
 /// What a message is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum NoticeKind {

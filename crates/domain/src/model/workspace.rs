@@ -79,6 +79,15 @@ pub enum Openness {
 impl Openness {
     /// Every degree, for tables that must not forget one.
     pub const ALL: [Self; 3] = [Self::Open, Self::RelatedOnly, Self::Closed];
+
+    /// The word that people and records know it by.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "OPEN",
+            Self::RelatedOnly => "RELATED_ONLY",
+            Self::Closed => "CLOSED",
+        }
+    }
 }
 
 /// What Internals see of Externals in the directory.
@@ -90,6 +99,20 @@ pub enum DirectoryVisibility {
     NameOnly,
     /// A whole entry.
     Listed,
+}
+
+impl DirectoryVisibility {
+    /// Every degree, for tables that must not forget one.
+    pub const ALL: [Self; 3] = [Self::Hidden, Self::NameOnly, Self::Listed];
+
+    /// The word that people and records know it by.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hidden => "HIDDEN",
+            Self::NameOnly => "NAME_ONLY",
+            Self::Listed => "LISTED",
+        }
+    }
 }
 
 /// The rules a workspace sets for itself.
@@ -111,6 +134,41 @@ pub struct WorkspacePolicy {
     pub disclosure: Disclosure,
     /// Whether Externals may hold governance rights here.
     pub external_managers: bool,
+}
+
+/// Where a link of a message may lead: an address of the encrypted web, as one reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link(String);
+
+/// The text cannot be a link.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not an address for a link; it begins with https://, a host follows, and it has at most 500 characters"
+)]
+pub struct ParseLinkError(String);
+
+impl Link {
+    /// Reads a link. The host stands before the eyes of whoever reads it: no name of a user before it, nothing invisible, no
+    /// quotes and no angle brackets.
+    ///
+    /// # Errors
+    /// [`ParseLinkError`] for anything else.
+    pub fn parse(text: &str) -> Result<Self, ParseLinkError> {
+        let host = |rest: &str| rest.split(['/', '?', '#']).next().unwrap_or_default().to_owned();
+        let is_host = |host: &str| {
+            host.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:".contains(&b))
+        };
+        let plain = text.bytes().all(|b| b.is_ascii_graphic() && !b"\"'<>\\^`{|}".contains(&b));
+        let fits = plain && text.len() <= 500 && text.strip_prefix("https://").is_some_and(|rest| is_host(&host(rest)));
+        if fits { Ok(Self(text.to_owned())) } else { Err(ParseLinkError(super::text::quotable(text))) }
+    }
+}
+
+impl std::fmt::Display for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// Where the links of its messages lead.

@@ -10,6 +10,12 @@ pub mod resolver;
 
 use std::sync::Arc;
 
+use crate::model::facts::AccessFacts;
+use crate::model::membership::Membership;
+use crate::model::permission::PermissionName;
+use crate::model::relationship::Ceiling;
+use crate::model::time::Timestamp;
+
 /// The decisions that can be replaced.
 #[derive(Clone)]
 pub struct Policies {
@@ -30,6 +36,29 @@ impl Default for Policies {
             ceiling: Arc::new(ceiling::ShippedCeilingPolicy),
             directory: Arc::new(directory::ShippedDirectoryPolicy),
             notice: Arc::new(notice::ShippedNoticePolicy),
+        }
+    }
+}
+
+impl Policies {
+    /// Whether the person of the facts may do it. The ceiling is of concern to Externals alone.
+    ///
+    /// # Errors
+    /// The first gate that fails.
+    pub fn decide(
+        &self,
+        facts: &AccessFacts,
+        permission: &PermissionName,
+        now: Timestamp,
+    ) -> Result<(), access::Denial> {
+        self.access.decide(facts, &self.ceiling_of(facts), permission, now)
+    }
+
+    /// The ceiling of the person of the facts; empty for an Internal, who has none.
+    pub fn ceiling_of(&self, facts: &AccessFacts) -> Ceiling {
+        match facts.membership {
+            Some(Membership::External(_)) => self.ceiling.ceiling(facts),
+            _ => Ceiling::default(),
         }
     }
 }

@@ -24,14 +24,15 @@ use crate::model::budget::{BudgetKey, Counter, Tally};
 use crate::model::contact::{ContactKey, ContactOwner};
 use crate::model::email::MailDomain;
 use crate::model::facts::AccessFacts;
-use crate::model::id::{NoticeId, UserId, WorkspaceId};
-use crate::model::membership::{EndedMembership, Membership};
+use crate::model::group::{Group, GroupRef, GroupSize};
+use crate::model::id::{GroupId, NoticeId, RelationshipId, UserId, WorkspaceId};
+use crate::model::membership::{EndedMembership, Membership, MembershipKind};
 use crate::model::notice::{Attempt, Message, Notice};
 use crate::model::permission::{Permission, PermissionName};
 use crate::model::relationship::WorkspaceRelationship;
 use crate::model::role::Role;
 use crate::model::time::{Revision, Timestamp, Version};
-use crate::model::user::{Identity, User};
+use crate::model::user::{Identity, User, UserState};
 use crate::model::workspace::{Workspace, WorkspaceRef};
 
 /// The unique rules that two callers can race for.
@@ -139,6 +140,8 @@ pub trait UnitOfWork: Send {
     fn workspaces<'t>(&'t mut self) -> Box<dyn WorkspaceRepository + 't>;
     /// Memberships, live and ended.
     fn memberships<'t>(&'t mut self) -> Box<dyn MembershipRepository + 't>;
+    /// Groups and who is in them.
+    fn groups<'t>(&'t mut self) -> Box<dyn GroupRepository + 't>;
     /// Roles and the catalogue of permissions.
     fn roles<'t>(&'t mut self) -> Box<dyn RoleRepository + 't>;
     /// Relationships.
@@ -240,6 +243,13 @@ pub trait WorkspaceRepository: Send {
     /// # Errors
     /// [`Constraint::WorkspaceHandle`] when the handle is taken.
     async fn insert(&mut self, workspace: &Workspace) -> Result<(), StoreError>;
+
+    /// Replaces the record of a workspace and its policies; handle, verified domains and revision stay as they are.
+    /// `read_at` is the version that the caller read.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when it is not at that version any more.
+    async fn update(&mut self, workspace: &Workspace, read_at: Version) -> Result<(), StoreError>;
 }
 
 /// Memberships, live and ended.
@@ -270,9 +280,99 @@ pub trait MembershipRepository: Send {
     async fn governors(&mut self, workspace: WorkspaceId, after: UserId, limit: u32)
     -> Result<Vec<UserId>, StoreError>;
 
+    /// Everything that decides what the Externals of a home may do in a host: at most `limit` of them, whose user id is above
+    /// `after` (nil for the first page), in order of user id. The number of statements does not depend on how many there are.
+    async fn externals(
+        &mut self,
+        host: WorkspaceId,
+        home: WorkspaceId,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<AccessFacts>, StoreError>;
+
+    /// How many live External memberships there are of a kind. Exactly one statement.
+    async fn count_externals(&mut self, which: Externals) -> Result<u64, StoreError>;
+
+    /// At most `limit` workspaces in which a person has a live External membership and whose id is above `after` (nil for
+    /// the first page), in order of id.
+    async fn hosts_of(&mut self, user: UserId, after: WorkspaceId, limit: u32) -> Result<Vec<WorkspaceId>, StoreError>;
+
     /// Everything that decides what a person may do in a workspace. `None` if there is no such workspace. The number of
     /// statements does not depend on what exists.
     async fn access_facts(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError>;
+}
+
+/// External memberships that are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Externals {
+    /// Every one in a host.
+    In(WorkspaceId),
+    /// Those in a host whose home has no active relationship with it.
+    OfUnknownHomesIn(WorkspaceId),
+    /// Those of a home's people, anywhere.
+    From(WorkspaceId),
+}
+
+/// A member of a workspace, as far as a group is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupCandidate {
+    /// Who.
+    pub user: UserId,
+    /// The kind of the membership.
+    pub kind: MembershipKind,
+    /// The state of the account.
+    pub account: UserState,
+    /// Whether they are in the group.
+    pub is_in: bool,
+}
+
+/// Groups and who is in them.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait GroupRepository: Send {
+    /// The group of a workspace, with the number of people in it.
+    async fn find(&mut self, workspace: WorkspaceId, group: &GroupRef) -> Result<Option<GroupSize>, StoreError>;
+
+    /// How many groups a workspace has.
+    async fn count(&mut self, workspace: WorkspaceId) -> Result<u64, StoreError>;
+
+    /// Adds a group without people.
+    ///
+    /// # Errors
+    /// [`Constraint::GroupHandle`] when the handle is taken; [`StoreError::Fault`] for a role that does not exist.
+    async fn insert(&mut self, group: &Group) -> Result<(), StoreError>;
+
+    /// Replaces display name and roles of a group. `read_at` is the version that the caller read.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when it is not at that version any more; [`StoreError::Fault`] for a role that does not exist.
+    async fn update(&mut self, group: &Group, read_at: Version) -> Result<(), StoreError>;
+
+    /// Deletes a group; whoever is in it leaves it, and their memberships take the next version.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when it is not at that version any more.
+    async fn delete(&mut self, group: &Group, read_at: Version) -> Result<(), StoreError>;
+
+    /// Those of some people who have a live membership in the workspace, in order of user id.
+    async fn candidates(
+        &mut self,
+        workspace: WorkspaceId,
+        group: GroupId,
+        users: &[UserId],
+    ) -> Result<Vec<GroupCandidate>, StoreError>;
+
+    /// Puts people into a group who are not in it; their memberships take the next version.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`] for somebody who is in it, or who has no membership there.
+    async fn add(&mut self, group: &Group, users: &[UserId]) -> Result<(), StoreError>;
+
+    /// Takes people out of a group who are in it; their memberships take the next version.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] for somebody who is not in it.
+    async fn remove(&mut self, group: &Group, users: &[UserId]) -> Result<(), StoreError>;
 }
 
 /// Roles and the catalogue of permissions.
@@ -302,6 +402,16 @@ pub trait RelationshipRepository: Send {
     /// The proposed or active relationship of a host and a home.
     async fn find(&mut self, host: WorkspaceId, home: WorkspaceId)
     -> Result<Option<WorkspaceRelationship>, StoreError>;
+
+    /// The relationship with that id, in whatever state.
+    async fn by_id(&mut self, id: RelationshipId) -> Result<Option<WorkspaceRelationship>, StoreError>;
+
+    /// What a host and a home agreed last: the active relationship, else the one that ended last, if both had agreed to it.
+    async fn agreed(
+        &mut self,
+        host: WorkspaceId,
+        home: WorkspaceId,
+    ) -> Result<Option<WorkspaceRelationship>, StoreError>;
 
     /// Adds a relationship.
     ///

@@ -28,7 +28,7 @@ use crate::model::membership::{EndReason, ExternalMembership, ExternalState, Gra
 use crate::model::name::ExternalId;
 use crate::model::notice::NoticeKind;
 use crate::model::permission::{PermissionClass, PermissionName};
-use crate::model::relationship::{RelationshipState, WorkspaceRelationship};
+use crate::model::relationship::WorkspaceRelationship;
 use crate::model::role::Role;
 use crate::model::time::{Revision, Timestamp, Version};
 use crate::model::workspace::Workspace;
@@ -333,8 +333,8 @@ impl Assign<'_> {
         }
         let host = &at.actor.workspace;
         self.check_ceiling(at, candidate)?;
-        // Suspending a relationship takes access away. What its terms ask of a membership stays asked.
-        let agreed = |r: &&WorkspaceRelationship| r.state == RelationshipState::Active;
+        // Suspending or ending a relationship takes access away. What its terms ask of a membership stays asked.
+        let agreed = |r: &&WorkspaceRelationship| r.was_agreed();
         let relationship = candidate.facts.relationship.as_deref().filter(agreed);
         let expires_at = self.expiry(relationship)?;
 

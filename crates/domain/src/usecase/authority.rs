@@ -30,8 +30,7 @@ impl Right {
 
 /// Whether the person of the facts holds a right there.
 pub(super) fn holds(policies: &Policies, facts: &AccessFacts, right: Right, now: Timestamp) -> bool {
-    let ceiling = policies.ceiling.ceiling(facts);
-    policies.access.decide(facts, &ceiling, &right.permission(), now).is_ok()
+    policies.decide(facts, &right.permission(), now).is_ok()
 }
 
 /// Whether the acting person of a call may do there what takes these rights: they hold every one, and the call reaches so far.

@@ -226,8 +226,8 @@ impl<C: Change> Run<'_, C> {
         let made = self.change.make(&mut unit).await?;
         let raised = guard::check(&mut unit, qualifies, managed).await?;
         let Unit { written, .. } = unit;
+        self.record(tx, &written, &made, raised).await?;
         let answer = ChangeAnswer { thing: made.id, written };
-        self.record(tx, own.0, &made, raised).await?;
         self.repeatable().keep(tx, StoredAnswer::Change(answer.clone()), self.now).await?;
         let changed = self.changed(Some(made.thing), answer, false)?;
         Ok(if self.order.validate_only { Finish::Discard(changed) } else { Finish::Commit(changed) })
@@ -261,10 +261,12 @@ impl<C: Change> Run<'_, C> {
         Ok(Changed { thing, consistency_token: Some(token), replayed, budget: Vec::new() })
     }
 
+    /// In the record of every workspace in which the change counts. Elsewhere than in its own it stands without the person
+    /// who made it, without what is personal, and under the id of the workspace that reads it.
     async fn record(
         &self,
         tx: &mut dyn UnitOfWork,
-        workspace: WorkspaceId,
+        written: &[(WorkspaceId, Revision)],
         made: &Made<C::Thing>,
         raised: Raised,
     ) -> Result<(), StoreError> {
@@ -272,14 +274,22 @@ impl<C: Change> Run<'_, C> {
             Raised::Nobody => "done",
             Raised::TheOnlyManager => "self_grant",
         };
-        let row = AuditRecord {
-            workspace: Some(workspace),
-            subject: made.subject,
-            outcome: outcome.to_owned(),
-            changes: made.changes.clone(),
-            ..self.audit.clone()
-        };
-        tx.records().audit(&row, &made.personal).await
+        let told = AuditRecord { outcome: outcome.to_owned(), changes: made.changes.clone(), ..self.audit.clone() };
+        let mut written = written.iter().map(|(workspace, _)| *workspace);
+        let row = AuditRecord { workspace: written.next(), subject: made.subject, ..told.clone() };
+        tx.records().audit(&row, &made.personal).await?;
+        for other in written {
+            let row = AuditRecord {
+                id: self.domicile.new_id(),
+                workspace: Some(other),
+                workspace_text: other.to_string(),
+                actor: None,
+                outcome: "done".to_owned(),
+                ..told.clone()
+            };
+            tx.records().audit(&row, &[]).await?;
+        }
+        Ok(())
     }
 }
 

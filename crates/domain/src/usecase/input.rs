@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use super::api::{GrantsInput, ProfileInput, etag};
 use crate::error::{Reason, Refusal, Violation};
-use crate::model::id::Id;
+use crate::model::id::{Id, RoleId};
 use crate::model::language::LanguageTag;
 use crate::model::membership::Grants;
 use crate::model::name::{Name, Username};
@@ -87,17 +87,9 @@ pub(super) async fn grants(
     violations: &mut Vec<Violation>,
 ) -> Result<Grants, StoreError> {
     let mut grants = Grants::default();
-    let few_roles = fits(&input.roles, format!("{prefix}.roles"), violations);
-    if !(fits(&input.permissions, format!("{prefix}.permissions"), violations) && few_roles) {
+    grants.roles = role_ids(roles, &format!("{prefix}.roles"), &input.roles, violations);
+    if !fits(&input.permissions, format!("{prefix}.permissions"), violations) {
         return Ok(grants);
-    }
-    for (index, text) in input.roles.iter().enumerate() {
-        match roles.iter().find(|role| role.handle.as_str() == text || role.id.to_string() == *text) {
-            Some(role) => {
-                grants.roles.insert(role.id);
-            }
-            None => violations.push(Violation::new(format!("{prefix}.roles[{index}]"), unknown_role(text, roles))),
-        }
     }
     for (index, text) in input.permissions.iter().enumerate() {
         let path = format!("{prefix}.permissions[{index}]");
@@ -114,6 +106,62 @@ pub(super) async fn grants(
     }
     Ok(grants)
 }
+
+/// Reads roles by id or handle; `path` is the path of the list.
+pub(super) fn role_ids(
+    roles: &[Role],
+    path: &str,
+    typed: &[String],
+    violations: &mut Vec<Violation>,
+) -> BTreeSet<RoleId> {
+    let mut ids = BTreeSet::new();
+    if !fits(typed, path.to_owned(), violations) {
+        return ids;
+    }
+    for (index, text) in typed.iter().enumerate() {
+        match roles.iter().find(|role| role.handle.as_str() == text || role.id.to_string() == *text) {
+            Some(role) => {
+                ids.insert(role.id);
+            }
+            None => violations.push(Violation::new(format!("{path}[{index}]"), unknown_role(text, roles))),
+        }
+    }
+    ids
+}
+
+/// Reads which fields an update replaces, each once. A path that is none is noted, and so is an empty list.
+pub(super) fn mask<F: Copy + PartialEq>(
+    paths: &[String],
+    known: &[(&'static str, F)],
+    violations: &mut Vec<Violation>,
+) -> Vec<F> {
+    let listed = || known.iter().map(|(path, _)| *path).collect::<Vec<_>>().join(", ");
+    let mut fields = Vec::new();
+    if paths.is_empty() {
+        violations.push(Violation::new("update_mask", format!("name the fields to replace: {}", listed())));
+    }
+    let unknown: BTreeSet<&str> = paths
+        .iter()
+        .filter_map(|path| match known.iter().find(|(name, _)| name == path) {
+            Some((_, field)) => {
+                if !fields.contains(field) {
+                    fields.push(*field);
+                }
+                None
+            }
+            None => Some(path.as_str()),
+        })
+        .collect();
+    // Ten say enough where somebody sends a thousand.
+    for path in unknown.into_iter().take(MOST_UNKNOWN_PATHS) {
+        let quoted = crate::model::text::quotable(path);
+        violations.push(Violation::new("update_mask", format!("`{quoted}` is no field of it; there are {}", listed())));
+    }
+    fields
+}
+
+/// How many unknown paths of a mask are named.
+const MOST_UNKNOWN_PATHS: usize = 10;
 
 fn unknown_role(text: &str, roles: &[Role]) -> String {
     let known: BTreeSet<&str> = roles.iter().map(|role| role.handle.as_str()).collect();

@@ -21,8 +21,8 @@ use crate::port::directory::NoticeRow;
 use uuid::Uuid;
 
 /// Where a read takes place, and what the acting person is there.
-struct Seen {
-    facts: AccessFacts,
+pub(super) struct Seen {
+    pub(super) facts: AccessFacts,
     user: UserId,
     is_manager: bool,
     /// Whether the membership is in use.
@@ -43,7 +43,7 @@ impl Seen {
 impl Domicile {
     /// Reads what the acting person is in the workspace. Whoever `may` not learns nothing, whether or not it exists and
     /// whatever else is wrong with the request.
-    async fn seen(
+    pub(super) async fn seen(
         &self,
         call: &Call,
         workspace: &str,
@@ -61,7 +61,7 @@ impl Domicile {
         Ok(seen)
     }
 
-    async fn audited<T>(
+    pub(super) async fn audited<T>(
         &self,
         call: &Call,
         action: AuditAction,
@@ -293,11 +293,11 @@ impl Domicile {
         })
     }
 
-    async fn manager(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Seen, Refusal> {
+    pub(super) async fn manager(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Seen, Refusal> {
         self.seen(call, workspace, fresh, |seen| seen.is_manager).await
     }
 
-    fn next<K>(&self, token: &PageToken<'_>, last: Option<Id<K>>) -> Result<String, Refusal> {
+    pub(super) fn next<K>(&self, token: &PageToken<'_>, last: Option<Id<K>>) -> Result<String, Refusal> {
         last.map_or_else(|| Ok(String::new()), |last| token.seal(&*self.ports.sealer, last))
     }
 }
@@ -330,7 +330,7 @@ fn notice_view(row: NoticeRow, seen: &Seen) -> NoticeView {
 }
 
 /// 0 is 50; at most 1000.
-fn page_size(page: &PageRequest) -> Result<u32, Refusal> {
+pub(super) fn page_size(page: &PageRequest) -> Result<u32, Refusal> {
     match u32::try_from(page.size) {
         Ok(0) => Ok(50),
         Ok(size) => Ok(size.min(1000)),
@@ -340,11 +340,11 @@ fn page_size(page: &PageRequest) -> Result<u32, Refusal> {
     }
 }
 
-/// Cuts a list that was read one row too far, and tells the last row's id if more follow.
-fn cut<T, K>(mut rows: Vec<T>, size: u32, id: impl Fn(&T) -> Id<K>) -> (Vec<T>, Option<Id<K>>) {
+/// Cuts a list that was read one row too far, and tells the last row's key if more follow.
+pub(super) fn cut<T, K>(mut rows: Vec<T>, size: u32, key: impl Fn(&T) -> K) -> (Vec<T>, Option<K>) {
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     let more = rows.len() > size;
     rows.truncate(size);
-    let last = if more { rows.last().map(id) } else { None };
+    let last = if more { rows.last().map(key) } else { None };
     (rows, last)
 }

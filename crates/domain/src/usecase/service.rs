@@ -5,10 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::change_identity::{Bind, Unbind};
+use super::change_relationship::{Approve, Decline, End, Moved, Propose, Resume, Suspend, Update};
 use super::run_tx::TxRunner;
+use super::{change_workspace, groups};
 use crate::error::{Reason, Refusal};
 use crate::model::actor::Actor;
 use crate::model::budget::Budgets;
+use crate::model::group::GroupSize;
 use crate::model::id::{Id, UserId, WorkspaceId};
 use crate::model::role::Role;
 use crate::model::time::Timestamp;
@@ -21,9 +24,12 @@ use crate::port::runtime::{Clock, Ids};
 use crate::port::sealer::Sealer;
 use crate::port::store::Store;
 use crate::usecase::api::{
-    AccessAnswer, Account, Arrival, AssignReply, AssignUser, Call, ChangeIdentity, Changed, CheckAccess, Consistency,
-    CreateWorkspace, CreateWorkspaceReply, DomicileApi, LookupReply, LookupUser, MemberView, NoticeView, Order, Page,
-    PageRequest, UserView,
+    AccessAnswer, AccessSubject, Account, ApproveRelationship, Arrival, AssignReply, AssignUser, BatchAnswer,
+    BatchCheckAccess, Call, ChangeIdentity, Changed, CheckAccess, Consistency, CreateGroup, CreateWorkspace,
+    CreateWorkspaceReply, DeleteGroup, DomicileApi, EffectivePermission, Explanation, GroupMembers,
+    ListEffectivePermissions, ListSubjects, LookupReply, LookupUser, MemberView, NamedRelationship, NoticeView, Order,
+    Page, PageRequest, PolicyChange, ProposeRelationship, RelationshipChange, RelationshipFilter, RelationshipView,
+    UpdateGroup, UpdateRelationship, UpdateWorkspace, UpdateWorkspacePolicy, UserView, WorkspaceEntry,
 };
 
 /// What the use cases need from outside.
@@ -135,8 +141,112 @@ impl DomicileApi for Domicile {
         self.change(call, order, &Unbind(change)).await
     }
 
+    async fn propose_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &ProposeRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal> {
+        self.change(call, order, &Propose(change)).await
+    }
+
+    async fn update_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &UpdateRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal> {
+        self.change(call, order, &Update(change)).await
+    }
+
+    async fn approve_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &ApproveRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal> {
+        self.change(call, order, &Approve(change)).await
+    }
+
+    async fn decline_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        named: &NamedRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal> {
+        self.change(call, order, &Moved::<Decline>::of(named)).await
+    }
+
+    async fn suspend_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        named: &NamedRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal> {
+        self.change(call, order, &Moved::<Suspend>::of(named)).await
+    }
+
+    async fn resume_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        named: &NamedRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal> {
+        self.change(call, order, &Moved::<Resume>::of(named)).await
+    }
+
+    async fn end_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        named: &NamedRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal> {
+        self.change(call, order, &Moved::<End>::of(named)).await
+    }
+
+    async fn get_relationship(
+        &self,
+        call: &Call,
+        workspace: &str,
+        relationship: &str,
+        fresh: &Consistency,
+    ) -> Result<RelationshipView, Refusal> {
+        self.read_relationship(call, workspace, relationship, fresh).await
+    }
+
+    async fn list_relationships(
+        &self,
+        call: &Call,
+        workspace: &str,
+        filter: &RelationshipFilter,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<RelationshipView>, Refusal> {
+        self.read_relationships(call, workspace, filter, page, fresh).await
+    }
+
     async fn check_access(&self, call: &Call, request: &CheckAccess) -> Result<AccessAnswer, Refusal> {
         self.check(call, request).await
+    }
+
+    async fn batch_check_access(&self, call: &Call, request: &BatchCheckAccess) -> Result<BatchAnswer, Refusal> {
+        self.check_batch(call, request).await
+    }
+
+    async fn list_effective_permissions(
+        &self,
+        call: &Call,
+        request: &ListEffectivePermissions,
+    ) -> Result<Page<EffectivePermission>, Refusal> {
+        self.list_effective(call, request).await
+    }
+
+    async fn list_subjects(&self, call: &Call, request: &ListSubjects) -> Result<Page<AccessSubject>, Refusal> {
+        self.list_granted(call, request).await
+    }
+
+    async fn explain_access(&self, call: &Call, request: &CheckAccess) -> Result<Explanation, Refusal> {
+        self.explain(call, request).await
     }
 
     async fn get_user(
@@ -151,6 +261,118 @@ impl DomicileApi for Domicile {
 
     async fn get_workspace(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Workspace, Refusal> {
         self.read_workspace(call, workspace, fresh).await
+    }
+
+    async fn update_workspace(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &UpdateWorkspace,
+    ) -> Result<Changed<Workspace>, Refusal> {
+        self.change(call, order, &change_workspace::Update(change)).await
+    }
+
+    async fn update_workspace_policy(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &UpdateWorkspacePolicy,
+    ) -> Result<Changed<PolicyChange>, Refusal> {
+        self.change(call, order, &change_workspace::UpdatePolicy(change)).await
+    }
+
+    async fn create_group(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &CreateGroup,
+    ) -> Result<Changed<GroupSize>, Refusal> {
+        self.change(call, order, &groups::Create(change)).await
+    }
+
+    async fn update_group(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &UpdateGroup,
+    ) -> Result<Changed<GroupSize>, Refusal> {
+        self.change(call, order, &groups::Update(change)).await
+    }
+
+    async fn delete_group(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &DeleteGroup,
+    ) -> Result<Changed<GroupSize>, Refusal> {
+        self.change(call, order, &groups::Delete(change)).await
+    }
+
+    async fn add_group_members(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &GroupMembers,
+    ) -> Result<Changed<GroupSize>, Refusal> {
+        self.change(call, order, &groups::Add(change)).await
+    }
+
+    async fn remove_group_members(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &GroupMembers,
+    ) -> Result<Changed<GroupSize>, Refusal> {
+        self.change(call, order, &groups::Remove(change)).await
+    }
+
+    async fn list_workspaces(
+        &self,
+        call: &Call,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<WorkspaceEntry>, Refusal> {
+        self.read_workspaces(call, page, fresh).await
+    }
+
+    async fn get_workspace_policy(
+        &self,
+        call: &Call,
+        workspace: &str,
+        fresh: &Consistency,
+    ) -> Result<Workspace, Refusal> {
+        self.read_policy(call, workspace, fresh).await
+    }
+
+    async fn get_group(
+        &self,
+        call: &Call,
+        workspace: &str,
+        group: &str,
+        fresh: &Consistency,
+    ) -> Result<GroupSize, Refusal> {
+        self.read_group(call, workspace, group, fresh).await
+    }
+
+    async fn list_groups(
+        &self,
+        call: &Call,
+        workspace: &str,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<GroupSize>, Refusal> {
+        self.read_groups(call, workspace, page, fresh).await
+    }
+
+    async fn list_group_members(
+        &self,
+        call: &Call,
+        workspace: &str,
+        group: &str,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<MemberView>, Refusal> {
+        self.read_group_members(call, workspace, group, page, fresh).await
     }
 
     async fn get_membership(

@@ -1,14 +1,16 @@
 //! What stands inside sealed tokens: match handles, consistency tokens, page tokens.
 
+use std::fmt::Display;
 use std::str::FromStr;
 
 use super::api::{Call, Consistency};
 use super::resolve::Resolution;
 use crate::error::{Reason, Refusal, Violation};
-use crate::model::id::{Id, UserId, WorkspaceId};
+use crate::model::facts::AccessFacts;
+use crate::model::id::{UserId, WorkspaceId};
 use crate::model::time::{Revision, Timestamp, Version};
 use crate::model::workspace::Workspace;
-use crate::port::directory::Freshness;
+use crate::port::directory::{Freshness, is_met};
 use crate::port::sealer::{SealPurpose, Sealer};
 
 /// A token's fields, joined by `|`. No field has that character: ids, numbers, constants and contact keys' versions.
@@ -165,31 +167,52 @@ impl TouchedRows {
         });
         rows.collect::<Option<_>>().map(Self)
     }
+
+    /// The workspaces in which the write counts, each with the revision that a reader must see.
+    pub(super) fn rows(&self) -> &[(WorkspaceId, Revision)] {
+        &self.0
+    }
+
+    /// Whether a read of a workspace at that revision saw the write.
+    pub(super) fn are_seen_by(&self, workspace: WorkspaceId, read: Revision) -> bool {
+        is_met(&self.0, workspace, read)
+    }
 }
 
 /// A read that must see a write sees it, or says that it cannot yet.
 pub(super) fn ensure_fresh(token: Option<TouchedRows>, read: &Workspace) -> Result<(), Refusal> {
-    let wanted = token.map_or(Freshness::Newest, |rows| Freshness::AtLeast(rows.0));
-    ensure_met(&wanted, read.id, read.revision)
+    match token {
+        Some(rows) if !rows.are_seen_by(read.id, read.revision) => Err(Refusal::new(Reason::StoreUnavailable)),
+        _ => Ok(()),
+    }
 }
 
-/// What was read of a workspace is as fresh as was wanted, or the caller hears that it cannot be yet.
-pub(super) fn ensure_met(wanted: &Freshness, workspace: WorkspaceId, read: Revision) -> Result<(), Refusal> {
-    if wanted.is_met_by(workspace, read) { Ok(()) } else { Err(Refusal::new(Reason::StoreUnavailable)) }
-}
-
-/// How fresh a check wants its facts.
-pub(super) fn freshness(sealer: &dyn Sealer, consistency: &Consistency) -> Result<Freshness, Refusal> {
-    Ok(match (consistency, TouchedRows::of(sealer, consistency)?) {
-        (_, Some(rows)) => Freshness::AtLeast(rows.0),
+/// How fresh a check wants its facts, with the rows of its token.
+pub(super) fn freshness(consistency: &Consistency, rows: Option<&TouchedRows>) -> Freshness {
+    match (consistency, rows) {
+        (_, Some(rows)) => Freshness::AtLeast(rows.0.clone()),
         (Consistency::FullyConsistent, None) => Freshness::Newest,
-        (_, None) => Freshness::Bounded,
-    })
+        (Consistency::MinimizeLatency | Consistency::AtLeastAsFresh(_), None) => Freshness::Bounded,
+    }
+}
+
+/// The same for facts, which come from the workspace and from the person's home.
+pub(super) fn ensure_facts_fresh(token: Option<&TouchedRows>, facts: &AccessFacts) -> Result<(), Refusal> {
+    let home = facts.account.as_ref().map(|account| (account.home, account.home_revision));
+    let read = [Some((facts.workspace.id, facts.workspace.revision)), home];
+    let mut seen = read.into_iter().flatten();
+    match token {
+        Some(rows) if !seen.all(|(workspace, revision)| rows.are_seen_by(workspace, revision)) => {
+            Err(Refusal::new(Reason::StoreUnavailable))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The place in a list, for one caller, method and workspace.
 pub(super) struct PageToken<'a> {
-    pub(super) method: &'static str,
+    /// With whatever else makes it another list.
+    pub(super) method: &'a str,
     pub(super) workspace: WorkspaceId,
     pub(super) call: &'a Call,
 }
@@ -200,12 +223,13 @@ impl PageToken<'_> {
         format!("{}|{}|{}|{}", self.method, self.workspace, user, self.call.actor.service.name.replace('|', "/"))
     }
 
-    pub(super) fn seal<K>(&self, sealer: &dyn Sealer, last: Id<K>) -> Result<String, Refusal> {
+    /// The token of the page after the row with that key.
+    pub(super) fn seal(&self, sealer: &dyn Sealer, last: impl Display) -> Result<String, Refusal> {
         seal(sealer, SealPurpose::PageToken, &format!("{}|{last}", self.owner()))
     }
 
-    /// The id after which the page begins; `first` for the first page.
-    pub(super) fn open<K>(&self, sealer: &dyn Sealer, token: &str, first: Id<K>) -> Result<Id<K>, Refusal> {
+    /// The key after which the page begins; `first` for the first page.
+    pub(super) fn open<T: FromStr>(&self, sealer: &dyn Sealer, token: &str, first: T) -> Result<T, Refusal> {
         if token.is_empty() {
             return Ok(first);
         }

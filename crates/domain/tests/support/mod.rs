@@ -17,7 +17,7 @@ use domicile_domain::model::role::{BuiltInRole, Role};
 use domicile_domain::model::time::Revision;
 use domicile_domain::model::user::{Identity, User, UserState};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
-use domicile_domain::port::directory::{CheckFacts, CheckKey, Directory, MockDirectory};
+use domicile_domain::port::directory::Directory;
 use domicile_domain::port::runtime::Clock;
 use domicile_domain::port::store::Store;
 use domicile_domain::usecase::{
@@ -139,17 +139,8 @@ impl World {
     }
 
     /// The world as a replica reads it that saw nothing since now.
-    pub(crate) async fn replica(&self, user: &User) -> Domicile {
-        let (acme, facts) = (self.acme_now().await, self.store.access_facts(self.acme.id, user.id).await.unwrap());
-        let mut behind = MockDirectory::new();
-        behind.expect_workspace().returning(move |_| Ok(Some(acme.clone())));
-        let access = facts.clone().map(Arc::new);
-        behind.expect_access_facts().returning(move |_, _| Ok(facts.clone()));
-        behind.expect_check_facts().returning(move |checks, _| {
-            let entry = |check: &CheckKey| Some(Arc::new(permission(check.permission.as_str())));
-            let one = |check| CheckFacts { access: access.clone(), permission: entry(check), as_of: None };
-            Ok(checks.iter().map(one).collect())
-        });
+    pub(crate) fn replica(&self) -> Domicile {
+        let behind = self.store.as_of_now();
         self.rewired(|ports| ports.directory = Arc::new(behind))
     }
 

@@ -3,6 +3,7 @@
 mod access;
 mod membership;
 mod notification;
+mod relationship;
 mod role;
 mod user;
 mod workspace;
@@ -20,6 +21,7 @@ use tonic::{Extensions, Response, Status};
 
 use crate::convert;
 use crate::gate::Admitted;
+use crate::measures;
 use crate::status::of_refusal;
 
 /// Says that an answer is that of an earlier request with the same id.
@@ -46,7 +48,12 @@ fn call_of(extensions: &Extensions) -> Result<Call, Status> {
 
 fn refused(call: &Call) -> impl Fn(Refusal) -> Status {
     let correlation = call.correlation_id.clone();
-    move |refusal| of_refusal(&refusal, &correlation)
+    move |refusal| {
+        if let Some(budget) = &refusal.budget {
+            measures::budget_refused(budget.kind().as_str());
+        }
+        of_refusal(&refusal, &correlation)
+    }
 }
 
 /// The id of a write and a digest of everything else in its body.

@@ -4,6 +4,7 @@ use domicile_domain::error::{Reason, Refusal};
 use domicile_domain::usecase::{MockDomicileApi, Page};
 use domicile_grpc::{Limits, ServerParts};
 use domicile_proto::v1::{CheckAccessRequest, ListRolesRequest};
+use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
@@ -151,6 +152,31 @@ async fn work_counts_until_it_ends_though_its_caller_left_or_its_time_is_over() 
             tokio::task::yield_now().await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_connection_above_the_limit_is_closed_and_one_that_ends_makes_room() {
+    let limits = Limits { connections: 1, ..Limits::default() };
+    let served = Served::of(ServerParts { limits, ..parts(MockDomicileApi::new()) }).await;
+    let nowhere = async |raw: &Raw| raw.signed("/nowhere", &[], framed(&())).await.status.code();
+    let first = served.raw().await;
+    assert_eq!(nowhere(&first).await, Code::Unimplemented);
+    let mut second = served.stream().await;
+    let mut said = Vec::new();
+    // Closed at once, by a word or without one; nothing is served over it.
+    let _ = second.read_to_end(&mut said).await;
+    assert!(said.is_empty(), "{said:?}");
+    assert_eq!(nowhere(&first).await, Code::Unimplemented, "the first one goes on");
+    drop(first);
+    // The server hears of the end when it hears of it.
+    let third = loop {
+        let stream = served.stream().await;
+        let Ok(raw) = Raw::over(stream).await else { continue };
+        if raw.is_served().await {
+            break raw;
+        }
+    };
+    assert_eq!(nowhere(&third).await, Code::Unimplemented);
 }
 
 #[tokio::test]

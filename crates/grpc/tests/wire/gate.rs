@@ -1,13 +1,14 @@
 //! The gate: which methods a service may call, traces, headers that mean nothing here, and what is told of calls in metrics
 //! and logs.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domicile_domain::error::{Reason, Refusal};
 use domicile_domain::model::actor::{MethodSet, ServicePrincipal};
+use domicile_domain::model::budget::BudgetKey;
 use domicile_domain::usecase::{MockDomicileApi, Page};
 use domicile_grpc::ServerParts;
 use domicile_grpc::method_policy::MethodPolicies;
@@ -16,9 +17,10 @@ use domicile_testkit::authenticator::TrustingAuthenticator;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tonic::Code;
 
-use crate::support::{Headers, Served, assert_refused, framed, parts, reason, service};
+use crate::support::{Headers, Served, assert_refused, framed, logged, parts, reason, service};
 
 const LIST_ROLES: &str = "/domicile.v1.RoleService/ListRoles";
+const GET_USER: &str = "/domicile.v1.UserService/GetUser";
 const LOOKUP_USER: &str = "/domicile.v1.UserService/LookupUser";
 
 fn listing() -> MockDomicileApi {
@@ -94,7 +96,11 @@ async fn calls_are_measured_under_bounded_names() {
     let _here = metrics::set_default_local_recorder(&recorder);
     let mut api = listing();
     api.expect_lookup_user().returning(|_, _| Err(Refusal::new(Reason::PermissionDenied)));
+    api.expect_get_user().returning(|_, _, _, _| {
+        Err(Refusal::exhausted(BudgetKey::Service("shop".to_owned()), NonZeroU32::MIN, Duration::from_secs(1)))
+    });
     let raw = Served::mock(api).await.raw().await;
+    raw.signed(GET_USER, &[], framed(&())).await;
     for _ in 0..2 {
         raw.signed(LIST_ROLES, &[("x-forwarded-user", b"root"), ("x-auth-request-email", b"a@b")], framed(&())).await;
     }
@@ -117,6 +123,10 @@ async fn calls_are_measured_under_bounded_names() {
         ("domicile.server.calls.refused{grpc.method=_other,reason=UNIMPLEMENTED}", 2.0),
         ("domicile.server.identity_headers.stripped{header=x-forwarded-user}", 2.0),
         ("domicile.server.identity_headers.stripped{header=x-auth-*}", 2.0),
+        ("grpc.server.call.started{grpc.method=domicile.v1.UserService/GetUser}", 1.0),
+        ("grpc.server.call.duration{grpc.method=domicile.v1.UserService/GetUser,grpc.status=RESOURCE_EXHAUSTED}", 1.0),
+        ("domicile.budgets.refused{budget=service}", 1.0),
+        ("domicile.server.connections.open{}", 1.0),
         ("domicile.server.calls.at_work{pool=calls}", 0.0),
         ("domicile.server.calls.at_work{pool=checks}", 0.0),
     ];
@@ -147,31 +157,8 @@ async fn a_caller_who_leaves_is_measured_as_cancelled() {
     }
 }
 
-thread_local! {
-    /// What this test logged: a server runs in the thread of its test.
-    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Writes to the test's own log.
-struct OwnLog;
-
-impl io::Write for OwnLog {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        LOG.with_borrow_mut(|log| log.extend_from_slice(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn a_call_is_one_span_with_its_method_ids_and_end_and_without_what_is_nobodys_business() {
-    let subscriber =
-        tracing_subscriber::fmt().json().with_env_filter("domicile_grpc=trace").with_writer(|| OwnLog).finish();
-    // For all tests of this program: one for a thread would not hear what another thread came across first.
-    tracing::subscriber::set_global_default(subscriber).unwrap();
     let mut api = MockDomicileApi::new();
     api.expect_lookup_user().returning(|_, _| Err(Refusal::new(Reason::NotFound)));
     let raw = Served::mock(api).await.raw().await;
@@ -188,7 +175,7 @@ async fn a_call_is_one_span_with_its_method_ids_and_end_and_without_what_is_nobo
     let id = raw.signed(LOOKUP_USER, headers, framed(&search)).await.header("x-request-id").unwrap().to_owned();
     raw.call("/canary@people.example/x", &[("authorization", b"Bearer canary-token")], framed(&search)).await;
 
-    let log = String::from_utf8(LOG.take()).unwrap();
+    let log = logged();
     let ended: Vec<&str> = log.lines().filter(|line| line.contains("a call ended")).collect();
     assert_eq!(ended.len(), 2, "{log}");
     for field in [

@@ -2,6 +2,7 @@
 //! deadlines, health, reflection and the way it stops.
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "what cannot be fails the test")]
 
+mod access;
 mod admission;
 mod gate;
 mod health;

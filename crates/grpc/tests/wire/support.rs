@@ -1,8 +1,10 @@
 //! A served mock, and two clients of it: the generated one, and one that sends whatever bytes a test wants.
 
+use std::cell::RefCell;
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use domicile_domain::error::{Reason, Refusal};
@@ -12,6 +14,7 @@ use domicile_domain::port::authenticator::{AuthenticationError, Authenticator, C
 use domicile_domain::usecase::MockDomicileApi;
 use domicile_grpc::{Limits, ServeError, ServerParts};
 use domicile_testkit::authenticator::TrustingAuthenticator;
+use domicile_testkit::canary::Canaries;
 use domicile_testkit::clock::FixedClock;
 use domicile_testkit::ids::SequentialIds;
 use domicile_testkit::memory::MemoryStore;
@@ -73,6 +76,58 @@ pub(crate) fn parts(mut api: MockDomicileApi) -> ServerParts {
         clock: Arc::new(FixedClock::default()),
         ids: Arc::new(SequentialIds::new()),
         limits: limits(),
+        traces_percent: 0,
+    }
+}
+
+thread_local! {
+    /// What this test logged: a server runs in the thread of its test.
+    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Writes to the test's own log.
+struct OwnLog;
+
+impl io::Write for OwnLog {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        LOG.with_borrow_mut(|log| log.extend_from_slice(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What the servers of this test logged so far.
+pub(crate) fn logged() -> String {
+    LOG.with_borrow(|log| String::from_utf8(log.clone()).unwrap())
+}
+
+/// Looks through what a test's servers logged when it ends (R17).
+struct LookedThrough;
+
+impl LookedThrough {
+    fn begin() -> Self {
+        static LOGGING: Once = Once::new();
+        // For all tests of this program: one for a thread would not hear what another thread came across first.
+        LOGGING.call_once(|| {
+            let filter = "domicile_grpc=trace";
+            let subscriber = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(|| OwnLog).finish();
+            tracing::subscriber::set_global_default(subscriber).unwrap();
+        });
+        Self
+    }
+}
+
+impl Drop for LookedThrough {
+    fn drop(&mut self) {
+        // The second failure would hide the first.
+        if !std::thread::panicking() {
+            let mut canaries = Canaries::default();
+            canaries.add(["canary".to_owned()]);
+            canaries.are_not_in("the log", &logged());
+        }
     }
 }
 
@@ -81,6 +136,7 @@ pub(crate) struct Served {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     server: JoinHandle<Result<(), ServeError>>,
+    _looked_through: LookedThrough,
 }
 
 impl Served {
@@ -89,6 +145,7 @@ impl Served {
     }
 
     pub(crate) async fn of(parts: ServerParts) -> Self {
+        let looked_through = LookedThrough::begin();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -98,7 +155,8 @@ impl Served {
                 std::future::pending::<()>().await;
             }
         };
-        Self { address, stop, server: tokio::spawn(domicile_grpc::serve(parts, listener, shutdown)) }
+        let server = tokio::spawn(domicile_grpc::serve(parts, listener, shutdown));
+        Self { address, stop, server, _looked_through: looked_through }
     }
 
     /// A connection for generated clients.
@@ -153,6 +211,13 @@ impl Raw {
         let (sender, connection) = h2::client::handshake(stream).await?;
         tokio::spawn(connection);
         Ok(Self(sender))
+    }
+
+    /// Whether the server takes streams over the connection, and has not closed it.
+    pub(crate) async fn is_served(&self) -> bool {
+        let Ok(mut sender) = self.0.clone().ready().await else { return false };
+        let Ok((response, _)) = sender.send_request(request("/nowhere", &[]), true) else { return false };
+        response.await.is_ok()
     }
 
     /// Opens a stream to a method: with one message and no more, or with nothing said yet.

@@ -237,6 +237,13 @@ async fn facts(subject: &dyn Subject, workspace: WorkspaceId, user: UserId) -> O
     let in_unit = good(tx.memberships().access_facts(workspace, user).await);
     good(tx.rollback().await);
     assert_eq!(good(subject.directory().access_facts(workspace, user).await), in_unit);
+    let key = CheckKey {
+        workspace: WorkspaceRef::Id(workspace),
+        subject: CheckedSubject::User(user),
+        permission: permission_name("orders.read"),
+    };
+    let checked = good(subject.directory().check_facts(&[key], &Freshness::Newest).await).remove(0);
+    assert_eq!(checked.access.as_deref(), in_unit.as_ref());
     in_unit
 }
 

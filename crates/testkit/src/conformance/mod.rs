@@ -5,6 +5,7 @@
 //! a condition: `domicile_testkit::conformance_suite!(MyHarness, if server_is_there());`.
 
 pub mod budgets;
+pub mod checks;
 pub mod memberships;
 pub mod notices;
 pub mod races;
@@ -137,6 +138,10 @@ macro_rules! conformance_suite {
                 what_is_rolled_back_is_not_counted, counts_at_once_are_apart, a_persons_budget_is_exact_at_once,
                 a_shared_budget_is_kept_at_once,
             }
+            checks {
+                many_facts_are_those_of_each, grantees_are_paged, governors_are_internals_with_a_right,
+                a_check_after_a_revocation_is_never_stale, no_history_lifts_anybody_above_the_ceiling,
+            }
         );
     };
     (@tests $harness:expr; $there:expr; $($module:ident { $($name:ident),+ $(,)? })+) => {
@@ -166,6 +171,7 @@ mod tests {
             include_str!("races.rs"),
             include_str!("records.rs"),
             include_str!("budgets.rs"),
+            include_str!("checks.rs"),
         ];
         let names: Vec<&str> = sources
             .iter()

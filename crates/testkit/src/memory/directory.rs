@@ -4,13 +4,16 @@ use async_trait::async_trait;
 use domicile_domain::event::Event;
 use domicile_domain::model::audit::AuditRecord;
 use domicile_domain::model::facts::AccessFacts;
-use domicile_domain::model::id::{NoticeId, UserId, WorkspaceId};
+use domicile_domain::model::group::{GroupRef, GroupSize};
+use domicile_domain::model::id::{GroupId, NoticeId, RelationshipId, UserId, WorkspaceId};
 use domicile_domain::model::permission::{Permission, PermissionName};
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::Revision;
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
-use domicile_domain::port::directory::{CheckFacts, CheckKey, Directory, Freshness, MemberRow, NoticeRow};
+use domicile_domain::port::directory::{
+    BelongingRow, CheckFacts, CheckKey, Directory, Freshness, MemberRow, NoticeRow, RelationshipQuery, RelationshipRow,
+};
 use domicile_domain::port::probe::StoreProbe;
 use domicile_domain::port::store::StoreError;
 
@@ -24,7 +27,7 @@ impl MemoryStore {
     }
 }
 
-fn count(limit: u32) -> usize {
+pub(super) fn count(limit: u32) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
@@ -40,6 +43,19 @@ impl StoreProbe for MemoryStore {
 impl Directory for MemoryStore {
     async fn workspace(&self, workspace: &WorkspaceRef) -> Result<Option<Workspace>, StoreError> {
         self.ask(|tables| tables.workspace(workspace).cloned())
+    }
+
+    async fn workspaces(&self, after: WorkspaceId, limit: u32) -> Result<Vec<Workspace>, StoreError> {
+        self.ask(|tables| tables.workspaces_above(after, count(limit)))
+    }
+
+    async fn workspaces_of(
+        &self,
+        user: UserId,
+        after: WorkspaceId,
+        limit: u32,
+    ) -> Result<Vec<BelongingRow>, StoreError> {
+        self.ask(|tables| tables.workspaces_of(user, after, count(limit)))
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
@@ -62,6 +78,16 @@ impl Directory for MemoryStore {
         self.ask(|tables| checks.iter().map(|check| tables.check_facts(check)).collect())
     }
 
+    async fn grantees(
+        &self,
+        workspace: WorkspaceId,
+        permission: &PermissionName,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<AccessFacts>, StoreError> {
+        self.ask(|tables| tables.grantees(workspace, permission, after, limit))
+    }
+
     async fn permission(&self, name: &PermissionName) -> Result<Option<Permission>, StoreError> {
         self.ask(|tables| tables.permissions.get(name).cloned())
     }
@@ -70,12 +96,43 @@ impl Directory for MemoryStore {
         self.ask(|tables| tables.roles_of(workspace))
     }
 
+    async fn group(&self, workspace: WorkspaceId, group: &GroupRef) -> Result<Option<GroupSize>, StoreError> {
+        self.ask(|tables| tables.group(workspace, group))
+    }
+
+    async fn groups(&self, workspace: WorkspaceId, after: GroupId, limit: u32) -> Result<Vec<GroupSize>, StoreError> {
+        self.ask(|tables| tables.groups_of(workspace, after, count(limit)))
+    }
+
+    async fn group_members(
+        &self,
+        workspace: WorkspaceId,
+        group: GroupId,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<MemberRow>, StoreError> {
+        self.ask(|tables| tables.group_members(workspace, group, after, count(limit)))
+    }
+
     async fn member(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<MemberRow>, StoreError> {
         self.ask(|tables| tables.member(workspace, user))
     }
 
     async fn members(&self, workspace: WorkspaceId, after: UserId, limit: u32) -> Result<Vec<MemberRow>, StoreError> {
         self.ask(|tables| tables.members(workspace, after, count(limit)))
+    }
+
+    async fn relationship(&self, id: RelationshipId) -> Result<Option<RelationshipRow>, StoreError> {
+        self.ask(|tables| tables.relationship_row(id))
+    }
+
+    async fn relationships(
+        &self,
+        query: &RelationshipQuery,
+        after: RelationshipId,
+        limit: u32,
+    ) -> Result<Vec<RelationshipRow>, StoreError> {
+        self.ask(|tables| tables.relationship_rows(query, after, count(limit)))
     }
 
     async fn notice(&self, id: NoticeId) -> Result<Option<NoticeRow>, StoreError> {

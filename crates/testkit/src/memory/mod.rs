@@ -17,8 +17,8 @@ use domicile_domain::model::contact::ContactKey;
 use domicile_domain::model::id::WorkspaceId;
 use domicile_domain::model::time::Timestamp;
 use domicile_domain::port::store::{
-    BudgetRepository, Constraint, MembershipRepository, NoticeRepository, RecordRepository, RelationshipRepository,
-    RoleRepository, Store, StoreError, UnitOfWork, UserRepository, WorkspaceRepository,
+    BudgetRepository, Constraint, GroupRepository, MembershipRepository, NoticeRepository, RecordRepository,
+    RelationshipRepository, RoleRepository, Store, StoreError, UnitOfWork, UserRepository, WorkspaceRepository,
 };
 
 use repositories::Lent;
@@ -136,6 +136,13 @@ impl MemoryStore {
     /// An empty store: the governance rights are in the catalogue.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A store of its own that holds what this one holds now: a replica that hears of nothing since.
+    #[must_use]
+    pub fn as_of_now(&self) -> Self {
+        let committed = self.snapshot();
+        Self { inner: Arc::new(Mutex::new(Inner { committed, ..Inner::default() })) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -256,6 +263,10 @@ impl UnitOfWork for MemoryUnit {
     }
 
     fn memberships<'t>(&'t mut self) -> Box<dyn MembershipRepository + 't> {
+        Box::new(Lent { unit: self })
+    }
+
+    fn groups<'t>(&'t mut self) -> Box<dyn GroupRepository + 't> {
         Box::new(Lent { unit: self })
     }
 

@@ -6,16 +6,20 @@ use std::sync::Arc;
 
 use domicile_domain::model::contact::{ContactKey, ContactKind, ContactOwner};
 use domicile_domain::model::facts::{AccessFacts, AccountFacts};
-use domicile_domain::model::id::{NoticeId, UserId, WorkspaceId};
-use domicile_domain::model::membership::{EndedMembership, Membership};
-use domicile_domain::model::permission::PermissionClass;
-use domicile_domain::model::relationship::WorkspaceRelationship;
+use domicile_domain::model::group::{Group, GroupRef, GroupSize};
+use domicile_domain::model::id::{GroupId, NoticeId, RelationshipId, UserId, WorkspaceId};
+use domicile_domain::model::membership::{EndedMembership, ExternalMembership, Membership};
+use domicile_domain::model::permission::{PermissionClass, PermissionName};
+use domicile_domain::model::relationship::{RelationshipState, WorkspaceRelationship};
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::Timestamp;
 use domicile_domain::model::user::Identity;
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::policy::access::granted;
-use domicile_domain::port::directory::{CheckFacts, CheckKey, CheckedSubject, MemberRow, NoticeRow};
+use domicile_domain::port::directory::{
+    BelongingRow, CheckFacts, CheckKey, CheckedSubject, MemberRow, NoticeRow, RelationshipQuery, RelationshipRow,
+};
+use domicile_domain::port::store::{Externals, GroupCandidate};
 
 use super::tables::{ContactRow, NoticeEntry, Tables, is_live};
 
@@ -62,6 +66,58 @@ impl Tables {
         self.relationships.values().find(|r| r.host == host && r.home == home && is_live(r.state))
     }
 
+    pub(super) fn agreed(&self, host: WorkspaceId, home: WorkspaceId) -> Option<&WorkspaceRelationship> {
+        let of_both = self.relationships.values().filter(|r| r.host == host && r.home == home && r.was_agreed());
+        of_both.max_by_key(|r| (r.ended_at.is_none(), r.ended_at, r.id))
+    }
+
+    pub(super) fn relationship_row(&self, id: RelationshipId) -> Option<RelationshipRow> {
+        let relationship = self.relationships.get(&id)?.clone();
+        let mut roles = self.roles_of(relationship.host);
+        roles.retain(|role| relationship.host_terms.ceiling.roles.contains(&role.id));
+        Some(RelationshipRow {
+            host: self.workspaces.get(&relationship.host)?.clone(),
+            home: self.workspaces.get(&relationship.home)?.clone(),
+            roles,
+            relationship,
+        })
+    }
+
+    pub(super) fn relationship_rows(
+        &self,
+        query: &RelationshipQuery,
+        after: RelationshipId,
+        limit: usize,
+    ) -> Vec<RelationshipRow> {
+        let state = |r: &WorkspaceRelationship| {
+            let late = r.state == RelationshipState::Proposed && r.proposed_at <= query.lapsed;
+            if late { RelationshipState::Lapsed } else { r.state }
+        };
+        let asked = |r: &&WorkspaceRelationship| {
+            r.id > after
+                && r.side_of(query.workspace).is_some_and(|side| query.side.is_none_or(|asked| asked == side))
+                && (query.states.is_empty() || query.states.contains(&state(r)))
+        };
+        let found = self.relationships.values().filter(asked).take(limit);
+        found.filter_map(|r| self.relationship_row(r.id)).collect()
+    }
+
+    pub(super) fn externals(
+        &self,
+        host: WorkspaceId,
+        home: WorkspaceId,
+        after: UserId,
+        limit: u32,
+    ) -> Vec<AccessFacts> {
+        let here = self.memberships.range((host, after)..).take_while(|((of, _), _)| *of == host);
+        let externals = here.filter(|((_, user), membership)| {
+            let from_home = self.users.get(user).is_some_and(|user| user.home == home);
+            *user > after && from_home && matches!(membership, Membership::External(_))
+        });
+        let users = externals.map(|((_, user), _)| *user).take(usize::try_from(limit).unwrap_or(usize::MAX));
+        users.filter_map(|user| self.access_facts(host, user)).collect()
+    }
+
     pub(super) fn roles_of(&self, workspace: WorkspaceId) -> Vec<Role> {
         self.roles.values().filter(|role| role.workspace == workspace).cloned().collect()
     }
@@ -80,13 +136,21 @@ impl Tables {
         });
         let home = account.as_ref().map_or(WorkspaceId::nil(), |a| a.home);
         let membership = self.memberships.get(&(workspace, user)).cloned();
-        let named = |role: &&Role| membership.as_ref().is_some_and(|m| m.base().grants.roles.contains(&role.id));
+        let groups = match &membership {
+            Some(Membership::Internal(internal)) => internal.groups.clone(),
+            Some(Membership::External(_)) | None => std::collections::BTreeSet::new(),
+        };
+        let carried =
+            |role: &Role| groups.iter().any(|id| self.groups.get(id).is_some_and(|g| g.roles.contains(&role.id)));
+        let named = |role: &&Role| {
+            membership.as_ref().is_some_and(|m| m.base().grants.roles.contains(&role.id)) || carried(role)
+        };
         let mut roles: Vec<Arc<Role>> = self.roles.values().filter(named).cloned().map(Arc::new).collect();
         roles.sort_by(|a, b| a.handle.cmp(&b.handle));
         Some(AccessFacts {
             workspace: Arc::new(self.workspaces.get(&workspace)?.clone()),
             account,
-            relationship: self.relationship(workspace, home).cloned().map(Arc::new),
+            relationship: self.agreed(workspace, home).cloned().map(Arc::new),
             membership,
             roles,
         })
@@ -105,15 +169,118 @@ impl Tables {
         }
     }
 
+    /// The members of a workspace, above a user id and in order, of whom that holds.
+    fn members_who(
+        &self,
+        workspace: WorkspaceId,
+        after: UserId,
+        limit: u32,
+        holds: impl Fn(&AccessFacts) -> bool,
+    ) -> Vec<AccessFacts> {
+        let members = self.memberships.range((workspace, after)..).take_while(|((of, _), _)| *of == workspace);
+        let above = members.filter(|((_, user), _)| *user > after);
+        let facts = above.filter_map(|((_, user), _)| self.access_facts(workspace, *user));
+        facts.filter(holds).take(usize::try_from(limit).unwrap_or(usize::MAX)).collect()
+    }
+
+    pub(super) fn grantees(
+        &self,
+        workspace: WorkspaceId,
+        permission: &PermissionName,
+        after: UserId,
+        limit: u32,
+    ) -> Vec<AccessFacts> {
+        self.members_who(workspace, after, limit, |facts| granted(facts).contains(permission))
+    }
+
     pub(super) fn governors(&self, workspace: WorkspaceId, after: UserId, limit: u32) -> Vec<UserId> {
-        let members = self.memberships.range((workspace, after)..);
-        let members = members.take_while(|((of, _), _)| *of == workspace).filter(|((_, user), _)| *user > after);
-        let internals = members.filter(|(_, membership)| matches!(membership, Membership::Internal(_)));
-        let governing = internals.filter(|((_, user), _)| {
-            let facts = self.access_facts(workspace, *user);
-            facts.is_some_and(|facts| granted(&facts).iter().any(|p| p.class() == PermissionClass::Governance))
+        let governs = |facts: &AccessFacts| {
+            matches!(facts.membership, Some(Membership::Internal(_)))
+                && granted(facts).iter().any(|permission| permission.class() == PermissionClass::Governance)
+        };
+        let all = self.members_who(workspace, after, limit, governs);
+        all.into_iter().filter_map(|facts| Some(facts.account?.user)).collect()
+    }
+
+    fn sized(&self, group: &Group) -> GroupSize {
+        let members = self.in_group(group.workspace, group.id).len();
+        GroupSize { group: group.clone(), members: members.try_into().unwrap_or(u64::MAX) }
+    }
+
+    pub(super) fn group(&self, workspace: WorkspaceId, group: &GroupRef) -> Option<GroupSize> {
+        let mut groups = self.groups.values().filter(|other| other.workspace == workspace);
+        groups.find(|other| group.names(other)).map(|found| self.sized(found))
+    }
+
+    pub(super) fn groups_of(&self, workspace: WorkspaceId, after: GroupId, limit: usize) -> Vec<GroupSize> {
+        let above = self.groups.range(after..).map(|(_, group)| group).filter(|group| group.id > after);
+        above.filter(|group| group.workspace == workspace).take(limit).map(|group| self.sized(group)).collect()
+    }
+
+    pub(super) fn group_members(
+        &self,
+        workspace: WorkspaceId,
+        group: GroupId,
+        after: UserId,
+        limit: usize,
+    ) -> Vec<MemberRow> {
+        let above = self.in_group(workspace, group).into_iter().filter(|user| *user > after);
+        above.take(limit).filter_map(|user| self.member(workspace, user)).collect()
+    }
+
+    pub(super) fn candidates(&self, workspace: WorkspaceId, group: GroupId, users: &[UserId]) -> Vec<GroupCandidate> {
+        let mut users = users.to_vec();
+        users.sort_unstable();
+        users.dedup();
+        let candidate = |user: UserId| {
+            let membership = self.memberships.get(&(workspace, user))?;
+            let is_in = matches!(membership, Membership::Internal(internal) if internal.groups.contains(&group));
+            Some(GroupCandidate { user, kind: membership.kind(), account: self.users.get(&user)?.state, is_in })
+        };
+        users.into_iter().filter_map(candidate).collect()
+    }
+
+    /// The External memberships, each with the home.
+    fn every_external(&self) -> impl Iterator<Item = (&ExternalMembership, WorkspaceId)> {
+        self.memberships.values().filter_map(|membership| match membership {
+            Membership::External(external) => Some((external, self.users.get(&external.base.user)?.home)),
+            Membership::Internal(_) => None,
+        })
+    }
+
+    pub(super) fn count_externals(&self, which: Externals) -> u64 {
+        let related = |host: WorkspaceId, home: WorkspaceId| {
+            self.relationship(host, home).is_some_and(|r| r.state == RelationshipState::Active)
+        };
+        let counts = |host: WorkspaceId, home: WorkspaceId| match which {
+            Externals::In(workspace) => host == workspace,
+            Externals::OfUnknownHomesIn(workspace) => host == workspace && !related(host, home),
+            Externals::From(workspace) => home == workspace,
+        };
+        let counted = self.every_external().filter(|(external, home)| counts(external.base.workspace, *home));
+        counted.count().try_into().unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn hosts_of(&self, user: UserId, after: WorkspaceId, limit: usize) -> Vec<WorkspaceId> {
+        let own = self.every_external().filter(|(external, _)| external.base.user == user);
+        own.map(|(external, _)| external.base.workspace).filter(|host| *host > after).take(limit).collect()
+    }
+
+    pub(super) fn workspaces_above(&self, after: WorkspaceId, limit: usize) -> Vec<Workspace> {
+        let above = self.workspaces.range(after..).map(|(_, workspace)| workspace);
+        above.filter(|workspace| workspace.id > after).take(limit).cloned().collect()
+    }
+
+    pub(super) fn workspaces_of(&self, user: UserId, after: WorkspaceId, limit: usize) -> Vec<BelongingRow> {
+        let above = self.workspaces.range(after..).map(|(_, workspace)| workspace).filter(|w| w.id > after);
+        let belonging = above.filter_map(|workspace| {
+            let external = match self.memberships.get(&(workspace.id, user))? {
+                Membership::Internal(_) => None,
+                Membership::External(external) => Some(external.standing()),
+            };
+            Some(BelongingRow { workspace: workspace.clone(), external })
         });
-        governing.map(|((_, user), _)| *user).take(usize::try_from(limit).unwrap_or(usize::MAX)).collect()
+        belonging.take(limit).collect()
     }
 
     pub(super) fn member(&self, workspace: WorkspaceId, user: UserId) -> Option<MemberRow> {
@@ -166,6 +333,7 @@ impl Tables {
             table("workspace_domains", self.domains.iter()),
             table("permissions", self.permissions.values()),
             table("roles", self.roles.values()),
+            table("groups", self.groups.values()),
             table("users", self.users.values()),
             table("contacts", self.contacts.iter()),
             table("identities", self.identities.iter()),

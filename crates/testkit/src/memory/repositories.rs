@@ -8,7 +8,8 @@ use domicile_domain::model::budget::{BudgetKey, Counter, Tally};
 use domicile_domain::model::contact::{ContactKey, ContactOwner};
 use domicile_domain::model::email::MailDomain;
 use domicile_domain::model::facts::AccessFacts;
-use domicile_domain::model::id::{NoticeId, UserId, WorkspaceId};
+use domicile_domain::model::group::{Group, GroupRef, GroupSize};
+use domicile_domain::model::id::{GroupId, NoticeId, RelationshipId, UserId, WorkspaceId};
 use domicile_domain::model::membership::{EndedMembership, Membership};
 use domicile_domain::model::notice::{Attempt, Message, Notice};
 use domicile_domain::model::permission::{Permission, PermissionName};
@@ -18,8 +19,8 @@ use domicile_domain::model::time::{Revision, Timestamp, Version};
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::store::{
-    BudgetRepository, MembershipRepository, NoticeRepository, RecordRepository, RelationshipRepository, RoleRepository,
-    StoreError, UserRepository, WorkspaceRepository,
+    BudgetRepository, Externals, GroupCandidate, GroupRepository, MembershipRepository, NoticeRepository,
+    RecordRepository, RelationshipRepository, RoleRepository, StoreError, UserRepository, WorkspaceRepository,
 };
 
 use super::MemoryUnit;
@@ -98,6 +99,10 @@ impl WorkspaceRepository for Lent<'_> {
     async fn insert(&mut self, workspace: &Workspace) -> Result<(), StoreError> {
         self.unit.write(Write::Workspace(workspace.clone()))
     }
+
+    async fn update(&mut self, workspace: &Workspace, read_at: Version) -> Result<(), StoreError> {
+        self.unit.write(Write::UpdateWorkspace { workspace: workspace.clone(), read_at })
+    }
 }
 
 #[async_trait]
@@ -131,8 +136,69 @@ impl MembershipRepository for Lent<'_> {
         self.unit.read(|tables| tables.governors(workspace, after, limit))
     }
 
+    async fn externals(
+        &mut self,
+        host: WorkspaceId,
+        home: WorkspaceId,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<AccessFacts>, StoreError> {
+        self.unit.read(|tables| tables.externals(host, home, after, limit))
+    }
+
+    async fn count_externals(&mut self, which: Externals) -> Result<u64, StoreError> {
+        self.unit.read(|tables| tables.count_externals(which))
+    }
+
+    async fn hosts_of(&mut self, user: UserId, after: WorkspaceId, limit: u32) -> Result<Vec<WorkspaceId>, StoreError> {
+        self.unit.read(|tables| tables.hosts_of(user, after, super::directory::count(limit)))
+    }
+
     async fn access_facts(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError> {
         self.unit.read(|tables| tables.access_facts(workspace, user))
+    }
+}
+
+#[async_trait]
+impl GroupRepository for Lent<'_> {
+    async fn find(&mut self, workspace: WorkspaceId, group: &GroupRef) -> Result<Option<GroupSize>, StoreError> {
+        self.unit.read(|tables| tables.group(workspace, group))
+    }
+
+    async fn count(&mut self, workspace: WorkspaceId) -> Result<u64, StoreError> {
+        self.unit.read(|tables| {
+            let own = tables.groups.values().filter(|group| group.workspace == workspace);
+            own.count().try_into().unwrap_or(u64::MAX)
+        })
+    }
+
+    async fn insert(&mut self, group: &Group) -> Result<(), StoreError> {
+        self.unit.write(Write::Group(group.clone()))
+    }
+
+    async fn update(&mut self, group: &Group, read_at: Version) -> Result<(), StoreError> {
+        self.unit.write(Write::UpdateGroup { group: group.clone(), read_at })
+    }
+
+    async fn delete(&mut self, group: &Group, read_at: Version) -> Result<(), StoreError> {
+        self.unit.write(Write::DeleteGroup { group: group.clone(), read_at })
+    }
+
+    async fn candidates(
+        &mut self,
+        workspace: WorkspaceId,
+        group: GroupId,
+        users: &[UserId],
+    ) -> Result<Vec<GroupCandidate>, StoreError> {
+        self.unit.read(|tables| tables.candidates(workspace, group, users))
+    }
+
+    async fn add(&mut self, group: &Group, users: &[UserId]) -> Result<(), StoreError> {
+        self.unit.write(Write::JoinGroup { group: group.clone(), users: users.to_vec() })
+    }
+
+    async fn remove(&mut self, group: &Group, users: &[UserId]) -> Result<(), StoreError> {
+        self.unit.write(Write::LeaveGroup { group: group.clone(), users: users.to_vec() })
     }
 }
 
@@ -163,6 +229,18 @@ impl RelationshipRepository for Lent<'_> {
         home: WorkspaceId,
     ) -> Result<Option<WorkspaceRelationship>, StoreError> {
         self.unit.read(|tables| tables.relationship(host, home).cloned())
+    }
+
+    async fn by_id(&mut self, id: RelationshipId) -> Result<Option<WorkspaceRelationship>, StoreError> {
+        self.unit.read(|tables| tables.relationships.get(&id).cloned())
+    }
+
+    async fn agreed(
+        &mut self,
+        host: WorkspaceId,
+        home: WorkspaceId,
+    ) -> Result<Option<WorkspaceRelationship>, StoreError> {
+        self.unit.read(|tables| tables.agreed(host, home).cloned())
     }
 
     async fn insert(&mut self, relationship: &WorkspaceRelationship) -> Result<(), StoreError> {

@@ -6,8 +6,11 @@ use domicile_domain::model::audit::{AuditRecord, PersonalValue};
 use domicile_domain::model::budget::{Counter, Tally};
 use domicile_domain::model::contact::{ContactKey, ContactKind};
 use domicile_domain::model::email::MailDomain;
-use domicile_domain::model::id::{AuditId, MembershipId, NoticeId, RelationshipId, RoleId, UserId, WorkspaceId};
-use domicile_domain::model::membership::{EndedMembership, Membership};
+use domicile_domain::model::group::Group;
+use domicile_domain::model::id::{
+    AuditId, GroupId, MembershipId, NoticeId, RelationshipId, RoleId, UserId, WorkspaceId,
+};
+use domicile_domain::model::membership::{EndedMembership, InternalMembership, Membership};
 use domicile_domain::model::name::Handle;
 use domicile_domain::model::notice::{Attempt, Message, Notice};
 use domicile_domain::model::permission::{Permission, PermissionName};
@@ -44,6 +47,7 @@ pub(super) struct Tables {
     pub(super) permissions: OrdMap<PermissionName, Permission>,
     pub(super) roles: OrdMap<(WorkspaceId, Handle), Role>,
     pub(super) role_ids: OrdMap<RoleId, Handle>,
+    pub(super) groups: OrdMap<GroupId, Group>,
     pub(super) users: OrdMap<UserId, User>,
     pub(super) usernames: OrdMap<(WorkspaceId, String), UserId>,
     pub(super) contacts: OrdMap<ContactKey, ContactRow>,
@@ -64,8 +68,14 @@ pub(super) struct Tables {
 pub(super) enum Write {
     TakeRevision { workspace: WorkspaceId, taken: Revision },
     Workspace(Workspace),
+    UpdateWorkspace { workspace: Workspace, read_at: Version },
     Permission(Permission),
     Role(Role),
+    Group(Group),
+    UpdateGroup { group: Group, read_at: Version },
+    DeleteGroup { group: Group, read_at: Version },
+    JoinGroup { group: Group, users: Vec<UserId> },
+    LeaveGroup { group: Group, users: Vec<UserId> },
     User(User),
     HoldUser { user: UserId, version: Version },
     CountChange { user: UserId, read_at: Version, at: Timestamp },
@@ -123,6 +133,7 @@ impl Default for Tables {
             domains: OrdMap::new(),
             roles: OrdMap::new(),
             role_ids: OrdMap::new(),
+            groups: OrdMap::new(),
             users: OrdMap::new(),
             usernames: OrdMap::new(),
             contacts: OrdMap::new(),
@@ -146,6 +157,7 @@ impl Tables {
         match write {
             Write::TakeRevision { workspace, taken } => self.take_revision(*workspace, *taken),
             Write::Workspace(workspace) => self.add_workspace(workspace),
+            Write::UpdateWorkspace { workspace, read_at } => self.update_workspace(workspace, *read_at),
             Write::Permission(permission) => {
                 if !self.permissions.contains_key(&permission.name) {
                     self.permissions.insert(permission.name.clone(), permission.clone());
@@ -153,6 +165,11 @@ impl Tables {
                 Ok(())
             }
             Write::Role(role) => self.add_role(role),
+            Write::Group(group) => self.add_group(group),
+            Write::UpdateGroup { group, read_at } => self.update_group(group, *read_at),
+            Write::DeleteGroup { group, read_at } => self.delete_group(group, *read_at),
+            Write::JoinGroup { group, users } => users.iter().try_for_each(|user| self.join_group(group, *user)),
+            Write::LeaveGroup { group, users } => users.iter().try_for_each(|user| self.leave_group(group, *user)),
             Write::User(user) => self.add_user(user),
             Write::HoldUser { user, version } => match self.users.get(user) {
                 Some(row) if row.version == *version => Ok(()),
@@ -223,6 +240,87 @@ impl Tables {
         }
         self.handles.insert(workspace.handle.clone(), workspace.id);
         self.workspaces.insert(workspace.id, workspace.clone());
+        Ok(())
+    }
+
+    fn update_workspace(&mut self, workspace: &Workspace, read_at: Version) -> Result<(), StoreError> {
+        let row = self.workspaces.get_mut(&workspace.id).filter(|row| row.version == read_at);
+        let row = row.ok_or(StoreError::Stale)?;
+        let (handle, verified_domains) = (row.handle.clone(), row.verified_domains.clone());
+        *row = Workspace { handle, verified_domains, revision: row.revision, ..workspace.clone() };
+        Ok(())
+    }
+
+    fn roles_exist(&self, group: &Group) -> Result<(), StoreError> {
+        ensure(
+            group.roles.iter().all(|role| self.role_ids.contains_key(role)),
+            "the group has a role that does not exist",
+        )
+    }
+
+    fn add_group(&mut self, group: &Group) -> Result<(), StoreError> {
+        ensure(!self.groups.contains_key(&group.id), "the group's id was used before")?;
+        ensure(self.workspaces.contains_key(&group.workspace), "the group's workspace does not exist")?;
+        let taken = |other: &Group| other.workspace == group.workspace && other.handle == group.handle;
+        if self.groups.values().any(taken) {
+            return Err(StoreError::Conflict(Constraint::GroupHandle));
+        }
+        self.roles_exist(group)?;
+        self.groups.insert(group.id, group.clone());
+        Ok(())
+    }
+
+    /// The group, if it is at that version.
+    fn group_at(&mut self, group: &Group, read_at: Version) -> Result<&mut Group, StoreError> {
+        self.groups.get_mut(&group.id).filter(|row| row.version == read_at).ok_or(StoreError::Stale)
+    }
+
+    fn update_group(&mut self, group: &Group, read_at: Version) -> Result<(), StoreError> {
+        let row = self.group_at(group, read_at)?;
+        row.display_name = group.display_name.clone();
+        row.roles.clone_from(&group.roles);
+        row.version = group.version;
+        self.roles_exist(group)
+    }
+
+    fn delete_group(&mut self, group: &Group, read_at: Version) -> Result<(), StoreError> {
+        self.group_at(group, read_at)?;
+        for user in self.in_group(group.workspace, group.id) {
+            self.leave_group(group, user)?;
+        }
+        self.groups.remove(&group.id);
+        Ok(())
+    }
+
+    /// Who is in a group, in order.
+    pub(super) fn in_group(&self, workspace: WorkspaceId, group: GroupId) -> Vec<UserId> {
+        let members = self.memberships.range((workspace, UserId::nil())..).take_while(|((of, _), _)| *of == workspace);
+        let inside = members.filter(
+            |(_, membership)| matches!(membership, Membership::Internal(internal) if internal.groups.contains(&group)),
+        );
+        inside.map(|((_, user), _)| *user).collect()
+    }
+
+    fn internal(&mut self, group: &Group, user: UserId) -> Option<&mut InternalMembership> {
+        match self.memberships.get_mut(&(group.workspace, user)) {
+            Some(Membership::Internal(internal)) => Some(internal),
+            Some(Membership::External(_)) | None => None,
+        }
+    }
+
+    fn join_group(&mut self, group: &Group, user: UserId) -> Result<(), StoreError> {
+        ensure(self.groups.contains_key(&group.id), "the group does not exist")?;
+        let internal = self.internal(group, user).ok_or_else(|| fault("somebody is not Internal there"))?;
+        ensure(internal.groups.insert(group.id), "somebody is in the group already")?;
+        internal.base.version = internal.base.version.next();
+        Ok(())
+    }
+
+    fn leave_group(&mut self, group: &Group, user: UserId) -> Result<(), StoreError> {
+        let internal = self.internal(group, user).filter(|internal| internal.groups.contains(&group.id));
+        let internal = internal.ok_or(StoreError::Stale)?;
+        internal.groups.remove(&group.id);
+        internal.base.version = internal.base.version.next();
         Ok(())
     }
 
@@ -322,6 +420,10 @@ impl Tables {
         let known = base.grants.roles.iter().all(|r| self.role_ids.contains_key(r))
             && base.grants.permissions.iter().all(|p| self.permissions.contains_key(p));
         ensure(known, "the membership has a role or a permission that does not exist")?;
+        if let Membership::Internal(internal) = membership {
+            let known = internal.groups.iter().all(|group| self.groups.contains_key(group));
+            ensure(known, "the membership has a group that does not exist")?;
+        }
         self.memberships.insert(key, membership.clone());
         Ok(())
     }

@@ -14,10 +14,22 @@ use domicile_domain::model::user::{Identity, Person, User, UserState};
 use domicile_domain::model::workspace::{Workspace, WorkspaceState};
 use domicile_domain::policy::resolver::LookupOutcome;
 use domicile_domain::usecase::{
-    Account, Consistency, Denial, Expectation, ExternalInput, GrantsInput, MemberState, MemberView, NoticeView,
-    ProfileInput, etag,
+    Account, Consistency, Expectation, ExternalInput, GrantsInput, MemberState, MemberView, NoticeView, ProfileInput,
+    etag,
 };
 use domicile_proto::v1;
+
+/// One table from an enum of the domain to one of the contract; a new variant does not compile without a row.
+macro_rules! words {
+    ($name:ident: $from:ty => $to:ident { $($variant:pat => $word:ident,)* }) => {
+        pub(crate) const fn $name(value: $from) -> v1::$to {
+            match value { $($variant => v1::$to::$word,)* }
+        }
+    };
+}
+
+pub(crate) mod access;
+pub(crate) mod relationship;
 
 pub(crate) fn time(at: Timestamp) -> prost_types::Timestamp {
     let micros = at.as_micros();
@@ -39,15 +51,6 @@ pub(crate) fn budget(standings: &[BudgetStanding]) -> String {
         format!("{kind};limit={limit};remaining={remaining}")
     };
     standings.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-/// One table from an enum of the domain to one of the contract; a new variant does not compile without a row.
-macro_rules! words {
-    ($name:ident: $from:ty => $to:ident { $($variant:pat => $word:ident,)* }) => {
-        pub(crate) const fn $name(value: $from) -> v1::$to {
-            match value { $($variant => v1::$to::$word,)* }
-        }
-    };
 }
 
 words!(lookup_outcome: LookupOutcome => LookupOutcome {
@@ -112,17 +115,6 @@ words!(workspace_state: WorkspaceState => WorkspaceState {
     WorkspaceState::Suspended => Suspended,
     WorkspaceState::Closing => Closing,
     WorkspaceState::Closed => Closed,
-});
-words!(denial: Denial => DenialReason {
-    Denial::NoMembership => NoMembership,
-    Denial::WorkspaceUnavailable => WorkspaceUnavailable,
-    Denial::AccountUnavailable => AccountUnavailable,
-    Denial::MembershipPending => MembershipPending,
-    Denial::MembershipSuspended => MembershipSuspended,
-    Denial::MembershipInReview => MembershipInReview,
-    Denial::MembershipExpired => MembershipExpired,
-    Denial::AboveCeiling => AboveCeiling,
-    Denial::NotGranted => NotGranted,
 });
 words!(notice_kind: NoticeKind => NotificationKind {
     NoticeKind::Onboarding => Onboarding,

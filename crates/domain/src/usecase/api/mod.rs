@@ -1,5 +1,14 @@
 //! The inbound port: what adapters such as the gRPC server call.
 
+mod access;
+mod group;
+mod relationship;
+mod workspace;
+
+pub use access::*;
+pub use group::*;
+pub use workspace::*;
+
 use async_trait::async_trait;
 
 use crate::error::Refusal;
@@ -8,6 +17,7 @@ use crate::model::answer::AssignOutcome;
 use crate::model::answer::RequestFingerprint;
 use crate::model::budget::BudgetStanding;
 use crate::model::contact::{ContactKind, ContactStanding};
+use crate::model::group::GroupSize;
 use crate::model::id::{Id, NoticeId, WorkspaceId};
 use crate::model::membership::{AllowedAction, ExternalState, Membership, MembershipKind};
 use crate::model::notice::{Attempt, Message, Notice};
@@ -15,9 +25,10 @@ use crate::model::role::Role;
 use crate::model::time::{Timestamp, Version};
 use crate::model::user::{Identity, User, UserState};
 use crate::model::workspace::Workspace;
-pub use crate::policy::access::Denial;
 use crate::policy::resolver::LookupOutcome;
 use crate::port::authenticator::Caller;
+
+pub use relationship::*;
 
 /// Who asks, and until when the answer is of use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -283,39 +294,6 @@ pub struct CreateWorkspaceReply {
     pub budget: Vec<BudgetStanding>,
 }
 
-/// Whom a check is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CheckSubject {
-    /// By user id, as typed.
-    User(String),
-    /// By an identity that is bound to the user.
-    Identity(Identity),
-}
-
-/// May this person do that there?
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckAccess {
-    /// Id or handle.
-    pub workspace: String,
-    /// Whom it is about.
-    pub subject: CheckSubject,
-    /// The permission's name.
-    pub permission: String,
-    /// How fresh.
-    pub consistency: Consistency,
-}
-
-/// The answer of a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AccessAnswer {
-    /// `Ok` is allowed.
-    pub decision: Result<(), Denial>,
-    /// As of when.
-    pub checked_at: Timestamp,
-    /// Until when a caller may rely on it.
-    pub valid_until: Timestamp,
-}
-
 /// A membership as its viewer may see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberView {
@@ -420,8 +398,86 @@ pub trait DomicileApi: Send + Sync {
         order: &Order,
         change: &ChangeIdentity,
     ) -> Result<Changed<Account>, Refusal>;
+    /// Proposes a relationship to another workspace. Needs a qualifying manager, as every call about relationships.
+    async fn propose_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &ProposeRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal>;
+    /// Changes terms of the own side.
+    async fn update_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &UpdateRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal>;
+    /// Says yes to a proposal of the other side, with the own terms.
+    async fn approve_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &ApproveRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal>;
+    /// Says no to a proposal of the other side.
+    async fn decline_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        named: &NamedRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal>;
+    /// Takes all access away that an active relationship admits, until the own side resumes it.
+    async fn suspend_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        named: &NamedRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal>;
+    /// Takes back that the own side suspended a relationship.
+    async fn resume_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        named: &NamedRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal>;
+    /// Ends a relationship for good, or takes the own proposal back.
+    async fn end_relationship(
+        &self,
+        call: &Call,
+        order: &Order,
+        named: &NamedRelationship,
+    ) -> Result<Changed<RelationshipChange>, Refusal>;
+    /// A relationship of the workspace.
+    async fn get_relationship(
+        &self,
+        call: &Call,
+        workspace: &str,
+        relationship: &str,
+        fresh: &Consistency,
+    ) -> Result<RelationshipView, Refusal>;
+    /// The relationships of the workspace from either side, oldest first.
+    async fn list_relationships(
+        &self,
+        call: &Call,
+        workspace: &str,
+        filter: &RelationshipFilter,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<RelationshipView>, Refusal>;
     /// Answers whether a person may do something. Needs the scope `access.check`.
     async fn check_access(&self, call: &Call, request: &CheckAccess) -> Result<AccessAnswer, Refusal>;
+    /// Answers up to a hundred such questions as of one moment. Needs the scope `access.check` for each.
+    async fn batch_check_access(&self, call: &Call, request: &BatchCheckAccess) -> Result<BatchAnswer, Refusal>;
+    /// What a person may do in a workspace. Needs `update`, or to be the person, or the scope `access.check`.
+    async fn list_effective_permissions(
+        &self,
+        call: &Call,
+        request: &ListEffectivePermissions,
+    ) -> Result<Page<EffectivePermission>, Refusal>;
+    /// Who may do something in a workspace. Needs `update` or the scope `access.subjects`.
+    async fn list_subjects(&self, call: &Call, request: &ListSubjects) -> Result<Page<AccessSubject>, Refusal>;
+    /// Why a person may do something, or may not. Needs `update`, or to be the person, or the scope `access.check`.
+    async fn explain_access(&self, call: &Call, request: &CheckAccess) -> Result<Explanation, Refusal>;
     /// A user as seen from a workspace. Needs `update` there, or to be the person.
     async fn get_user(
         &self,
@@ -432,6 +488,95 @@ pub trait DomicileApi: Send + Sync {
     ) -> Result<UserView, Refusal>;
     /// A workspace. Needs to be a member of it, or the operator.
     async fn get_workspace(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Workspace, Refusal>;
+    /// The workspaces that the acting person belongs to, by id; for the operator all.
+    async fn list_workspaces(
+        &self,
+        call: &Call,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<WorkspaceEntry>, Refusal>;
+    /// Replaces fields of a workspace's record. Needs a qualifying manager.
+    async fn update_workspace(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &UpdateWorkspace,
+    ) -> Result<Changed<Workspace>, Refusal>;
+    /// A workspace with the rules it sets for itself. Needs `update`.
+    async fn get_workspace_policy(
+        &self,
+        call: &Call,
+        workspace: &str,
+        fresh: &Consistency,
+    ) -> Result<Workspace, Refusal>;
+    /// Replaces rules of a workspace. Needs a qualifying manager.
+    async fn update_workspace_policy(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &UpdateWorkspacePolicy,
+    ) -> Result<Changed<PolicyChange>, Refusal>;
+    /// Makes a group. Needs `update`; a qualifying manager for one that carries rights over the workspace.
+    async fn create_group(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &CreateGroup,
+    ) -> Result<Changed<GroupSize>, Refusal>;
+    /// Replaces fields of a group. Needs `update`; a qualifying manager for one that carries rights over the workspace.
+    async fn update_group(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &UpdateGroup,
+    ) -> Result<Changed<GroupSize>, Refusal>;
+    /// Deletes a group, and answers it as it was. Needs `update`; a qualifying manager for one that carries rights over the
+    /// workspace.
+    async fn delete_group(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &DeleteGroup,
+    ) -> Result<Changed<GroupSize>, Refusal>;
+    /// Puts Internals into a group. Needs `update`; a qualifying manager for one that carries rights over the workspace.
+    async fn add_group_members(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &GroupMembers,
+    ) -> Result<Changed<GroupSize>, Refusal>;
+    /// Takes Internals out of a group. Needs `update`; a qualifying manager for one that carries rights over the workspace.
+    async fn remove_group_members(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &GroupMembers,
+    ) -> Result<Changed<GroupSize>, Refusal>;
+    /// A group. Needs `update`.
+    async fn get_group(
+        &self,
+        call: &Call,
+        workspace: &str,
+        group: &str,
+        fresh: &Consistency,
+    ) -> Result<GroupSize, Refusal>;
+    /// The groups of a workspace, by id. Needs `update`.
+    async fn list_groups(
+        &self,
+        call: &Call,
+        workspace: &str,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<GroupSize>, Refusal>;
+    /// Who is in a group, by user id. Needs `update`.
+    async fn list_group_members(
+        &self,
+        call: &Call,
+        workspace: &str,
+        group: &str,
+        page: &PageRequest,
+        fresh: &Consistency,
+    ) -> Result<Page<MemberView>, Refusal>;
     /// A membership. Needs `update`, or to be the person.
     async fn get_membership(
         &self,
