@@ -55,7 +55,7 @@ fn row(figure: &Figure, outcome: &Outcome) -> String {
     match outcome {
         Outcome::Measured(measured) => {
             let Measured { interval, verdict, .. } = measured;
-            let range = if interval.coverage >= 100.0 || measured.rounds.len() < 2 {
+            let range = if interval.coverage >= 100.0 || interval.coverage <= 0.0 {
                 "one value".to_owned()
             } else {
                 format!("{} to {}", figure.unit.show(interval.low), figure.unit.show(interval.high))

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "domicile/v1/access_service.proto",
     "domicile/v1/consistency.proto",
     "domicile/v1/group_service.proto",
     "domicile/v1/membership_service.proto",
     "domicile/v1/method_policy.proto",
     "domicile/v1/notification_service.proto",
+    "domicile/v1/permission_service.proto",
     "domicile/v1/reason.proto",
     "domicile/v1/relationship_service.proto",
     "domicile/v1/role_service.proto",

@@ -46,7 +46,7 @@ pub const BEGINNING: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 
 /// A service with scopes of the given reach; `None` is no scope at all.
 pub fn service(reach: Option<ScopeReach>) -> ServicePrincipal {
-    let scopes = [ServiceScope::AccessCheck, ServiceScope::WorkspacesCreate];
+    let scopes = [ServiceScope::AccessCheck, ServiceScope::AccessSubjects, ServiceScope::WorkspacesCreate];
     let scopes = reach.into_iter().flat_map(|reach| scopes.clone().map(|scope| (scope, reach.clone())));
     ServicePrincipal { scopes: scopes.collect(), ..ServicePrincipal::new("tests") }.acting_as_anybody()
 }

@@ -371,6 +371,79 @@ async fn results_in_json_have_the_documented_keys() {
     }
 }
 
+/// One side proposes as one person, the other approves as another; the next check feels every move.
+#[tokio::test]
+async fn two_workspaces_agree_suspend_and_part() {
+    let dev = Dev::new().await;
+    let access = async || {
+        dev.json(&["access", "check", "mbali", "projects.read", "--workspace", "acme"]).await["decision"].clone()
+    };
+    let (allowed, denied) = (json!("ALLOWED"), json!("DENIED"));
+    let listed = dev.json(&["relationship", "list", "--workspace", "acme", "--state", "active"]).await;
+    let first = listed["relationships"][0]["id"].as_str().unwrap().to_owned();
+    dev.run(&["assign", "m.okafor@borealis.example", "--workspace", "acme", "--role", "project-guest", "--yes"])
+        .await
+        .done();
+    assert_eq!(access().await, allowed);
+
+    let of_lena = |step: &'static str, id: String| {
+        ["relationship", step, id.as_str(), "--workspace", "borealis", "--as", "lena"].map(str::to_owned)
+    };
+    let run = async |words: &[String], more: &[&str]| {
+        let words: Vec<&str> = words.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        dev.run(&words).await
+    };
+    // Nothing is taken away unasked; the rehearsal names whom it concerns.
+    let asked = run(&of_lena("suspend", first.clone()), &[]).await;
+    asked.refused(2, &["--yes", "1 of them", "-projects.read"]);
+    assert_eq!(access().await, allowed);
+    run(&of_lena("suspend", first.clone()), &["--yes"]).await.done();
+    assert_eq!(access().await, denied);
+    let own = ["relationship", "resume", &first, "--workspace", "acme", "--yes"];
+    assert!(dev.run(&own).await.done().out.contains("suspended by home"), "the host cannot take back the home's");
+    assert_eq!(access().await, denied);
+    run(&of_lena("resume", first.clone()), &["--yes"]).await.done();
+    assert_eq!(access().await, allowed);
+    let ended = run(&of_lena("end", first.clone()), &["--yes", "--json"]).await.done().json();
+    assert_eq!((&ended["relationship"]["state"], &ended["effect"]["affected"]), (&json!("ENDED"), &json!(1)));
+    assert_eq!(access().await, denied);
+
+    let propose = ["relationship", "propose", "borealis", "--workspace", "acme", "--role", "project-guest"];
+    let proposed = dev.json(&propose).await;
+    let second = proposed["relationship"]["id"].as_str().unwrap().to_owned();
+    let by_dana = ["relationship", "approve", &second, "--workspace", "acme", "--yes"];
+    dev.run(&by_dana).await.refused(5, &["ANOTHER_PERSON_REQUIRED"]);
+    // Lena says it herself: named by the service alone she is not heard.
+    let lena = dev.credentials()["people"]["lena"]["user"].as_str().unwrap().to_owned();
+    let named = ["relationship", "approve", &second, "--workspace", "borealis", "--yes", "--as", &lena];
+    dev.run(&named).await.refused(5, &["OWN_TOKEN_REQUIRED"]);
+    assert_eq!(access().await, denied);
+    let terms = ["--disclosure", "name", "--yes", "--json"];
+    let approved = run(&of_lena("approve", second.clone()), &terms).await.done().json();
+    assert_eq!(access().await, allowed);
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/COMMANDS.md")).unwrap();
+    let relationship = &approved["relationship"];
+    assert_eq!(relationship["home_terms"]["disclosure"], "NAME");
+    let all = [
+        keys(&approved),
+        keys(&approved["effect"]),
+        keys(&approved["effect"]["members"][0]),
+        keys(relationship),
+        keys(&relationship["host"]),
+        keys(&relationship["host_terms"]),
+        keys(&relationship["home_terms"]),
+    ];
+    for key in all.concat() {
+        assert!(page.contains(&format!("`{key}`")), "docs/COMMANDS.md does not tell of `{key}`");
+    }
+    let update = ["relationship", "update", &second, "--workspace", "acme", "--yes"];
+    dev.run(&update).await.refused(6, &["the terms to change"]);
+    dev.run(&[&update[..], &["--disclosure", "full"]].concat()).await.refused(4, &["OTHER_SIDES_FIELD"]);
+    dev.run(&[&update[..], &["--no-roles"]].concat()).await.done();
+    assert_eq!(access().await, denied);
+    dev.run(&["relationship", "propose", "nowhere", "--workspace", "acme"]).await.refused(3, &["NOT_FOUND"]);
+}
+
 #[tokio::test]
 async fn the_exit_code_tells_what_kind_of_no_it_was() {
     let dev = Dev::new().await;
@@ -523,4 +596,65 @@ async fn next_commands_name_credentials_that_lie_elsewhere() {
     let found = run(elsewhere.path(), &lookup).await;
     assert_eq!(found.done().out, "NOT_FOUND\n");
     assert!(found.err.contains(&flag.join(" ")), "{}", found.err);
+}
+
+/// A denial leads to its explanation, that to what would help, and a table shows the whole workspace.
+#[tokio::test]
+async fn a_denial_is_explained_and_a_table_shows_who_may_do_what() {
+    let dev = Dev::new().await;
+    let linked = dev.json(&MBALI).await;
+    let mbali = linked["user"].as_str().unwrap();
+    let about = |what: &'static str| ["access", what, mbali, "projects.read", "--workspace", "acme"];
+
+    let denied = dev.run(&about("check")).await;
+    assert_eq!(denied.done().out, "DENIED  NOT_GRANTED\n");
+    assert!(denied.err.contains(&format!(" access explain {mbali} projects.read --workspace acme")), "{}", denied.err);
+
+    let told = dev.run(&about("explain")).await;
+    let lines: Vec<&str> = told.done().out.lines().collect();
+    assert_eq!(lines[0], "DENIED  NOT_GRANTED");
+    let decides: Vec<&&str> = lines.iter().filter(|line| line.starts_with('>')).collect();
+    assert_eq!(decides, [&"> shut  grant"], "{}", told.out);
+    assert!(lines.contains(&"  open  account     withheld: the home's affair"), "{}", told.out);
+    assert!(told.out.contains("Helps   ") && told.out.contains("Roles   project-guest, project-lead"), "{}", told.out);
+    let told = dev.json(&about("explain")).await;
+    assert_eq!(
+        keys(&told),
+        ["decision", "failing_gate", "gates", "partial", "reason", "remedies"],
+        "the keys that docs/COMMANDS.md names"
+    );
+    assert_eq!((&told["failing_gate"], &told["partial"]), (&json!("GRANT"), &json!(true)));
+    assert_eq!(
+        (&told["remedies"][0]["action"], &told["remedies"][0]["may_apply"]),
+        (&json!("GRANT_ROLE"), &json!(true))
+    );
+
+    let listed = dev.run(&["access", "list", "sam", "--workspace", "acme"]).await;
+    assert!(
+        listed.done().out.contains("projects.read   ALLOWED                 role project-lead\n"),
+        "{}",
+        listed.out
+    );
+    let nothing = dev.run(&["access", "list", mbali, "--workspace", "acme"]).await;
+    assert_eq!(nothing.done().out, "nothing is granted\n");
+
+    let who = dev.json(&["access", "who", "projects.read", "--workspace", "acme"]).await;
+    let sam = dev.credentials()["people"]["sam"]["user"].clone();
+    assert_eq!((&who["subjects"][0]["user"], who["subjects"].as_array().unwrap().len()), (&sam, 1));
+
+    let matrix = ["access", "matrix", "--workspace", "acme"];
+    let table = dev.run(&matrix).await;
+    let lines: Vec<&str> = table.done().out.lines().collect();
+    assert!(lines[0].trim_start().starts_with("domicile.create  domicile.update  projects.read"), "{}", table.out);
+    assert_eq!(lines.len(), 4, "Dana, Sam and the one who was linked: {}", table.out);
+    let value = dev.json(&matrix).await;
+    let people = value["people"].as_array().unwrap();
+    let of_sam = people.iter().find(|person| person["user"] == sam).unwrap();
+    assert_eq!(of_sam["may"], json!(["projects.read", "projects.write"]));
+
+    // Who manages nothing sees no table, and their own permissions alone.
+    dev.run(&[&matrix[..], &["--as", "sam"]].concat()).await.refused(5, &["PERMISSION_DENIED"]);
+    dev.run(&["access", "explain", "sam", "projects.none", "--workspace", "acme"])
+        .await
+        .refused(6, &["UNKNOWN_PERMISSION"]);
 }

@@ -14,14 +14,18 @@ use std::sync::Arc;
 use domicile_domain::model::actor::ServicePrincipal;
 use domicile_domain::model::id::{NoticeId, UserId};
 use domicile_domain::model::membership::ExternalState;
+use domicile_domain::model::relationship::{RelationshipState, Side, WorkspaceRelationship};
 use domicile_domain::model::user::{Identity, User, UserState};
+use domicile_domain::model::workspace::WorkspaceState;
+use domicile_domain::usecase::etag;
 use domicile_grpc::method_policy::MethodPolicies;
 use domicile_proto::FILE_DESCRIPTOR_SET;
-use domicile_proto::v1::{Expectation, MethodPolicy, NotifyMode};
+use domicile_proto::v1::{Expectation, MethodPolicy, NotifyMode, ServiceScope};
 use domicile_store_seaorm::SeaOrmStore;
+use domicile_testkit::authenticator::{OWN_TOKEN, own_identity};
 use domicile_testkit::builders;
 use domicile_testkit::canary::Canaries;
-use domicile_tests::world::{World, service, without_audit};
+use domicile_tests::world::{BEGINNING, World, service, without_audit};
 use prost::Message;
 use prost::bytes::{Buf, BufMut, Bytes};
 use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
@@ -94,6 +98,16 @@ struct Values {
     strange_notice: NoticeId,
     /// A role of `borealis`.
     strange_role: String,
+    /// A relationship of `borealis`.
+    strange_relationship: WorkspaceRelationship,
+    /// The message that holds an update mask.
+    field_mask: MessageDescriptor,
+    /// A relationship that `acme` was asked for.
+    proposed: WorkspaceRelationship,
+    /// An active one of `acme`, the host.
+    active: WorkspaceRelationship,
+    /// The method that is tried.
+    method: std::cell::RefCell<String>,
     /// Counts, so that nothing that is made is there already.
     serial: std::cell::Cell<u128>,
 }
@@ -107,9 +121,14 @@ impl Values {
         let name = path.rsplit('.').next().unwrap();
         match (path, name) {
             (_, "workspace") => text("acme"),
+            (_, "relationship") => text(&self.relationship().id.to_string()),
+            (_, "etag") => text(&etag(self.relationship().id, self.relationship().version)),
+            (_, "other") => text("unrelated"),
+            ("host_terms.ceiling.roles", _) => list("guest"),
             (_, "user") => text(&self.member.to_string()),
             (_, "notification") => text(&self.notice.to_string()),
             (_, "permission") => text("domicile.update"),
+            (_, "correlation_id") => text("first"),
             (_, "email") => text(&format!("new{serial}@people.example")),
             (_, "request_id") => text(&uuid::Uuid::from_u128(serial).to_string()),
             (_, "expectation") => Some(Value::EnumNumber(Expectation::Either.into())),
@@ -124,11 +143,41 @@ impl Values {
             ("external.roles", _) => list("guest"),
             (
                 _,
-                "phone" | "match_handle" | "page_size" | "page_token" | "language" | "expire_time" | "external_id"
-                | "validate_only" | "permissions" | "minimize_latency" | "at_least_as_fresh" | "fully_consistent",
+                "phone"
+                | "match_handle"
+                | "page_size"
+                | "page_token"
+                | "language"
+                | "expire_time"
+                | "external_id"
+                | "permissions"
+                | "side"
+                | "states"
+                | "directory_visibility"
+                | "longest_membership"
+                | "acceptance"
+                | "disclosure"
+                | "allows_host"
+                | "minimize_latency"
+                | "at_least_as_fresh"
+                | "fully_consistent",
             ) => None,
+            // Each move is rehearsed, so that the next one meets the same.
+            (_, "validate_only") => self.method.borrow().contains("Relationship").then_some(Value::Bool(true)),
+            (_, "update_mask") => {
+                let paths = vec![Value::String("host_terms.ceiling".to_owned())];
+                let mut mask = DynamicMessage::new(self.field_mask.clone());
+                mask.set_field_by_name("paths", Value::List(paths));
+                Some(Value::Message(mask))
+            }
             _ => panic!("{path} has no usual value in this test; add one"),
         }
+    }
+
+    /// The relationship that the method is about.
+    fn relationship(&self) -> &WorkspaceRelationship {
+        let answers = ["Approve", "Decline"].iter().any(|answer| self.method.borrow().contains(answer));
+        if answers { &self.proposed } else { &self.active }
     }
 
     /// What is not of this workspace, for a field that names something.
@@ -137,9 +186,10 @@ impl Values {
         match path.rsplit('.').next().unwrap() {
             "workspace" => text("borealis"),
             "user" => text(&self.stranger.to_string()),
+            "relationship" => text(&self.strange_relationship.id.to_string()),
             "notification" => text(&self.strange_notice.to_string()),
             "roles" => Some(Value::List(vec![Value::String(self.strange_role.clone())])),
-            "match_handle" | "page_token" | "at_least_as_fresh" => text("0123456789abcdef00000000"),
+            "match_handle" | "page_token" | "at_least_as_fresh" | "etag" => text("0123456789abcdef00000000"),
             _ => None,
         }
     }
@@ -163,12 +213,35 @@ impl Values {
                 vec![("negative", Some(Value::I32(-1))), ("oversized", Some(Value::I32(i32::MAX)))]
             }
             (Kind::Bool, false) => vec![],
+            (Kind::Enum(_), true) => vec![("malformed", Some(Value::List(vec![Value::EnumNumber(999)])))],
+            (Kind::Message(of), false) if of.full_name() == "google.protobuf.Duration" => {
+                let mut negative = DynamicMessage::new(of);
+                negative.set_field_by_name("seconds", Value::I64(-1));
+                vec![("malformed", Some(Value::Message(negative)))]
+            }
+            (Kind::Message(of), false) if of.full_name() == "google.protobuf.FieldMask" => {
+                let mask = |path: &str, times| {
+                    let mut mask = DynamicMessage::new(of.clone());
+                    mask.set_field_by_name("paths", Value::List(vec![Value::String(path.to_owned()); times]));
+                    Some(Value::Message(mask))
+                };
+                vec![
+                    ("missing", None),
+                    ("malformed", mask("\u{202e}<b>", 1)),
+                    ("oversized", mask("host_terms.nothing", 2000)),
+                    ("foreign", mask("home_terms.acceptance", 1)),
+                ]
+            }
             (Kind::Message(of), false) if of.full_name() == "google.protobuf.Timestamp" => {
                 let mut never = DynamicMessage::new(of);
                 never.set_field_by_name("seconds", Value::I64(i64::MAX));
                 vec![("malformed", Some(Value::Message(never)))]
             }
             (Kind::Message(_), false) => vec![("missing", None)],
+            (Kind::Message(of), true) => {
+                let one = Value::Message(self.request(&of, &format!("{path}.")));
+                vec![("missing", None), ("oversized", twice(one, 101))]
+            }
             (kind, list) => panic!("{path}: {kind:?} (list: {list}) is not tried yet"),
         };
         wrongs.extend(self.foreign(path).map(|value| ("foreign", Some(value))));
@@ -181,9 +254,15 @@ impl Values {
         for field in of.fields() {
             let path = format!("{prefix}{}", field.name());
             let value = match inner(&field) {
+                // Of several ways to say something the text is the usual one, of several sides the host.
+                Some(_) if field.containing_oneof().is_some() && field.name() != "host_terms" => None,
+                Some(inner) => Some(Value::Message(self.request(&inner, &format!("{path}.")))),
                 // Of several ways to say something the text is the usual one.
                 Some(_) if field.containing_oneof().is_some() => None,
-                Some(inner) => Some(Value::Message(self.request(&inner, &format!("{path}.")))),
+                Some(inner) => {
+                    let one = Value::Message(self.request(&inner, &format!("{path}.")));
+                    Some(if field.is_list() { Value::List(vec![one]) } else { one })
+                }
                 None => self.usual(&path),
             };
             if let Some(value) = value {
@@ -203,13 +282,16 @@ impl Values {
             }
             return;
         }
-        let mut inner = if message.has_field(field) {
+        let mut inner = if field.is_list() {
+            message.get_field(field).as_list().unwrap().first().unwrap().as_message().unwrap().clone()
+        } else if message.has_field(field) {
             message.get_field(field).as_message().unwrap().clone()
         } else {
             self.request(&inner(field).unwrap(), &format!("{}.", field.name()))
         };
         self.put(&mut inner, rest, value);
-        message.set_field(field, Value::Message(inner));
+        let inner = Value::Message(inner);
+        message.set_field(field, if field.is_list() { Value::List(vec![inner]) } else { inner });
     }
 
     /// Every request with one wrong value: where, what kind of wrong, and the request.
@@ -273,7 +355,26 @@ impl Stage {
             User { state: UserState::Erased, person: None, ..builders::user(world.acme.workspace, "erased") };
         let gone = erased.id;
         world.put(vec![erased.into()]).await;
+        let unrelated = world.place_in("unrelated", WorkspaceState::Active).await;
+        let (third, fourth) = (
+            world.place_in("third", WorkspaceState::Active).await,
+            world.place_in("fourth", WorkspaceState::Active).await,
+        );
+        let mut proposed = builders::relationship(world.acme.workspace, third.workspace);
+        (proposed.state, proposed.proposed_by_side) = (RelationshipState::Proposed, Side::Home);
+        (proposed.proposed_at, proposed.answered_at) = (BEGINNING, None);
+        let active = builders::relationship(world.acme.workspace, fourth.workspace);
+        let strange_relationship = builders::relationship(world.borealis.workspace, unrelated.workspace);
+        world.put(vec![(&proposed).into(), (&active).into(), (&strange_relationship).into()]).await;
+        let own_token = own_identity(&world.acme.manager.to_string());
+        world.put(vec![(world.acme.manager, own_token).into()]).await;
+        let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
         let values = Values {
+            proposed,
+            active,
+            strange_relationship,
+            field_mask: pool.get_message_by_name("google.protobuf.FieldMask").unwrap(),
+            method: std::cell::RefCell::default(),
             member,
             notice: world.notice(world.acme, member).await,
             stranger,
@@ -291,11 +392,12 @@ impl Stage {
             caller("erased", Some(gone)),
         ];
         let own = Caller { name: "own", channel: everything, user: Some(world.acme.manager) };
-        let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
         Self { store, values, pool, own, others }
     }
 
+    /// The request of a method, which is tried from here on.
     fn request_of(&self, path: &str) -> MessageDescriptor {
+        path.clone_into(&mut self.values.method.borrow_mut());
         let (service, method) = path.trim_start_matches('/').split_once('/').unwrap();
         let service = self.pool.get_service_by_name(service).unwrap();
         service.methods().find(|m| m.name() == method).unwrap().input()
@@ -313,10 +415,18 @@ impl Stage {
         client.ready().await.unwrap();
         let mut request = Request::new(Bytes::from(body));
         let metadata = request.metadata_mut();
-        metadata.insert("authorization", "Bearer t".parse().unwrap());
         metadata.insert("x-request-id", "the-same-for-all".parse().unwrap());
-        if let Some(user) = caller.user {
-            metadata.insert("x-domicile-acting-user", user.to_string().parse().unwrap());
+        let own_token = MethodPolicies::read().unwrap().get(path).is_some_and(|policy| policy.own_token);
+        match caller.user {
+            // What only the person can say, the manager says.
+            Some(user) if own_token && caller.name == "own" => {
+                metadata.insert("authorization", format!("Bearer {OWN_TOKEN}{user}").parse().unwrap());
+            }
+            user => {
+                metadata.insert("authorization", "Bearer t".parse().unwrap());
+                let named = user.map(|user| user.to_string().parse().unwrap());
+                named.and_then(|named| metadata.insert("x-domicile-acting-user", named));
+            }
         }
         let path = http::uri::PathAndQuery::try_from(path).unwrap();
         Ok(client.unary(request, path, Plain).await?.into_inner())
@@ -373,9 +483,9 @@ fn at_home(caller: &Caller, field: &str, kind: &str) -> bool {
     caller.name == "foreign" && field == "workspace" && kind == "foreign"
 }
 
-/// Whether a service needs nothing but its own scope, so that the person counts for nothing.
+/// Whether a service can do with its own scope, so that nobody need act.
 fn of_service(policy: &MethodPolicy) -> bool {
-    !policy.acting_user && policy.rights.is_empty()
+    !policy.acting_user && (policy.rights.is_empty() || policy.scope() != ServiceScope::Unspecified)
 }
 
 #[tokio::test]
@@ -425,7 +535,8 @@ async fn whoever_may_not_call_learns_nothing_from_wrong_values() {
                 }
                 let what = format!("{field} {kind}");
                 let (line, bytes) = stage.answered(caller, path, request.encode_to_vec(), &what).await;
-                if answers.insert(bytes) && (answers.len() > 1 || line != "PermissionDenied PERMISSION_DENIED") {
+                let expected = if policy.own_token { "OWN_TOKEN_REQUIRED" } else { "PERMISSION_DENIED" };
+                if answers.insert(bytes) && (answers.len() > 1 || line != format!("PermissionDenied {expected}")) {
                     told.push(format!("{} {path} {what} -> {line}", caller.name));
                 }
             }

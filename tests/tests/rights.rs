@@ -8,13 +8,17 @@ use std::time::Duration;
 
 use domicile_client::v1;
 use domicile_domain::model::actor::{ActAsGrant, MethodSet, ScopeReach, ServicePrincipal};
-use domicile_domain::model::id::{NoticeId, RoleId, UserId, WorkspaceId};
+use domicile_domain::model::group::Group;
+use domicile_domain::model::id::{GroupId, NoticeId, RoleId, UserId, WorkspaceId};
 use domicile_domain::model::membership::ExternalState;
 use domicile_domain::model::permission::PermissionName;
+use domicile_domain::model::relationship::{RelationshipState, Side, WorkspaceRelationship};
 use domicile_domain::model::user::{Identity, UserState};
 use domicile_domain::model::workspace::{WorkspaceRef, WorkspaceState};
+use domicile_domain::usecase::etag;
 use domicile_grpc::method_policy::MethodPolicies;
 use domicile_store_seaorm::SeaOrmStore;
+use domicile_testkit::authenticator::{OWN_TOKEN, own_identity};
 use domicile_testkit::builders;
 use domicile_tests::world::{BEGINNING, Place, World, service, without_audit};
 use futures::future::BoxFuture;
@@ -23,8 +27,10 @@ use tonic::transport::Channel;
 use tonic::{Code, Extensions, Request, Status};
 use tonic_types::StatusExt;
 use v1::access_service_client::AccessServiceClient;
+use v1::group_service_client::GroupServiceClient;
 use v1::membership_service_client::MembershipServiceClient;
 use v1::notification_service_client::NotificationServiceClient;
+use v1::relationship_service_client::RelationshipServiceClient;
 use v1::role_service_client::RoleServiceClient;
 use v1::user_service_client::UserServiceClient;
 use v1::workspace_service_client::WorkspaceServiceClient;
@@ -36,6 +42,11 @@ struct About {
     workspace: String,
     user: UserId,
     notice: NoticeId,
+    /// A relationship that `acme` was asked for, and its etag.
+    proposed: (String, String),
+    /// An active one with `acme` as the host, and its etag.
+    active: (String, String),
+    acme: WorkspaceId,
     /// Makes what a call creates unlike what another creates.
     serial: u32,
 }
@@ -62,6 +73,85 @@ rows! {
     "AccessService/CheckAccess": AccessServiceClient.check_access(|about| v1::CheckAccessRequest {
         workspace: about.workspace,
         subject: Some(v1::check_access_request::Subject::User(about.user.to_string())),
+        permission: "domicile.update".to_owned(),
+        consistency: None,
+    });
+    // Before a group is to be served the stage makes it.
+    "GroupService/AddGroupMembers": GroupServiceClient.add_group_members(|about| v1::AddGroupMembersRequest {
+        workspace: about.workspace,
+        request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+        group: group_handle(about.serial),
+        users: vec![about.user.to_string()],
+        ..v1::AddGroupMembersRequest::default()
+    });
+    "GroupService/CreateGroup": GroupServiceClient.create_group(|about| v1::CreateGroupRequest {
+        workspace: about.workspace,
+        request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+        handle: format!("made{}", about.serial),
+        display_name: "Made".to_owned(),
+        ..v1::CreateGroupRequest::default()
+    });
+    "GroupService/DeleteGroup": GroupServiceClient.delete_group(|about| v1::DeleteGroupRequest {
+        workspace: about.workspace,
+        request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+        group: group_handle(about.serial),
+        etag: format!("{}-1", group_id(about.serial)),
+        ..v1::DeleteGroupRequest::default()
+    });
+    "GroupService/GetGroup": GroupServiceClient.get_group(|about| v1::GetGroupRequest {
+        workspace: about.workspace,
+        group: group_handle(about.serial),
+        ..v1::GetGroupRequest::default()
+    });
+    "GroupService/ListGroupMembers": GroupServiceClient.list_group_members(|about| v1::ListGroupMembersRequest {
+        workspace: about.workspace,
+        group: group_handle(about.serial),
+        ..v1::ListGroupMembersRequest::default()
+    });
+    "GroupService/ListGroups": GroupServiceClient.list_groups(|about| v1::ListGroupsRequest {
+        workspace: about.workspace,
+        ..v1::ListGroupsRequest::default()
+    });
+    "GroupService/RemoveGroupMembers": GroupServiceClient.remove_group_members(|about| v1::RemoveGroupMembersRequest {
+        workspace: about.workspace,
+        request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+        group: group_handle(about.serial),
+        users: vec![about.user.to_string()],
+        ..v1::RemoveGroupMembersRequest::default()
+    });
+    "GroupService/UpdateGroup": GroupServiceClient.update_group(|about| v1::UpdateGroupRequest {
+        workspace: about.workspace,
+        request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+        group: group_handle(about.serial),
+        etag: format!("{}-1", group_id(about.serial)),
+        update_mask: mask("display_name"),
+        display_name: "Changed".to_owned(),
+        ..v1::UpdateGroupRequest::default()
+    }
+
+    "AccessService/BatchCheckAccess": AccessServiceClient.batch_check_access(|about| v1::BatchCheckAccessRequest {
+        entries: vec![v1::AccessQuestion {
+            correlation_id: "first".to_owned(),
+            workspace: about.workspace,
+            subject: Some(v1::access_question::Subject::User(about.user.to_string())),
+            permission: "domicile.update".to_owned(),
+        }],
+        consistency: None,
+    });
+    "AccessService/ListEffectivePermissions":
+        AccessServiceClient.list_effective_permissions(|about| v1::ListEffectivePermissionsRequest {
+            workspace: about.workspace,
+            subject: Some(v1::list_effective_permissions_request::Subject::User(about.user.to_string())),
+            ..v1::ListEffectivePermissionsRequest::default()
+        });
+    "AccessService/ListSubjects": AccessServiceClient.list_subjects(|about| v1::ListSubjectsRequest {
+        workspace: about.workspace,
+        permission: "domicile.update".to_owned(),
+        ..v1::ListSubjectsRequest::default()
+    });
+    "AccessService/ExplainAccess": AccessServiceClient.explain_access(|about| v1::ExplainAccessRequest {
+        workspace: about.workspace,
+        subject: Some(v1::explain_access_request::Subject::User(about.user.to_string())),
         permission: "domicile.update".to_owned(),
         consistency: None,
     });
@@ -92,6 +182,78 @@ rows! {
         NotificationServiceClient.list_notifications(|about| v1::ListNotificationsRequest {
             workspace: about.workspace,
             ..v1::ListNotificationsRequest::default()
+        });
+    // Each is rehearsed, so that the next one meets the same.
+    "RelationshipService/ApproveRelationship":
+        RelationshipServiceClient.approve_relationship(|about| v1::ApproveRelationshipRequest {
+            workspace: about.workspace,
+            request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+            relationship: about.proposed.0,
+            etag: about.proposed.1,
+            terms: Some(v1::approve_relationship_request::Terms::HostTerms(v1::HostTerms::default())),
+            validate_only: true,
+        });
+    "RelationshipService/DeclineRelationship":
+        RelationshipServiceClient.decline_relationship(|about| v1::DeclineRelationshipRequest {
+            workspace: about.workspace,
+            request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+            relationship: about.proposed.0,
+            etag: about.proposed.1,
+            validate_only: true,
+        });
+    "RelationshipService/EndRelationship":
+        RelationshipServiceClient.end_relationship(|about| v1::EndRelationshipRequest {
+            workspace: about.workspace,
+            request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+            relationship: about.active.0,
+            etag: about.active.1,
+            validate_only: true,
+        });
+    "RelationshipService/GetRelationship":
+        RelationshipServiceClient.get_relationship(|about| v1::GetRelationshipRequest {
+            workspace: about.workspace,
+            relationship: about.active.0,
+            consistency: None,
+        });
+    "RelationshipService/ListRelationships":
+        RelationshipServiceClient.list_relationships(|about| v1::ListRelationshipsRequest {
+            workspace: about.workspace,
+            ..v1::ListRelationshipsRequest::default()
+        });
+    "RelationshipService/ProposeRelationship":
+        RelationshipServiceClient.propose_relationship(|about| v1::ProposeRelationshipRequest {
+            workspace: about.workspace,
+            request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+            target: Some(v1::propose_relationship_request::Target::Other("borealis".to_owned())),
+            terms: Some(v1::propose_relationship_request::Terms::HomeTerms(v1::HomeTerms::default())),
+            validate_only: true,
+        });
+    "RelationshipService/ResumeRelationship":
+        RelationshipServiceClient.resume_relationship(|about| v1::ResumeRelationshipRequest {
+            workspace: about.workspace,
+            request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+            relationship: about.active.0,
+            etag: about.active.1,
+            validate_only: true,
+        });
+    "RelationshipService/SuspendRelationship":
+        RelationshipServiceClient.suspend_relationship(|about| v1::SuspendRelationshipRequest {
+            workspace: about.workspace,
+            request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+            relationship: about.active.0,
+            etag: about.active.1,
+            validate_only: true,
+        });
+    "RelationshipService/UpdateRelationship":
+        RelationshipServiceClient.update_relationship(|about| v1::UpdateRelationshipRequest {
+            workspace: about.workspace,
+            request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+            relationship: about.active.0,
+            etag: about.active.1,
+            host_terms: None,
+            home_terms: None,
+            update_mask: Some(prost_types::FieldMask { paths: vec!["host_terms.acceptance".to_owned()] }),
+            validate_only: true,
         });
     "RoleService/ListRoles": RoleServiceClient.list_roles(|about| v1::ListRolesRequest {
         workspace: about.workspace,
@@ -140,10 +302,50 @@ rows! {
         workspace: about.workspace,
         consistency: None,
     });
+    "WorkspaceService/GetWorkspacePolicy":
+        WorkspaceServiceClient.get_workspace_policy(|about| v1::GetWorkspacePolicyRequest {
+            workspace: about.workspace,
+            consistency: None,
+        });
+    "WorkspaceService/ListWorkspaces":
+        WorkspaceServiceClient.list_workspaces(|_about| v1::ListWorkspacesRequest::default());
+    "WorkspaceService/UpdateWorkspace": WorkspaceServiceClient.update_workspace(|about| v1::UpdateWorkspaceRequest {
+        workspace: about.workspace,
+        request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+        update_mask: mask("links.begin"),
+        ..v1::UpdateWorkspaceRequest::default()
+    });
+    "WorkspaceService/UpdateWorkspacePolicy":
+        WorkspaceServiceClient.update_workspace_policy(|about| v1::UpdateWorkspacePolicyRequest {
+            workspace: about.workspace,
+            request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+            // Nothing of it becomes other, so it stays at its first version.
+            etag: format!("{}-1", about.acme),
+            update_mask: mask("acceptance_as_host"),
+            policy: None,
+            validate_only: false,
+        });
 }
 
 fn identity(issuer: &str, serial: u32) -> v1::Identity {
     v1::Identity { issuer: format!("https://{issuer}.example"), subject: serial.to_string() }
+}
+
+fn mask(path: &str) -> Option<domicile_client::FieldMask> {
+    Some(domicile_client::FieldMask { paths: vec![path.to_owned()] })
+}
+
+fn group_handle(serial: u32) -> String {
+    format!("g{serial}")
+}
+
+fn group_id(serial: u32) -> GroupId {
+    GroupId::from_uuid(uuid::Uuid::from_u128((0x6702 << 64) + u128::from(serial)))
+}
+
+/// A list of one's own names no workspace, so there is none in which it could be refused.
+fn is_of_ones_own(policy: &MethodPolicy) -> bool {
+    policy.scope_field.is_empty() && policy.rights().any(|right| right == Right::Member)
 }
 
 fn profile(serial: u32) -> v1::Profile {
@@ -177,6 +379,10 @@ struct Stage {
     /// Roles of `acme` that hold one right each.
     create: RoleId,
     update: RoleId,
+    proposed: WorkspaceRelationship,
+    active: WorkspaceRelationship,
+    /// Who has a token of their own.
+    own_tokens: std::cell::RefCell<BTreeSet<UserId>>,
     serial: std::cell::Cell<u32>,
 }
 
@@ -188,7 +394,15 @@ impl Stage {
         let update = world.role(world.acme, "updater", &[PermissionName::update()]).await;
         let plain = world.holder(world.acme, "plain", &[], UserState::Active).await;
         let plain = Somebody { user: plain, notice: world.notice(world.acme, plain).await };
-        Self { store, world, plain, create, update, serial: std::cell::Cell::new(1) }
+        let third = world.place_in("third", WorkspaceState::Active).await;
+        let fourth = world.place_in("fourth", WorkspaceState::Active).await;
+        let mut proposed = builders::relationship(world.acme.workspace, third.workspace);
+        (proposed.state, proposed.proposed_by_side) = (RelationshipState::Proposed, Side::Home);
+        (proposed.proposed_at, proposed.answered_at) = (BEGINNING, None);
+        let active = builders::relationship(world.acme.workspace, fourth.workspace);
+        world.put(vec![(&proposed).into(), (&active).into()]).await;
+        let own_tokens = std::cell::RefCell::default();
+        Self { store, world, plain, create, update, proposed, active, own_tokens, serial: std::cell::Cell::new(1) }
     }
 
     async fn channel(&self, service: ServicePrincipal) -> Channel {
@@ -217,12 +431,24 @@ impl Stage {
 
     async fn call(&self, act: Act, caller: &Caller, workspace: &str, about: Somebody) -> Result<MetadataMap, Status> {
         let serial = self.serial.get();
-        let about = About { workspace: workspace.to_owned(), user: about.user, notice: about.notice, serial };
+        let read = |of: &WorkspaceRelationship| (of.id.to_string(), etag(of.id, of.version));
+        let (proposed, active) = (read(&self.proposed), read(&self.active));
+        let Somebody { user, notice } = about;
+        let about = About { workspace: workspace.to_owned(), user, notice, proposed, active, serial };
+
+        let acme = self.world.acme.workspace;
+        let about = About { workspace: workspace.to_owned(), user: about.user, notice: about.notice, acme, serial };
         let mut metadata = MetadataMap::new();
-        metadata.insert("authorization", "Bearer t".parse().unwrap());
         metadata.insert("x-request-id", "the-same-for-all".parse().unwrap());
-        if let Some(user) = caller.user {
-            metadata.insert("x-domicile-acting-user", user.to_string().parse().unwrap());
+        match caller.user {
+            Some(user) if self.own_tokens.borrow().contains(&user) => {
+                metadata.insert("authorization", format!("Bearer {OWN_TOKEN}{user}").parse().unwrap());
+            }
+            user => {
+                metadata.insert("authorization", "Bearer t".parse().unwrap());
+                let named = user.map(|user| user.to_string().parse().unwrap());
+                named.and_then(|named| metadata.insert("x-domicile-acting-user", named));
+            }
         }
         act(caller.channel.clone(), metadata, about).await
     }
@@ -232,10 +458,22 @@ impl Stage {
         let acme = self.world.acme.workspace.to_string();
         let free = format!("new{}", self.serial.get());
         let names = if policy.scope_field.is_empty() { vec![free] } else { vec![acme, "acme".to_owned()] };
+        if let Some(user) = caller.user.filter(|_| policy.own_token) {
+            // Named by a service they are not heard; by their own token they are.
+            let reason = "OWN_TOKEN_REQUIRED";
+            self.refused((path, "named"), caller, (self.world.acme, "acme"), about, reason).await;
+            self.world.put(vec![(user, own_identity(&user.to_string())).into()]).await;
+            self.own_tokens.borrow_mut().insert(user);
+        }
         for name in names {
             if path.ends_with("/UnbindIdentity") {
                 let v1::Identity { issuer, subject } = identity("unbound", self.serial.get());
                 self.world.put(vec![(about.user, Identity { issuer, subject }).into()]).await;
+            }
+            if path.contains("GroupService/") {
+                let serial = self.serial.get();
+                let group = builders::group(self.world.acme.workspace, &group_handle(serial));
+                self.world.put(vec![Group { id: group_id(serial), ..group }.into()]).await;
             }
             let answer = self.call(row(path), caller, &name, about).await;
             let metadata = answer.unwrap_or_else(|status| panic!("{path} {name}: {status:?}"));
@@ -244,6 +482,18 @@ impl Stage {
             assert_eq!(costs, policy.cost() == CostClass::Probe, "{path}");
             self.serial.set(self.serial.get() + 1);
         }
+        self.unbound(caller.user).await;
+    }
+
+    /// Takes the own token away again.
+    async fn unbound(&self, user: Option<UserId>) {
+        let bound = user.filter(|user| self.own_tokens.borrow_mut().remove(user));
+        let Some(user) = bound else { return };
+        self.world
+            .directly(move |tx| {
+                Box::pin(async move { Ok(tx.users().unbind_identity(user, &own_identity(&user.to_string())).await?) })
+            })
+            .await;
     }
 
     /// The call is refused, for a workspace that is there and for one that is not, with the same bytes after the same work,
@@ -258,6 +508,9 @@ impl Stage {
     ) {
         let missing = WorkspaceId::from_uuid(uuid::Uuid::from_u128(0x0199_0000_0000_7000_8000_0000_0000_0001));
         let names = [place.workspace.to_string(), handle.to_owned(), missing.to_string(), "nowhere".into(), "%".into()];
+        // What only the person can say is not heard from a service that names them, whatever they may.
+        let own_token = MethodPolicies::read().unwrap().get(path).is_some_and(|policy| policy.own_token);
+        let reason = if own_token && reason == "PERMISSION_DENIED" { "OWN_TOKEN_REQUIRED" } else { reason };
         let before = without_audit(self.store.dump().await.unwrap());
         let mut answers = BTreeSet::new();
         for name in &names {
@@ -303,15 +556,17 @@ async fn every_requirement_of_a_method_counts_alone() {
         // The control holds what the policy names and nothing else.
         let exact = stage.member_with(&format!("exact{place}"), &rights).await;
         let user = (!rights.is_empty()).then_some(exact);
-        let channel = match policy.scope() {
+        let scoped = match policy.scope() {
             ServiceScope::Unspecified => bare.clone(),
-            ServiceScope::AccessCheck => here.clone(),
+            ServiceScope::AccessCheck | ServiceScope::AccessSubjects => here.clone(),
             _ => everywhere.clone(),
         };
-        let exact = Caller { channel, user };
+        // Where both a person's rights and a service's scope serve, each does without the other.
+        let either = user.is_some() && policy.scope() != ServiceScope::Unspecified;
+        let exact = Caller { channel: if either { bare.clone() } else { scoped.clone() }, user };
         stage.served(path, policy, &exact, stage.plain).await;
 
-        for right in &rights {
+        for right in rights.iter().filter(|_| !is_of_ones_own(policy)) {
             let rest = match right {
                 Right::Create | Right::QualifyingManager => vec![Right::Update],
                 Right::Update => vec![Right::Create],
@@ -328,14 +583,20 @@ async fn every_requirement_of_a_method_counts_alone() {
         }
         let lesser = match policy.scope() {
             ServiceScope::Unspecified => vec![],
-            ServiceScope::AccessCheck => vec![("no scope", &bare), ("scope elsewhere", &elsewhere)],
+            ServiceScope::AccessCheck | ServiceScope::AccessSubjects => {
+                vec![("no scope", &bare), ("scope elsewhere", &elsewhere)]
+            }
             _ => vec![("no scope", &bare), ("scope in one workspace", &here)],
         };
+        let by_scope = if either { Caller { channel: scoped, user: None } } else { exact.clone() };
+        if either {
+            stage.served(path, policy, &by_scope, stage.plain).await;
+        }
         for (why, channel) in lesser {
-            let without = Caller { channel: channel.clone(), ..exact.clone() };
+            let without = Caller { channel: channel.clone(), ..by_scope.clone() };
             stage.refused_in_acme((path, why), &without, "PERMISSION_DENIED").await;
         }
-        if !rights.is_empty() {
+        if !rights.is_empty() && !either {
             let without = Caller { user: None, ..exact };
             stage.refused_in_acme((path, "nobody acts"), &without, "ACTING_USER_REQUIRED").await;
         }
@@ -348,6 +609,7 @@ async fn whoever_is_nothing_there_is_refused_and_whoever_waits_there_sees_themse
     let stage = Stage::new().await;
     let Stage { world, .. } = &stage;
     let channel = stage.service(Some(ScopeReach::Everywhere)).await;
+    let bare = stage.service(None).await;
     let manager = [world.acme.access_manager];
     let past = BEGINNING.after(Duration::from_secs(1));
     world.clock.advance(Duration::from_secs(2));
@@ -387,7 +649,12 @@ async fn whoever_is_nothing_there_is_refused_and_whoever_waits_there_sees_themse
         idle_people.push((name, Somebody { user, notice: world.notice(dormant, user).await }));
     }
 
+    for (path, policy) in MethodPolicies::read().unwrap().iter().filter(|(_, policy)| !is_of_ones_own(policy)) {
+    }
+
     for (path, policy) in MethodPolicies::read().unwrap().iter() {
+        // What a service may by its own scope is no right of the person for whom it calls.
+        let channel = if policy.rights.is_empty() { &channel } else { &bare };
         let own = Caller { channel: channel.clone(), user: Some(world.acme.manager) };
         stage.served(path, policy, &own, stage.plain).await;
         for (name, somebody) in &people {
@@ -455,7 +722,7 @@ async fn a_grant_to_name_people_reaches_its_own_workspaces_alone() {
     let here = Caller { channel: stage.channel(granted(world.acme)).await, user: Some(world.acme.manager) };
     let elsewhere = Caller { channel: stage.channel(granted(world.borealis)).await, ..here.clone() };
     let own = Caller { user: Some(stage.plain.user), ..elsewhere.clone() };
-    for (path, policy) in MethodPolicies::read().unwrap().iter() {
+    for (path, policy) in MethodPolicies::read().unwrap().iter().filter(|(_, policy)| !is_of_ones_own(policy)) {
         // What is made is none of the workspaces of a grant.
         if !policy.scope_field.is_empty() {
             stage.served(path, policy, &here, stage.plain).await;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::relationships::RelationshipCommand;
+
 /// Domicile says who lives in which workspace, who is only visiting, and what each may do there.
 #[derive(Debug, Parser)]
 #[command(name = "domicile", version, about, propagate_version = true)]
@@ -30,9 +32,15 @@ pub(crate) enum Command {
     /// Find people, and say who they are at an issuer of tokens
     #[command(subcommand)]
     User(UserCommand),
-    /// Make and show workspaces
+    /// Make, show and change workspaces
     #[command(subcommand)]
     Workspace(WorkspaceCommand),
+    /// Make groups of Internals, and put people into them
+    #[command(subcommand)]
+    Group(crate::groups::GroupCommand),
+    /// Agree with other workspaces whose people may do what
+    #[command(subcommand)]
+    Relationship(RelationshipCommand),
     /// Create or link a person, give roles, save, tell: steps 2 to 6 in one go
     Assign(AssignArgs),
     /// See what became of messages
@@ -40,7 +48,7 @@ pub(crate) enum Command {
     Notifications(NotificationsCommand),
     /// Ask what people may do
     #[command(subcommand)]
-    Access(AccessCommand),
+    Access(crate::access::AccessCommand),
 }
 
 #[derive(Debug, Args)]
@@ -236,6 +244,13 @@ pub(crate) enum WorkspaceCommand {
     Create(Box<CreateWorkspaceArgs>),
     /// Show a workspace
     Show(ShowWorkspaceArgs),
+    /// List the workspaces one belongs to; for the operator all
+    List(crate::policies::ListWorkspacesArgs),
+    /// Change what a workspace says of itself
+    Update(Box<crate::policies::UpdateWorkspaceArgs>),
+    /// See and change the rules that a workspace sets for itself
+    #[command(subcommand)]
+    Policy(crate::policies::PolicyCommand),
 }
 
 #[derive(Debug, Args)]
@@ -448,25 +463,6 @@ pub(crate) struct ShowArgs {
     /// The message's id
     pub(crate) id: String,
     /// Workspace that triggered or delivers it: id or handle
-    #[arg(long)]
-    pub(crate) workspace: String,
-    #[command(flatten)]
-    pub(crate) client: ClientArgs,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum AccessCommand {
-    /// May this person do that there? DENIED is an answer too: the exit code is 0 then
-    Check(CheckArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CheckArgs {
-    /// Short name of the credentials, or user id
-    pub(crate) person: String,
-    /// Permission, for example projects.read
-    pub(crate) permission: String,
-    /// Workspace: id or handle
     #[arg(long)]
     pub(crate) workspace: String,
     #[command(flatten)]

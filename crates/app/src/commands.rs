@@ -5,7 +5,7 @@ use domicile_client::{Client, v1};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::cli::{AssignArgs, CheckArgs, Expect, ListArgs, LookupArgs, Notify, SaveArgs, ShowArgs};
+use crate::cli::{AssignArgs, Expect, ListArgs, LookupArgs, Notify, SaveArgs, ShowArgs};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::{next, session};
@@ -16,7 +16,7 @@ pub(crate) fn word(name: &'static str, prefix: &str) -> String {
 }
 
 /// What is typed as a person: a mail address has an @, anything else is a phone number.
-fn contacts(person: &str, phone: Option<&String>) -> Result<(String, String), Failure> {
+pub(crate) fn contacts(person: &str, phone: Option<&String>) -> Result<(String, String), Failure> {
     if person.contains('@') {
         return Ok((person.to_owned(), phone.cloned().unwrap_or_default()));
     }
@@ -53,6 +53,10 @@ fn next_after_lookup(found: &v1::LookupUserResponse, args: &LookupArgs) -> Strin
     match found.outcome() {
         v1::LookupOutcome::NotFound => assign("member", "creates an Internal"),
         v1::LookupOutcome::Found | v1::LookupOutcome::FormerMember => assign("guest", "links as External"),
+        v1::LookupOutcome::RelationshipRequired => {
+            let propose = format!("relationship propose --home-of {} --workspace {}", args.person, args.workspace);
+            format!("{}\n{}", meaning(found.outcome()), next(&propose, &args.client))
+        }
         other => meaning(other).to_owned(),
     }
 }
@@ -223,6 +227,21 @@ pub(crate) fn confirm(output: &Output, save: &SaveArgs) -> Result<(), Failure> {
     }
 }
 
+/// What takes something away needs a yes that is said.
+pub(crate) fn confirm_loss(output: &Output, save: &SaveArgs) -> Result<(), Failure> {
+    if save.yes || save.dry_run {
+        return Ok(());
+    }
+    if !output.can_ask() {
+        let message = "nobody is there to say yes; add --yes to take it away without asking";
+        return Err(Failure::new(2, message.to_owned()));
+    }
+    match output.ask("Take it away? [y/N]")?.to_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Failure::new(1, "nothing was changed, as you said".to_owned())),
+    }
+}
+
 fn tell_saved(output: &Output, args: &AssignArgs, saved: &v1::AssignUserResponse) -> Result<(), Failure> {
     let outcome = word(saved.outcome().as_str_name(), "ASSIGN_OUTCOME_");
     let membership = saved.membership.clone().unwrap_or_default();
@@ -338,24 +357,5 @@ pub(crate) async fn show_notification(args: &ShowArgs) -> Result<(), Failure> {
         None => lines.push("Text      not written yet".to_owned()),
     }
     session.output.result(&lines.join("\n"), &notification_value(&n))?;
-    Ok(())
-}
-
-pub(crate) async fn check(args: &CheckArgs) -> Result<(), Failure> {
-    let session = session(&args.client).await?;
-    let request = v1::CheckAccessRequest {
-        workspace: args.workspace.clone(),
-        subject: Some(v1::check_access_request::Subject::User(session.user_of(&args.person)?)),
-        permission: args.permission.clone(),
-        consistency: None,
-    };
-    let answer = session.client.check_access(request).await?;
-    let decision = word(answer.decision().as_str_name(), "ACCESS_DECISION_");
-    let reason = match answer.reason() {
-        v1::DenialReason::Unspecified => String::new(),
-        reason => word(reason.as_str_name(), "DENIAL_REASON_"),
-    };
-    let text = if reason.is_empty() { decision.clone() } else { format!("{decision}  {reason}") };
-    session.output.result(&text, &json!({ "decision": decision, "reason": reason }))?;
     Ok(())
 }

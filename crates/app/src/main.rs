@@ -1,5 +1,6 @@
 //! The binary: reads the command line and hands over.
 
+mod access;
 mod admin;
 mod auth;
 mod cli;
@@ -11,12 +12,15 @@ mod dev;
 mod dispatching;
 mod failure;
 mod files;
+mod groups;
 mod identities;
 mod init;
 mod issuing;
 mod metrics;
 mod output;
+mod policies;
 mod readiness;
+mod relationships;
 mod runtime;
 mod sealer;
 mod seed;
@@ -35,10 +39,10 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{
-    AccessCommand, Cli, Command, ConfigCommand, DbCommand, DevArgs, DevCommand, NotificationsCommand, UserCommand,
-    WorkspaceCommand,
+    Cli, Command, ConfigCommand, DbCommand, DevArgs, DevCommand, NotificationsCommand, UserCommand, WorkspaceCommand,
 };
 use crate::failure::Failure;
+use crate::policies::PolicyCommand;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -75,9 +79,15 @@ async fn run(command: &Command) -> Result<(), Failure> {
         Command::User(UserCommand::UnbindIdentity(args)) => identities::unbind(args).await,
         Command::Workspace(WorkspaceCommand::Create(args)) => workspaces::create(args).await,
         Command::Workspace(WorkspaceCommand::Show(args)) => workspaces::show(args).await,
+        Command::Workspace(WorkspaceCommand::List(args)) => policies::list(args).await,
+        Command::Workspace(WorkspaceCommand::Update(args)) => policies::update(args).await,
+        Command::Workspace(WorkspaceCommand::Policy(PolicyCommand::Show(args))) => policies::show(args).await,
+        Command::Workspace(WorkspaceCommand::Policy(PolicyCommand::Set(args))) => policies::set(args).await,
+        Command::Group(command) => groups::run(command).await,
+        Command::Relationship(command) => relationships::run(command).await,
         Command::Assign(args) => commands::assign(args).await,
         Command::Notifications(NotificationsCommand::List(args)) => commands::list_notifications(args).await,
         Command::Notifications(NotificationsCommand::Show(args)) => commands::show_notification(args).await,
-        Command::Access(AccessCommand::Check(args)) => commands::check(args).await,
+        Command::Access(command) => access::run(command).await,
     }
 }

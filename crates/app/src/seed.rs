@@ -285,7 +285,9 @@ impl Command for Terms {
         let [lead, guest, agreed] = self.ids;
         self.role(tx, lead, "project-lead", "Project lead", &[&read, &write], false).await?;
         let project_guest = self.role(tx, guest, "project-guest", "Project guest", &[&read], true).await?;
-        if tx.relationships().find(self.acme, self.borealis).await?.is_some() {
+        let live = tx.relationships().find(self.acme, self.borealis).await?;
+        // What was ended since is not begun anew.
+        if live.is_some() || tx.relationships().agreed(self.acme, self.borealis).await?.is_some() {
             return Ok(Finish::Commit(()));
         }
         let roles = tx.roles().of_workspace(self.acme).await?;

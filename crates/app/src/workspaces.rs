@@ -115,7 +115,7 @@ pub(crate) async fn show(args: &ShowWorkspaceArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn workspace_value(of: &v1::Workspace) -> Value {
+pub(crate) fn workspace_value(of: &v1::Workspace) -> Value {
     json!({
         "id": of.uid,
         "handle": of.handle,

@@ -244,6 +244,16 @@ impl Directory for CachedDirectory {
         self.inner.permission(name).await
     }
 
+    async fn permissions(
+        &self,
+        prefix: &str,
+        retired: bool,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<Permission>, StoreError> {
+        self.inner.permissions(prefix, retired, after, limit).await
+    }
+
     async fn roles(&self, workspace: WorkspaceId) -> Result<Vec<Role>, StoreError> {
         self.inner.roles(workspace).await
     }

@@ -2,14 +2,15 @@
 //!
 //! It is forgotten too where the COMMIT's answer was lost, or nobody waited for it: what is there then is open.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use domicile_domain::model::email::MailDomain;
 use domicile_domain::model::id::WorkspaceId;
-use domicile_domain::model::permission::{Permission, PermissionName};
-use domicile_domain::model::role::Role;
+use domicile_domain::model::permission::{Permission, PermissionName, PermissionUses};
+use domicile_domain::model::role::{Role, RoleReach, RoleUses};
 use domicile_domain::model::time::{Revision, Version};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::store::{
@@ -154,8 +155,33 @@ impl RoleRepository for NotingRoles<'_> {
         self.inner.insert(role).await
     }
 
-    async fn permission(&mut self, name: &PermissionName) -> Result<Option<Permission>, StoreError> {
-        self.inner.permission(name).await
+    async fn update(&mut self, role: &Role, read_at: Version) -> Result<(), StoreError> {
+        self.inner.update(role, read_at).await
+    }
+
+    async fn uses(&mut self, role: &Role) -> Result<RoleUses, StoreError> {
+        self.inner.uses(role).await
+    }
+
+    async fn reach(&mut self, role: &Role) -> Result<RoleReach, StoreError> {
+        self.inner.reach(role).await
+    }
+
+    async fn delete(&mut self, role: &Role) -> Result<(), StoreError> {
+        self.inner.delete(role).await
+    }
+
+    async fn permissions(&mut self, names: &BTreeSet<PermissionName>) -> Result<Vec<Permission>, StoreError> {
+        self.inner.permissions(names).await
+    }
+
+    async fn update_permission(&mut self, permission: &Permission) -> Result<(), StoreError> {
+        self.written.push(permission.name.clone());
+        self.inner.update_permission(permission).await
+    }
+
+    async fn permission_uses(&mut self, name: &PermissionName) -> Result<PermissionUses, StoreError> {
+        self.inner.permission_uses(name).await
     }
 
     async fn register(&mut self, permission: &Permission) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 //! Every call carries the service's token and the acting user, where there are any; a client certificate can tell the service
 //! instead. Every error is decoded into its stable reason, the wrong fields and what to do.
 
-pub use domicile_proto::v1;
+pub use domicile_proto::{FieldMask, v1};
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -16,8 +16,10 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 use v1::access_service_client::AccessServiceClient;
+use v1::group_service_client::GroupServiceClient;
 use v1::membership_service_client::MembershipServiceClient;
 use v1::notification_service_client::NotificationServiceClient;
+use v1::permission_service_client::PermissionServiceClient;
 use v1::relationship_service_client::RelationshipServiceClient;
 use v1::role_service_client::RoleServiceClient;
 use v1::user_service_client::UserServiceClient;
@@ -250,6 +252,10 @@ methods! {
     get_membership: MembershipServiceClient, GetMembershipRequest -> GetMembershipResponse;
     /// Lists the members.
     list_memberships: MembershipServiceClient, ListMembershipsRequest -> ListMembershipsResponse;
+    /// Replaces the roles of a member.
+    set_roles: MembershipServiceClient, SetRolesRequest -> SetRolesResponse;
+    /// Replaces the direct permissions of a member.
+    set_permissions: MembershipServiceClient, SetPermissionsRequest -> SetPermissionsResponse;
     /// Makes a workspace.
     create_workspace: WorkspaceServiceClient, CreateWorkspaceRequest -> CreateWorkspaceResponse;
     /// Shows a workspace.
@@ -272,6 +278,31 @@ methods! {
     resume_relationship: RelationshipServiceClient, ResumeRelationshipRequest -> ResumeRelationshipResponse;
     /// Ends a relationship.
     end_relationship: RelationshipServiceClient, EndRelationshipRequest -> EndRelationshipResponse;
+
+    /// Lists the workspaces that the acting person belongs to, or for the operator all.
+    list_workspaces: WorkspaceServiceClient, ListWorkspacesRequest -> ListWorkspacesResponse;
+    /// Replaces fields of the record of a workspace.
+    update_workspace: WorkspaceServiceClient, UpdateWorkspaceRequest -> UpdateWorkspaceResponse;
+    /// Shows the rules that a workspace sets for itself.
+    get_workspace_policy: WorkspaceServiceClient, GetWorkspacePolicyRequest -> GetWorkspacePolicyResponse;
+    /// Replaces rules of a workspace.
+    update_workspace_policy: WorkspaceServiceClient, UpdateWorkspacePolicyRequest -> UpdateWorkspacePolicyResponse;
+    /// Makes a group.
+    create_group: GroupServiceClient, CreateGroupRequest -> CreateGroupResponse;
+    /// Shows a group.
+    get_group: GroupServiceClient, GetGroupRequest -> GetGroupResponse;
+    /// Lists the groups.
+    list_groups: GroupServiceClient, ListGroupsRequest -> ListGroupsResponse;
+    /// Replaces fields of a group.
+    update_group: GroupServiceClient, UpdateGroupRequest -> UpdateGroupResponse;
+    /// Deletes a group.
+    delete_group: GroupServiceClient, DeleteGroupRequest -> DeleteGroupResponse;
+    /// Puts Internals into a group.
+    add_group_members: GroupServiceClient, AddGroupMembersRequest -> AddGroupMembersResponse;
+    /// Takes Internals out of a group.
+    remove_group_members: GroupServiceClient, RemoveGroupMembersRequest -> RemoveGroupMembersResponse;
+    /// Lists who is in a group.
+    list_group_members: GroupServiceClient, ListGroupMembersRequest -> ListGroupMembersResponse;
     /// Lists the roles.
     list_roles: RoleServiceClient, ListRolesRequest -> ListRolesResponse;
     /// Answers up to a hundred questions about access as of one moment.
@@ -282,6 +313,20 @@ methods! {
     list_subjects: AccessServiceClient, ListSubjectsRequest -> ListSubjectsResponse;
     /// Explains a decision gate by gate.
     explain_access: AccessServiceClient, ExplainAccessRequest -> ExplainAccessResponse;
+    /// Shows a role.
+    get_role: RoleServiceClient, GetRoleRequest -> GetRoleResponse;
+    /// Makes a role.
+    create_role: RoleServiceClient, CreateRoleRequest -> CreateRoleResponse;
+    /// Changes a role.
+    update_role: RoleServiceClient, UpdateRoleRequest -> UpdateRoleResponse;
+    /// Deletes a role.
+    delete_role: RoleServiceClient, DeleteRoleRequest -> DeleteRoleResponse;
+    /// Puts permissions into the catalogue.
+    register_permissions: PermissionServiceClient, RegisterPermissionsRequest -> RegisterPermissionsResponse;
+    /// Lists the catalogue.
+    list_permissions: PermissionServiceClient, ListPermissionsRequest -> ListPermissionsResponse;
+    /// Takes a permission out of use.
+    retire_permission: PermissionServiceClient, RetirePermissionRequest -> RetirePermissionResponse;
     /// Answers whether a person may do something.
     check_access: AccessServiceClient, CheckAccessRequest -> CheckAccessResponse;
     /// Shows a message.

@@ -4,23 +4,26 @@
 use domicile_domain::error::{Reason, Refusal};
 use domicile_domain::model::actor::{ActingUser, Actor, Means, ScopeReach, ServicePrincipal};
 use domicile_domain::model::id::UserId;
+use domicile_domain::model::permission::Permission;
 use domicile_domain::model::relationship::{RelationshipState, Side, WorkspaceRelationship};
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::usecase::{
     ApproveRelationship, AssignUser, BatchCheckAccess, BatchEntry, Call, CheckAccess, CheckSubject, Consistency,
-    CreateWorkspace, DomicileApi, HomeTermsInput, HostTermsInput, ListEffectivePermissions, ListSubjects, LookupUser,
-    NamedRelationship, Order, OtherWorkspace, PageRequest, ProposeRelationship, RelationshipFilter, TermsInput,
-    UpdateRelationship, etag,
+    CreateGroup, CreateRole, CreateWorkspace, DeleteGroup, DeleteRole, DomicileApi, GroupMembers, HomeTermsInput,
+    HostTermsInput, ListEffectivePermissions, ListPermissions, ListSubjects, LookupUser, NamedRelationship, Order,
+    OtherWorkspace, PageRequest, PermissionInput, PolicyInput, ProposeRelationship, RegisterPermissions,
+    RelationshipFilter, RetirePermission, SetPermissions, SetRoles, TermsInput, UpdateGroup, UpdateRelationship,
+    UpdateRole, UpdateWorkspace, UpdateWorkspacePolicy, WorkspaceEntry, etag,
 };
-use domicile_testkit::builders::{handle, id, notice, relationship, workspace};
+use domicile_testkit::builders::{group, handle, id, notice, permission, relationship, workspace};
 
 use crate::support::{IdentityChange, World, check, cobalt, mail, request, save, search, service, service_call};
 
 const ANY: Consistency = Consistency::MinimizeLatency;
 
 /// The methods of the inbound port that take a call, read from its text: a new one fails here until it has a row.
-fn methods() -> Vec<&'static str> {
+pub(crate) fn methods() -> Vec<&'static str> {
     let source = include_str!("../src/usecase/api/mod.rs");
     let (_, api) = source.split_once("pub trait DomicileApi").unwrap();
     let (api, _) = api.split_once("\n}").unwrap();
@@ -29,34 +32,62 @@ fn methods() -> Vec<&'static str> {
 }
 
 /// Acme with its people: a member without rights who has a message and an identity.
-struct Stage {
+pub(crate) struct Stage {
     world: World,
+    /// Whom the calls are about: Nora, unless it is about somebody else.
     nora: User,
     notice: String,
     /// Proposed to Acme by another home.
     proposed: WorkspaceRelationship,
     /// Active, with Acme as the host.
     active: WorkspaceRelationship,
+    /// The etag of a group `crew` that nobody is in.
+    crew: String,
+}
+
+fn crew(user: String) -> GroupMembers {
+    GroupMembers { group: "crew".to_owned(), users: vec![user] }
 }
 
 impl Stage {
     async fn new() -> Self {
         let world = World::new().await;
         let nora = world.colleague("nora", &[]).await;
+        Self::about(world, nora).await
+    }
+
+    /// The same in a world that is there, about somebody who is there.
+    pub(crate) async fn about(world: World, nora: User) -> Self {
         let message = notice(&nora);
         let login = Identity { issuer: "https://login.example".to_owned(), subject: "n-0".to_owned() };
-        world.put(&[(&message).into(), (nora.id, login).into()]).await;
         let (elsewhere, third) = (workspace("elsewhere"), workspace("third"));
         let mut proposed = relationship(world.acme.id, elsewhere.id);
         (proposed.state, proposed.proposed_by_side) = (RelationshipState::Proposed, Side::Home);
         (proposed.answered_by, proposed.answered_at) = (None, None);
         let active = relationship(world.acme.id, world.borealis.id);
+        let crew = group(world.acme.id, "crew");
+        let old = Permission { registered_by: "shop".to_owned(), ..permission("shop.old") };
+        world.put(&[(&message).into(), (nora.id, login).into(), (&crew).into(), old.into()]).await;
+
+        let mut active = relationship(world.acme.id, world.borealis.id);
+        active.host_terms.ceiling.roles.insert(world.governor.id);
         world.put(&[(&elsewhere).into(), (&third).into(), (&proposed).into(), (&active).into()]).await;
-        Self { world, nora, notice: message.id.to_string(), proposed, active }
+        let crew = etag(crew.id, crew.version);
+        Self { world, nora, notice: message.id.to_string(), proposed, active, crew }
+    }
+
+    /// The etag of Nora's membership.
+    async fn etag(&self) -> String {
+        let membership = self.world.member(self.nora.id).await.unwrap();
+        etag(membership.base().id, membership.base().version)
+    }
+
+    fn rehearsal(&self, workspace: String) -> Order {
+        Order { workspace, request: request(), validate_only: true }
     }
 
     /// Calls a method in a workspace, about Nora, each time with what nobody used before.
-    async fn act(&self, method: &str, call: &Call, workspace: &str) -> Result<(), Refusal> {
+    pub(crate) async fn act(&self, method: &str, call: &Call, workspace: &str) -> Result<(), Refusal> {
         let domicile = &self.world.domicile;
         let (named, nora, page) = (workspace.to_owned(), self.nora.id.to_string(), PageRequest::default());
         let name = format!("p{}", self.world.store.counters().begun);
@@ -67,17 +98,18 @@ impl Stage {
             identity: Identity { issuer: "https://login.example".to_owned(), subject: subject.to_owned() },
             validate_only: true,
         };
-        let order = Order { workspace: named.clone(), request: request(), validate_only: true };
         let read = |of: &WorkspaceRelationship| NamedRelationship {
             relationship: of.id.to_string(),
             etag: etag(of.id, of.version),
         };
         let (proposed, active) = (read(&self.proposed), read(&self.active));
+
+        let order = || Order { workspace: named.clone(), request: request(), validate_only: true };
         match method {
             "propose_relationship" => {
                 let other = Some(OtherWorkspace::Named("third".to_owned()));
                 let terms = Some(TermsInput::Home(HomeTermsInput::default()));
-                domicile.propose_relationship(call, &order, &ProposeRelationship { other, terms }).await.map(drop)
+                domicile.propose_relationship(call, &order(), &ProposeRelationship { other, terms }).await.map(drop)
             }
             "update_relationship" => {
                 let update = UpdateRelationship {
@@ -86,17 +118,17 @@ impl Stage {
                     home_terms: HomeTermsInput::default(),
                     paths: vec!["host_terms.acceptance".to_owned()],
                 };
-                domicile.update_relationship(call, &order, &update).await.map(drop)
+                domicile.update_relationship(call, &order(), &update).await.map(drop)
             }
             "approve_relationship" => {
                 let terms = Some(TermsInput::Host(HostTermsInput::default()));
                 let yes = ApproveRelationship { named: proposed, terms };
-                domicile.approve_relationship(call, &order, &yes).await.map(drop)
+                domicile.approve_relationship(call, &order(), &yes).await.map(drop)
             }
-            "decline_relationship" => domicile.decline_relationship(call, &order, &proposed).await.map(drop),
-            "suspend_relationship" => domicile.suspend_relationship(call, &order, &active).await.map(drop),
-            "resume_relationship" => domicile.resume_relationship(call, &order, &active).await.map(drop),
-            "end_relationship" => domicile.end_relationship(call, &order, &active).await.map(drop),
+            "decline_relationship" => domicile.decline_relationship(call, &order(), &proposed).await.map(drop),
+            "suspend_relationship" => domicile.suspend_relationship(call, &order(), &active).await.map(drop),
+            "resume_relationship" => domicile.resume_relationship(call, &order(), &active).await.map(drop),
+            "end_relationship" => domicile.end_relationship(call, &order(), &active).await.map(drop),
             "get_relationship" => domicile.get_relationship(call, &named, &active.relationship, &ANY).await.map(drop),
             "list_relationships" => {
                 let all = RelationshipFilter::default();
@@ -145,8 +177,90 @@ impl Stage {
                 let check = CheckAccess { workspace: named, ..check("", self.nora.id, "orders.read") };
                 domicile.explain_access(call, &check).await.map(drop)
             }
+            "set_roles" => {
+                let change = SetRoles { user: nora, roles: vec![], etag: self.etag().await };
+                domicile.set_roles(call, &self.rehearsal(named), &change).await.map(drop)
+            }
+            "set_permissions" => {
+                let change = SetPermissions { user: nora, permissions: vec![], etag: self.etag().await };
+                domicile.set_permissions(call, &self.rehearsal(named), &change).await.map(drop)
+            }
+            "get_role" => domicile.get_role(call, &named, "reader", &ANY).await.map(drop),
+            "create_role" => {
+                let new = CreateRole { handle: name.clone(), display_name: name, ..CreateRole::default() };
+                domicile.create_role(call, &self.rehearsal(named), &new).await.map(drop)
+            }
+            "update_role" => {
+                let change = UpdateRole {
+                    role: "reader".to_owned(),
+                    paths: vec!["for_externals".to_owned()],
+                    etag: etag(self.world.reader.id, self.world.reader.version),
+                    ..UpdateRole::default()
+                };
+                domicile.update_role(call, &self.rehearsal(named), &change).await.map(drop)
+            }
+            "delete_role" => {
+                let etag = etag(self.world.reader.id, self.world.reader.version);
+                let change = DeleteRole { role: "reader".to_owned(), etag, force: false };
+                domicile.delete_role(call, &self.rehearsal(named), &change).await.map(drop)
+            }
+            "list_permissions" => {
+                let list = ListPermissions { workspace: named, ..ListPermissions::default() };
+                domicile.list_permissions(call, &list).await.map(drop)
+            }
+            "register_permissions" => {
+                let offered = PermissionInput { name: "shop.sell".to_owned(), description: "Sell".to_owned() };
+                let new = RegisterPermissions { request: request(), permissions: vec![offered], validate_only: true };
+                domicile.register_permissions(call, &new).await.map(drop)
+            }
+            "retire_permission" => {
+                let old = RetirePermission { request: request(), name: "shop.old".to_owned(), validate_only: true };
+                domicile.retire_permission(call, &old).await.map(drop)
+            }
             "get_user" => domicile.get_user(call, &named, &nora, &ANY).await.map(drop),
             "get_workspace" => domicile.get_workspace(call, &named, &ANY).await.map(drop),
+            // It names no workspace: one that is out of reach is not among those listed.
+            "list_workspaces" => {
+                let listed = domicile.list_workspaces(call, &page, &ANY).await?;
+                let named = |entry: &WorkspaceEntry| workspace.parse::<WorkspaceRef>().unwrap().names(&entry.workspace);
+                let found = listed.items.iter().any(named);
+                if found { Ok(()) } else { Err(Refusal::new(Reason::PermissionDenied)) }
+            }
+            "update_workspace" => {
+                let update_mask = vec!["default_region".to_owned()];
+                let change =
+                    UpdateWorkspace { update_mask, default_region: "HU".to_owned(), ..UpdateWorkspace::default() };
+                domicile.update_workspace(call, &order(), &change).await.map(drop)
+            }
+            "get_workspace_policy" => domicile.get_workspace_policy(call, &named, &ANY).await.map(drop),
+            "update_workspace_policy" => {
+                let acme = self.world.acme_now().await;
+                let change = UpdateWorkspacePolicy {
+                    etag: etag(acme.id, acme.version),
+                    update_mask: vec!["acceptance_as_host".to_owned()],
+                    policy: PolicyInput::default(),
+                };
+                domicile.update_workspace_policy(call, &order(), &change).await.map(drop)
+            }
+            "create_group" => {
+                let change = CreateGroup { handle: name, display_name: "Crew".to_owned(), roles: Vec::new() };
+                domicile.create_group(call, &order(), &change).await.map(drop)
+            }
+            "update_group" => {
+                let update_mask = vec!["display_name".to_owned()];
+                let (group, etag) = ("crew".to_owned(), self.crew.clone());
+                let change = UpdateGroup { group, etag, update_mask, display_name: "Crew".to_owned(), roles: vec![] };
+                domicile.update_group(call, &order(), &change).await.map(drop)
+            }
+            "delete_group" => {
+                let change = DeleteGroup { group: "crew".to_owned(), etag: self.crew.clone(), force: true };
+                domicile.delete_group(call, &order(), &change).await.map(drop)
+            }
+            "add_group_members" => domicile.add_group_members(call, &order(), &crew(nora)).await.map(drop),
+            "remove_group_members" => domicile.remove_group_members(call, &order(), &crew(nora)).await.map(drop),
+            "get_group" => domicile.get_group(call, &named, "crew", &ANY).await.map(drop),
+            "list_groups" => domicile.list_groups(call, &named, &page, &ANY).await.map(drop),
+            "list_group_members" => domicile.list_group_members(call, &named, "crew", &page, &ANY).await.map(drop),
             "get_membership" => domicile.get_membership(call, &named, &nora, &ANY).await.map(drop),
             "list_memberships" => domicile.list_memberships(call, &named, &page, &ANY).await.map(drop),
             "list_roles" => domicile.list_roles(call, &named, &page, &ANY).await.map(drop),
@@ -185,12 +299,15 @@ fn names(workspace: &Workspace) -> [WorkspaceRef; 2] {
 }
 
 /// What a person without rights may do for themself or as a member.
-const OWN: [&str; 7] = [
+const OWN: [&str; 10] = [
+    "list_workspaces",
     "get_user",
     "get_membership",
     "get_notification",
     "get_workspace",
     "list_roles",
+    "get_role",
+    "list_permissions",
     "list_effective_permissions",
     "explain_access",
 ];
@@ -200,8 +317,8 @@ async fn a_named_person_acts_where_the_grant_reaches_and_nowhere_else() {
     let stage = Stage::new().await;
     let (dana, acme, borealis) = (stage.world.dana.id, &stage.world.acme, &stage.world.borealis);
     for method in methods() {
-        // A workspace that is made is none of those that a grant names.
-        let makes = method == "create_workspace";
+        // A workspace that is made is none of those that a grant names, and the catalogue is of none.
+        let makes = matches!(method, "create_workspace" | "register_permissions" | "retire_permission");
         for means in [Means::OwnToken, Means::Exchanged, Means::ActAs(ScopeReach::Everywhere)] {
             assert_eq!(stage.act(method, &acting(service(), dana, means), "acme").await, Ok(()), "{method}");
         }
@@ -239,7 +356,7 @@ async fn the_operator_makes_and_sees_workspaces_and_does_nothing_in_them() {
     let (dana, nora) = (stage.world.dana.id, stage.nora.id);
     let alone = Call { actor: Actor::service(operator.clone()), ..service_call() };
     for method in methods() {
-        if matches!(method, "create_workspace" | "get_workspace") {
+        if matches!(method, "create_workspace" | "get_workspace" | "list_workspaces") {
             assert_eq!(stage.act(method, &alone, "acme").await, Ok(()), "{method}");
         } else {
             stage.refused(method, &alone, Reason::PermissionDenied).await;

@@ -36,8 +36,9 @@ use domicile_domain::port::runtime::{Clock, Ids};
 use domicile_domain::usecase::DomicileApi;
 use domicile_proto::FILE_DESCRIPTOR_SET;
 use domicile_proto::v1::{
-    access_service_server::AccessServiceServer, membership_service_server::MembershipServiceServer,
-    notification_service_server::NotificationServiceServer, relationship_service_server::RelationshipServiceServer,
+    access_service_server::AccessServiceServer, group_service_server::GroupServiceServer,
+    membership_service_server::MembershipServiceServer, notification_service_server::NotificationServiceServer,
+    permission_service_server::PermissionServiceServer, relationship_service_server::RelationshipServiceServer,
     role_service_server::RoleServiceServer, user_service_server::UserServiceServer,
     workspace_service_server::WorkspaceServiceServer,
 };
@@ -176,6 +177,8 @@ pub async fn serve(
         .add_service(limited!(WorkspaceServiceServer))
         .add_service(limited!(RelationshipServiceServer))
         .add_service(limited!(RoleServiceServer))
+        .add_service(limited!(GroupServiceServer))
+        .add_service(limited!(PermissionServiceServer))
         .add_service(limited!(AccessServiceServer))
         .add_service(limited!(NotificationServiceServer));
     #[cfg(feature = "bench-echo")]

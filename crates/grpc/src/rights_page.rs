@@ -94,6 +94,7 @@ fn who(policy: &MethodPolicy) -> String {
     let rights: Vec<Right> = policy.rights().collect();
     let person = match rights.as_slice() {
         [] => None,
+        [Right::Member] if here.is_empty() => Some("any person, of their own workspaces".to_owned()),
         [Right::Member] => Some("any member of the workspace".to_owned()),
         [Right::QualifyingManager] => Some("a qualifying manager of the workspace".to_owned()),
         held => {

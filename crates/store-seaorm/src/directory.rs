@@ -172,6 +172,17 @@ impl Directory for SeaOrmStore {
         roles::permission(&mut read.guarded, name).await
     }
 
+    async fn permissions(
+        &self,
+        prefix: &str,
+        retired: bool,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<Permission>, StoreError> {
+        let mut read = self.read().await?;
+        roles::catalogue(&mut read.guarded, prefix, retired, after, limit).await
+    }
+
     async fn roles(&self, workspace: WorkspaceId) -> Result<Vec<Role>, StoreError> {
         let mut read = self.read().await?;
         roles::of_workspace(&mut read.guarded, workspace).await

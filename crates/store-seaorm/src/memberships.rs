@@ -17,7 +17,7 @@ use domicile_domain::model::role::Role;
 use domicile_domain::model::time::{Revision, Timestamp, Version};
 use domicile_domain::model::workspace::WorkspaceRef;
 use domicile_domain::port::store::{Externals, MembershipRepository, StoreError};
-use sea_orm::sea_query::IntoCondition;
+use sea_orm::sea_query::{Expr, IntoCondition};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     Select, Statement,
@@ -365,6 +365,24 @@ fn ended_of(row: membership_history::Model) -> Result<EndedMembership, StoreErro
     })
 }
 
+impl Lent<'_> {
+    /// Adds what is granted directly.
+    async fn insert_grants(&mut self, base: &MembershipBase) -> Result<(), StoreError> {
+        let (workspace_id, user_id) = (uuid(base.workspace), uuid(base.user));
+        let roles = base
+            .grants
+            .roles
+            .iter()
+            .map(|role| membership_role::Model { workspace_id, user_id, role_id: uuid(*role) }.into_active_model());
+        self.insert_rows::<membership_role::Entity>(roles.collect()).await?;
+        let permissions = base.grants.permissions.iter().map(|permission| {
+            membership_permission::Model { workspace_id, user_id, permission: permission.to_string() }
+                .into_active_model()
+        });
+        self.insert_rows::<membership_permission::Entity>(permissions.collect()).await
+    }
+}
+
 #[async_trait]
 impl MembershipRepository for Lent<'_> {
     async fn find(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<Membership>, StoreError> {
@@ -392,17 +410,7 @@ impl MembershipRepository for Lent<'_> {
         let base = membership.base();
         let (workspace_id, user_id) = (uuid(base.workspace), uuid(base.user));
         self.insert_row::<membership::Entity>(row_of(membership).into_active_model()).await?;
-        let roles = base
-            .grants
-            .roles
-            .iter()
-            .map(|role| membership_role::Model { workspace_id, user_id, role_id: uuid(*role) }.into_active_model());
-        self.insert_rows::<membership_role::Entity>(roles.collect()).await?;
-        let permissions = base.grants.permissions.iter().map(|permission| {
-            membership_permission::Model { workspace_id, user_id, permission: permission.to_string() }
-                .into_active_model()
-        });
-        self.insert_rows::<membership_permission::Entity>(permissions.collect()).await?;
+        self.insert_grants(base).await?;
         match membership {
             Membership::Internal(internal) => {
                 let groups = internal.groups.iter().map(|group| {
@@ -422,6 +430,30 @@ impl MembershipRepository for Lent<'_> {
                 self.insert_rows::<membership_contact::Entity>(contacts.collect()).await
             }
         }
+    }
+
+    async fn grant(&mut self, base: &MembershipBase, read_at: Version) -> Result<(), StoreError> {
+        let (workspace_id, user_id) = (uuid(base.workspace), uuid(base.user));
+        let statement = membership::Entity::update_many()
+            .col_expr(membership::Column::Version, Expr::value(base.version.as_i64()))
+            .filter(membership::Column::WorkspaceId.eq(workspace_id))
+            .filter(membership::Column::UserId.eq(user_id))
+            .filter(membership::Column::Id.eq(uuid(base.id)))
+            .filter(membership::Column::Version.eq(read_at.as_i64()))
+            .build(self.exec.backend());
+        let touched = self.exec.exec(statement).await?;
+        self.expect_one(touched)?;
+        let roles = membership_role::Entity::delete_many()
+            .filter(membership_role::Column::WorkspaceId.eq(workspace_id))
+            .filter(membership_role::Column::UserId.eq(user_id))
+            .build(self.exec.backend());
+        self.exec.exec(roles).await?;
+        let permissions = membership_permission::Entity::delete_many()
+            .filter(membership_permission::Column::WorkspaceId.eq(workspace_id))
+            .filter(membership_permission::Column::UserId.eq(user_id))
+            .build(self.exec.backend());
+        self.exec.exec(permissions).await?;
+        self.insert_grants(base).await
     }
 
     async fn end(&mut self, ended: &EndedMembership, read_at: Version) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::text::quotable;
+use super::text::{display_form, is_unprintable, quotable};
 use super::time::Timestamp;
 
 /// A permission's name: dotted words, `orders.read`. The first word tells whose it is.
@@ -49,6 +49,12 @@ impl PermissionName {
         &self.0
     }
 
+    /// Whether the name begins with the words of a prefix: `orders.read` with `orders` and with `orders.`, not with `ord`.
+    pub fn is_under(&self, prefix: &str) -> bool {
+        let words = prefix.strip_suffix('.').unwrap_or(prefix);
+        !words.is_empty() && self.0.strip_prefix(words).is_some_and(|rest| rest.starts_with('.'))
+    }
+
     /// What kind of right it is, by its prefix.
     pub fn class(&self) -> PermissionClass {
         if self.0.starts_with("domicile.") { PermissionClass::Governance } else { PermissionClass::Product }
@@ -56,6 +62,35 @@ impl PermissionName {
 }
 
 impl fmt::Display for PermissionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a permission lets one do, in words for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description(String);
+
+/// The text is no description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("say in one line what it lets one do: 1 to {} printable characters, such as Read orders", Description::LONGEST)]
+pub struct ParseDescriptionError;
+
+impl Description {
+    const LONGEST: usize = 200;
+
+    /// Reads a description; blanks around it do not count.
+    ///
+    /// # Errors
+    /// Empty, longer than 200 characters, or with what does not print.
+    pub fn parse(text: &str) -> Result<Self, ParseDescriptionError> {
+        let shown = display_form(text);
+        let fits = !shown.is_empty() && shown.chars().count() <= Self::LONGEST;
+        if fits && !shown.chars().any(is_unprintable) { Ok(Self(shown)) } else { Err(ParseDescriptionError) }
+    }
+}
+
+impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -85,9 +120,37 @@ pub struct Permission {
     pub retired_at: Option<Timestamp>,
 }
 
+/// In how many places a permission is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PermissionUses {
+    /// Roles of all workspaces that have it.
+    pub roles: u64,
+    /// Live memberships to which it is given directly.
+    pub memberships: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_prefix_is_of_whole_words() {
+        let name = PermissionName::parse("orders.returns.read").unwrap();
+        for prefix in ["orders", "orders.", "orders.returns", "orders.returns."] {
+            assert!(name.is_under(prefix), "{prefix}");
+        }
+        for prefix in ["", ".", "ord", "orders.ret", "orders..", "orders.returns.read", "returns"] {
+            assert!(!name.is_under(prefix), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn a_description_is_one_line() {
+        assert_eq!(Description::parse("  Read orders ").unwrap().to_string(), "Read orders");
+        for text in ["", "  ", "two\nlines", "\u{202E}sredro", &"x".repeat(201)] {
+            assert_eq!(Description::parse(text), Err(ParseDescriptionError), "{text}");
+        }
+    }
 
     #[test]
     fn the_prefix_tells_the_class() {

@@ -343,7 +343,7 @@ impl WorkspaceRelationship {
         Ok(())
     }
 
-    /// A side changes its own terms.
+    /// A side changes its own terms. If they are so already, nothing changes.
     ///
     /// # Errors
     /// Refused once it is over, and to the side that has not answered yet.
@@ -356,8 +356,11 @@ impl WorkspaceRelationship {
             RelationshipState::Lapsed => return Err(RelationshipMoveError::Lapsed),
             RelationshipState::Declined | RelationshipState::Ended => return Err(RelationshipMoveError::Over),
         }
+        let before = self.clone();
         self.put(terms);
-        self.version = self.version.next();
+        if *self != before {
+            self.version = self.version.next();
+        }
         Ok(())
     }
 

@@ -62,6 +62,11 @@ pub struct Role {
 }
 
 impl Role {
+    /// How many roles a workspace has at most, the built-in ones included.
+    pub const MOST: usize = 1000;
+    /// How many permissions a role has at most.
+    pub const MOST_PERMISSIONS: usize = 500;
+
     /// One of the roles that every workspace has.
     ///
     /// # Errors
@@ -87,6 +92,33 @@ impl Role {
     pub fn is_governing(&self) -> bool {
         self.permissions.iter().any(|p| p.class() == PermissionClass::Governance)
     }
+}
+
+/// In how many places a role is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RoleUses {
+    /// Live memberships to which it is given directly.
+    pub memberships: u64,
+    /// Groups that carry it.
+    pub groups: u64,
+    /// Ceilings in which it stands: of relationships that are proposed or active, and the workspace's own default.
+    pub ceilings: u64,
+}
+
+impl RoleUses {
+    /// Whether it is named nowhere.
+    pub fn is_none(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// How many members have a role, directly or by a group, whether or not it counts for them now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RoleReach {
+    /// Internals.
+    pub internals: u64,
+    /// Externals.
+    pub externals: u64,
 }
 
 /// A role's handle or name is none.

@@ -184,6 +184,16 @@ pub trait Directory: Send + Sync {
     /// The entry of the catalogue, retired ones included.
     async fn permission(&self, name: &PermissionName) -> Result<Option<Permission>, StoreError>;
 
+    /// At most `limit` entries of the catalogue whose name is above `after` (empty for the first page) and begins with the
+    /// words of `prefix` (empty for all), by name; retired ones only if `retired`.
+    async fn permissions(
+        &self,
+        prefix: &str,
+        retired: bool,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<Permission>, StoreError>;
+
     /// All roles of a workspace, by handle.
     async fn roles(&self, workspace: WorkspaceId) -> Result<Vec<Role>, StoreError>;
 

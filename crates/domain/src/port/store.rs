@@ -13,6 +13,7 @@
 //!
 //! Commands do not commit: [`TxRunner`](crate::usecase::TxRunner) begins, commits, rolls back and reruns.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,11 +27,11 @@ use crate::model::email::MailDomain;
 use crate::model::facts::AccessFacts;
 use crate::model::group::{Group, GroupRef, GroupSize};
 use crate::model::id::{GroupId, NoticeId, RelationshipId, UserId, WorkspaceId};
-use crate::model::membership::{EndedMembership, Membership, MembershipKind};
+use crate::model::membership::{EndedMembership, Membership, MembershipBase, MembershipKind};
 use crate::model::notice::{Attempt, Message, Notice};
-use crate::model::permission::{Permission, PermissionName};
+use crate::model::permission::{Permission, PermissionName, PermissionUses};
 use crate::model::relationship::WorkspaceRelationship;
-use crate::model::role::Role;
+use crate::model::role::{Role, RoleReach, RoleUses};
 use crate::model::time::{Revision, Timestamp, Version};
 use crate::model::user::{Identity, User, UserState};
 use crate::model::workspace::{Workspace, WorkspaceRef};
@@ -269,6 +270,13 @@ pub trait MembershipRepository: Send {
     /// [`Constraint::Membership`] (I1, I2) or [`Constraint::ExternalId`]; [`StoreError::Fault`] for an Internal outside the home.
     async fn insert(&mut self, membership: &Membership) -> Result<(), StoreError>;
 
+    /// Replaces what is granted directly to a live membership, which takes the version of `base`. `read_at` is the version
+    /// that the caller read.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when it is not live at that version any more.
+    async fn grant(&mut self, base: &MembershipBase, read_at: Version) -> Result<(), StoreError>;
+
     /// Moves a live membership to the history. `read_at` is the version of the live row that the caller read.
     ///
     /// # Errors
@@ -388,11 +396,39 @@ pub trait RoleRepository: Send {
     /// [`Constraint::RoleHandle`] when the handle is taken.
     async fn insert(&mut self, role: &Role) -> Result<(), StoreError>;
 
-    /// The entry of the catalogue, retired ones included.
-    async fn permission(&mut self, name: &PermissionName) -> Result<Option<Permission>, StoreError>;
+    /// Replaces a role's name, permissions and mark for Externals. `read_at` is the version that the caller read.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when it is not at that version any more.
+    async fn update(&mut self, role: &Role, read_at: Version) -> Result<(), StoreError>;
+
+    /// In how many places the role is named.
+    async fn uses(&mut self, role: &Role) -> Result<RoleUses, StoreError>;
+
+    /// How many members have the role.
+    async fn reach(&mut self, role: &Role) -> Result<RoleReach, StoreError>;
+
+    /// Deletes a role, at the version of `role`, and takes it from every membership, group and ceiling that names it, each
+    /// of which takes its next version.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when it is not at that version any more.
+    async fn delete(&mut self, role: &Role) -> Result<(), StoreError>;
+
+    /// The entries of the catalogue with these names, retired ones included, by name. Exactly one statement.
+    async fn permissions(&mut self, names: &BTreeSet<PermissionName>) -> Result<Vec<Permission>, StoreError>;
 
     /// Registers a permission, or leaves the entry that is there.
     async fn register(&mut self, permission: &Permission) -> Result<(), StoreError>;
+
+    /// Replaces the entry of the same name.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when there is none.
+    async fn update_permission(&mut self, permission: &Permission) -> Result<(), StoreError>;
+
+    /// In how many places of all workspaces a permission is named.
+    async fn permission_uses(&mut self, name: &PermissionName) -> Result<PermissionUses, StoreError>;
 }
 
 /// Relationships.

@@ -1,12 +1,11 @@
 //! The save: create or link, give roles, tell; one call, one transaction (seed steps 3 to 6).
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 
 use super::api::{AssignReply, AssignUser, Call, Expectation};
 use super::authority::{Right, authorise, is_qualifying_manager};
 use super::enrol::{EventLog, Fixed, Newcomer, NoticeOf};
+use super::grant::{Regrant, check_ceiling, check_governance, handles, names};
 use super::input::{Profile, field, grants, profile, typed_profile_fields};
 use super::lookup_user::searched;
 use super::probe::{Probe, Scope};
@@ -28,11 +27,10 @@ use crate::model::membership::{EndReason, ExternalMembership, ExternalState, Gra
 use crate::model::name::ExternalId;
 use crate::model::notice::NoticeKind;
 use crate::model::permission::{PermissionClass, PermissionName};
-use crate::model::relationship::WorkspaceRelationship;
+use crate::model::relationship::{RelationshipState, WorkspaceRelationship};
 use crate::model::role::Role;
 use crate::model::time::{Revision, Timestamp, Version};
 use crate::model::workspace::Workspace;
-use crate::policy::ceiling::{permission_counts_for_externals, role_counts_for_externals};
 use crate::policy::resolver::LookupOutcome;
 use crate::port::directory::MemberRow;
 use crate::port::store::{Constraint, StoreError, UnitOfWork};
@@ -332,7 +330,8 @@ impl Assign<'_> {
             return Err(Refusal::new(Reason::NotifyRequired));
         }
         let host = &at.actor.workspace;
-        self.check_ceiling(at, candidate)?;
+        self.check_governance(at, &at.read.external)?;
+        check_ceiling(&self.domicile.policies, &candidate.facts, at.roles, &at.read.external)?;
         // Suspending or ending a relationship takes access away. What its terms ask of a membership stays asked.
         let agreed = |r: &&WorkspaceRelationship| r.was_agreed();
         let relationship = candidate.facts.relationship.as_deref().filter(agreed);
@@ -396,38 +395,11 @@ impl Assign<'_> {
         fields
     }
 
-    /// Rights over the workspace are granted by a qualifying manager alone.
+    /// Whether the acting person may grant that: all of it is new.
     fn check_governance(&self, at: &Attempt<'_>, grants: &Grants) -> Result<(), Refusal> {
-        let by_role = at.roles.iter().any(|r| grants.roles.contains(&r.id) && r.is_governing());
-        let direct = grants.permissions.iter().any(|p| p.class() == PermissionClass::Governance);
-        let may = is_qualifying_manager(&self.domicile.policies, at.actor, self.fixed.now);
-        if (by_role || direct) && !may { Err(Refusal::new(Reason::GovernanceNotGrantable)) } else { Ok(()) }
-    }
-
-    /// Roles and permissions above the ceiling refuse the whole request and are named (seed L12).
-    fn check_ceiling(&self, at: &Attempt<'_>, candidate: &Candidate) -> Result<(), Refusal> {
-        let wanted = &at.read.external;
-        self.check_governance(at, wanted)?;
-        let host = &at.actor.workspace;
-        let ceiling = self.domicile.policies.ceiling.ceiling(&candidate.facts);
-        let admitted = |role: &Role| ceiling.roles.contains(&role.id) && role_counts_for_externals(role, host);
-        let admits = |p: &PermissionName| ceiling.permissions.contains(p) && permission_counts_for_externals(p, host);
-        let above: BTreeSet<&str> = at
-            .roles
-            .iter()
-            .filter(|role| wanted.roles.contains(&role.id) && !admitted(role))
-            .map(|role| role.handle.as_str())
-            .chain(wanted.permissions.iter().filter(|p| !admits(p)).map(PermissionName::as_str))
-            .collect();
-        if above.is_empty() {
-            return Ok(());
-        }
-        let named = above.into_iter().collect::<Vec<_>>().join(", ");
-        let mut refusal = Refusal::new(Reason::RoleAboveCeiling).with("above_ceiling", &named);
-        refusal.message = format!(
-            "Externals of that home may not have here: {named}. Nothing was saved; leave them out, or agree on more with that home."
-        );
-        Err(refusal)
+        let nothing = Grants::default();
+        let regrant = Regrant { roles: at.roles, before: &nothing, after: grants, own: false };
+        check_governance(&regrant, is_qualifying_manager(&self.domicile.policies, at.actor, self.fixed.now))
     }
 
     /// The end of the membership: the relationship may limit how long one lasts.
@@ -530,14 +502,11 @@ fn typed_contact(contacts: &Contacts, found: &Resolution) -> Option<String> {
 
 fn changes(done: &Done, roles: &[Role]) -> Vec<AuditChange> {
     let base = done.row.membership.base();
-    let granted: Vec<&str> =
-        roles.iter().filter(|r| base.grants.roles.contains(&r.id)).map(|r| r.handle.as_str()).collect();
     let change = |path: &str, after: String| AuditChange { path: path.to_owned(), before: None, after: Some(after) };
-    let direct: Vec<&str> = base.grants.permissions.iter().map(PermissionName::as_str).collect();
     vec![
         change("membership.kind", format!("{:?}", done.row.membership.kind()).to_uppercase()),
-        change("membership.roles", granted.join(",")),
-        change("membership.permissions", direct.join(",")),
+        change("membership.roles", handles(&base.grants.roles, roles)),
+        change("membership.permissions", names(&base.grants.permissions)),
     ]
 }
 

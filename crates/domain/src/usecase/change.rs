@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::api::{Call, Changed, Order};
 use super::authority::{Right, authorise, is_qualifying_manager};
 use super::guard::{self, Raised, Watched};
+use super::input::needed_request_id;
 use super::probe::{Probe, Scope};
 use super::record::Deed;
 use super::replay::Repeatable;
@@ -115,10 +116,9 @@ impl Unit<'_> {
 
     /// A list of violations to begin with: what is wrong with every change alike.
     pub(super) fn violations(&self) -> Vec<Violation> {
-        if self.fixed.request_id.is_some() {
-            return Vec::new();
-        }
-        vec![Violation::new("request_id", "give a new UUID for each change; the same one repeats it safely")]
+        let mut wrong = Vec::new();
+        needed_request_id(&mut wrong, self.fixed.request_id);
+        wrong
     }
 
     /// Says that the change counts in another workspace too: its writers wait, its readers learn of it by the token, and
@@ -261,8 +261,8 @@ impl<C: Change> Run<'_, C> {
         Ok(Changed { thing, consistency_token: Some(token), replayed, budget: Vec::new() })
     }
 
-    /// In the record of every workspace in which the change counts. Elsewhere than in its own it stands without the person
-    /// who made it, without what is personal, and under the id of the workspace that reads it.
+    /// In the record of every workspace in which the change counts. Elsewhere than in its own it stands without who made it
+    /// and by which call, without what is personal, and under the id of the workspace that reads it.
     async fn record(
         &self,
         tx: &mut dyn UnitOfWork,
@@ -283,7 +283,10 @@ impl<C: Change> Run<'_, C> {
                 id: self.domicile.new_id(),
                 workspace: Some(other),
                 workspace_text: other.to_string(),
+                service: String::new(),
                 actor: None,
+                request_id: None,
+                correlation_id: String::new(),
                 outcome: "done".to_owned(),
                 ..told.clone()
             };

@@ -176,7 +176,10 @@ impl Propose<'_> {
                 Ok(Other { withheld: person && workspace.id != unit.workspace && !told, workspace })
             }
             None if person => Err(Refusal::new(Reason::NotLinkable)),
-            None => Err(Refusal::new(Reason::NotFound).with("field", "other")),
+            None => Err(Refusal {
+                message: "No workspace in use has that id or handle. Check it with the other side.".to_owned(),
+                ..Refusal::new(Reason::NotFound).with("field", "other")
+            }),
         }
     }
 

@@ -185,16 +185,22 @@ impl Domicile {
     /// All facts are read as of one moment, and decided at one instant. What is wrong with one question is its own answer;
     /// what fails for all is an error of the call.
     async fn answers(&self, call: &Call, request: &BatchCheckAccess) -> Result<BatchAnswer, Refusal> {
+        // Without the scope anywhere nothing is told, whatever else is wrong with the request.
+        if !call.actor.service.scopes.iter().any(|(scope, _)| *scope == ServiceScope::AccessCheck) {
+            return Err(Refusal::new(Reason::PermissionDenied));
+        }
         let most = BatchCheckAccess::MOST;
         if request.entries.is_empty() || request.entries.len() > most {
             let wrong = Violation::new("entries", format!("give 1 to {most} questions; ask again for more"));
             return Err(Refusal::invalid(vec![wrong]));
         }
         let began = self.now();
-        let fresh = TouchedRows::of(&*self.ports.sealer, &request.consistency)?;
+        // Who asks what they may not is told of before a token that is none.
+        let fresh = TouchedRows::of(&*self.ports.sealer, &request.consistency);
+        let rows = fresh.as_ref().ok().and_then(Option::as_ref);
         let read: Vec<Result<CheckKey, Refusal>> = request.entries.iter().map(key_of).collect();
         let keys: Vec<CheckKey> = read.iter().flatten().cloned().collect();
-        let mut found = self.found(&keys, &request.consistency, fresh.as_ref()).await?.into_iter();
+        let mut found = self.found(&keys, &request.consistency, rows).await?.into_iter();
         let mut questions = Vec::with_capacity(request.entries.len());
         for (entry, key) in request.entries.iter().zip(read) {
             questions.push(match key {
@@ -203,6 +209,7 @@ impl Domicile {
             });
         }
         self.tell_of_denied(call, &request.entries, &questions).await?;
+        let fresh = fresh?;
         for question in questions.iter().flatten() {
             self.ensure_fresh_for(fresh.as_ref(), question.facts.as_deref()).await?;
         }

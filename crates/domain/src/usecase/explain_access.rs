@@ -8,7 +8,7 @@ use super::api::{
 use super::authority::{Right, is_qualifying_manager, may};
 use super::check_access::{Named, answer_until, may_check, serves_until};
 use super::input::field;
-use super::read::{cut, page_size};
+use super::read::{cut, is_usable_here, page_size};
 use super::record::Deed;
 use super::service::{Domicile, workspace_ref};
 use super::token::{PageToken, TouchedRows, ensure_facts_fresh, ensure_fresh};
@@ -53,7 +53,8 @@ impl Domicile {
         let facts = self.ports.directory.access_facts(id, person).await?;
         let now = self.now();
         if let Some(facts) = facts.filter(|_| !call.actor.service.operator && call.actor.user.is_some()) {
-            let themself = about == Some(person) && facts.membership.is_some() && call.actor.reaches(found.as_ref());
+            let member = facts.membership.is_some() && is_usable_here(&facts);
+            let themself = about == Some(person) && member && call.actor.reaches(found.as_ref());
             if themself || may(&self.policies, call, &facts, &[Right::Update], now) {
                 return Ok(Asker { workspace: id, found, person: Some(facts), themself });
             }

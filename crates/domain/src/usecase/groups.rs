@@ -9,11 +9,11 @@ use uuid::Uuid;
 use super::api::{CreateGroup, DeleteGroup, GroupMembers, UpdateGroup};
 use super::authority::is_qualifying_manager;
 use super::change::{Authority, Change, Made, Unit};
-use super::input::{field, mask, needed_etag, role_ids, same_etag};
+use super::input::{field, granted_roles, mask, needed_etag, same_etag};
 use crate::error::{Reason, Refusal, Violation};
 use crate::event::EventBody;
 use crate::model::audit::{AuditAction, AuditChange};
-use crate::model::group::{Group, GroupRef, GroupSize, ParseGroupRefError};
+use crate::model::group::{Group, GroupRef, GroupSize};
 use crate::model::id::{GroupId, RoleId, UserId};
 use crate::model::membership::MembershipKind;
 use crate::model::name::{Handle, Name};
@@ -49,7 +49,7 @@ impl Change for Create<'_> {
         let mut wrong = unit.violations();
         let handle = field(&mut wrong, "handle", Handle::parse(&self.0.handle));
         let display_name = field(&mut wrong, "display_name", Name::parse(&self.0.display_name));
-        let roles = role_ids(&defined, "roles", &self.0.roles, &mut wrong);
+        let roles = granted_roles(&defined, "roles", &self.0.roles, &mut wrong);
         let (Some(handle), Some(display_name), true) = (handle, display_name, wrong.is_empty()) else {
             return Err(Refusal::invalid(wrong));
         };
@@ -100,7 +100,7 @@ impl Change for Update<'_> {
                 GroupField::DisplayName => {
                     name = field(&mut wrong, "display_name", Name::parse(&self.0.display_name));
                 }
-                GroupField::Roles => roles = Some(role_ids(&defined, "roles", &self.0.roles, &mut wrong)),
+                GroupField::Roles => roles = Some(granted_roles(&defined, "roles", &self.0.roles, &mut wrong)),
             }
         }
         let GroupSize { group: before, members } = found(unit, named, wrong).await?;
@@ -318,7 +318,7 @@ fn made(
 }
 
 fn named(text: &str, wrong: &mut Vec<Violation>) -> Option<GroupRef> {
-    field(wrong, "group", text.parse::<GroupRef>().map_err(|error: ParseGroupRefError| error))
+    field(wrong, "group", text.parse::<GroupRef>())
 }
 
 /// The group, once nothing is wrong with the request.

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use super::api::{GrantsInput, ProfileInput, etag};
+use super::change_role::named;
 use crate::error::{Reason, Refusal, Violation};
-use crate::model::id::{Id, RoleId};
+use crate::model::id::{Id, RequestId, RoleId};
 use crate::model::language::LanguageTag;
 use crate::model::membership::Grants;
 use crate::model::name::{Name, Username};
@@ -53,6 +54,14 @@ pub(super) fn typed_profile_fields(prefix: &str, input: &ProfileInput) -> Vec<St
     typed.into_iter().filter(|(_, text)| !text.trim().is_empty()).map(|(name, _)| format!("{prefix}.{name}")).collect()
 }
 
+/// Notes that a change needs an id, so that it can be repeated.
+pub(super) fn needed_request_id(violations: &mut Vec<Violation>, id: Option<RequestId>) {
+    if id.is_none() {
+        let message = "give a new UUID for each change; the same one repeats it safely";
+        violations.push(Violation::new("request_id", message));
+    }
+}
+
 /// Notes that a change needs the etag of what it changes.
 pub(super) fn needed_etag(violations: &mut Vec<Violation>, typed: &str) {
     if typed.is_empty() {
@@ -70,10 +79,10 @@ pub(super) fn same_etag<K>(typed: &str, id: Id<K>, version: Version) -> Result<(
 const MOST_GRANTS: usize = 100;
 
 /// Notes a list that is too long; its entries are not looked at then.
-fn fits(list: &[String], path: String, violations: &mut Vec<Violation>) -> bool {
-    let fits = list.len() <= MOST_GRANTS;
+fn fits(list: &[String], most: usize, path: &str, violations: &mut Vec<Violation>) -> bool {
+    let fits = list.len() <= most;
     if !fits {
-        violations.push(Violation::new(path, format!("give at most {MOST_GRANTS}; make a role that holds them")));
+        violations.push(Violation::new(path, format!("give at most {most}; make a role that holds them")));
     }
     fits
 }
@@ -86,47 +95,84 @@ pub(super) async fn grants(
     input: &GrantsInput,
     violations: &mut Vec<Violation>,
 ) -> Result<Grants, StoreError> {
-    let mut grants = Grants::default();
-    grants.roles = role_ids(roles, &format!("{prefix}.roles"), &input.roles, violations);
-    if !fits(&input.permissions, format!("{prefix}.permissions"), violations) {
-        return Ok(grants);
-    }
-    for (index, text) in input.permissions.iter().enumerate() {
-        let path = format!("{prefix}.permissions[{index}]");
-        let Some(name) = field(violations, path.clone(), PermissionName::parse(text)) else {
-            continue;
-        };
-        let entry = tx.roles().permission(&name).await?;
-        if entry.is_some_and(|permission| permission.retired_at.is_none()) {
-            grants.permissions.insert(name);
-        } else {
-            violations
-                .push(Violation::new(path, format!("no service offers the permission `{name}`; check the spelling")));
-        }
-    }
-    Ok(grants)
+    Ok(Grants {
+        roles: granted_roles(roles, &format!("{prefix}.roles"), &input.roles, violations),
+        permissions: granted_permissions(tx, &format!("{prefix}.permissions"), &input.permissions, violations).await?,
+    })
 }
 
-/// Reads roles by id or handle; `path` is the path of the list.
-pub(super) fn role_ids(
+/// Reads roles of the workspace, by id or handle; `path` is that of the list.
+pub(super) fn granted_roles(
     roles: &[Role],
     path: &str,
     typed: &[String],
     violations: &mut Vec<Violation>,
 ) -> BTreeSet<RoleId> {
-    let mut ids = BTreeSet::new();
-    if !fits(typed, path.to_owned(), violations) {
-        return ids;
+    let mut granted = BTreeSet::new();
+    if !fits(typed, MOST_GRANTS, path, violations) {
+        return granted;
     }
     for (index, text) in typed.iter().enumerate() {
-        match roles.iter().find(|role| role.handle.as_str() == text || role.id.to_string() == *text) {
+        match named(roles, text) {
             Some(role) => {
-                ids.insert(role.id);
+                granted.insert(role.id);
             }
             None => violations.push(Violation::new(format!("{path}[{index}]"), unknown_role(text, roles))),
         }
     }
-    ids
+    granted
+}
+
+/// Reads permissions that are given directly; `path` is that of the list.
+pub(super) async fn granted_permissions(
+    tx: &mut dyn UnitOfWork,
+    path: &str,
+    typed: &[String],
+    violations: &mut Vec<Violation>,
+) -> Result<BTreeSet<PermissionName>, StoreError> {
+    let fits = fits(typed, MOST_GRANTS, path, violations);
+    if fits { offered(tx, path, typed, violations).await } else { Ok(BTreeSet::new()) }
+}
+
+/// Reads the permissions of a role.
+pub(super) async fn role_permissions(
+    tx: &mut dyn UnitOfWork,
+    typed: &[String],
+    violations: &mut Vec<Violation>,
+) -> Result<BTreeSet<PermissionName>, StoreError> {
+    let path = "permissions";
+    if typed.len() > Role::MOST_PERMISSIONS {
+        let message = format!("a role has at most {}; make several roles", Role::MOST_PERMISSIONS);
+        violations.push(Violation::new(path, message));
+        return Ok(BTreeSet::new());
+    }
+    offered(tx, path, typed, violations).await
+}
+
+/// Reads permissions that the catalogue has and that are in use.
+async fn offered(
+    tx: &mut dyn UnitOfWork,
+    path: &str,
+    typed: &[String],
+    violations: &mut Vec<Violation>,
+) -> Result<BTreeSet<PermissionName>, StoreError> {
+    let path = |index: usize| format!("{path}[{index}]");
+    let read = typed.iter().enumerate();
+    let read: Vec<(usize, PermissionName)> = read
+        .filter_map(|(index, text)| Some((index, field(violations, path(index), PermissionName::parse(text))?)))
+        .collect();
+    let names: BTreeSet<PermissionName> = read.iter().map(|(_, name)| name.clone()).collect();
+    if names.is_empty() {
+        return Ok(names);
+    }
+    let entries = tx.roles().permissions(&names).await?;
+    let in_use: BTreeSet<PermissionName> =
+        entries.into_iter().filter(|entry| entry.retired_at.is_none()).map(|entry| entry.name).collect();
+    for (index, name) in read.iter().filter(|(_, name)| !in_use.contains(name)) {
+        let message = format!("no service offers the permission `{name}`; check the spelling");
+        violations.push(Violation::new(path(*index), message));
+    }
+    Ok(in_use)
 }
 
 /// Reads which fields an update replaces, each once. A path that is none is noted, and so is an empty list.

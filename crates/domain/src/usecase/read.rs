@@ -2,6 +2,7 @@
 
 use super::api::{Account, Call, Consistency, MemberView, NoticeView, Page, PageRequest, UserView};
 use super::authority::{Right, holds};
+use super::change_role::named;
 use super::record::Deed;
 use super::service::{Domicile, acting_user, workspace_ref};
 use super::token::{PageToken, TouchedRows, ensure_fresh};
@@ -212,8 +213,7 @@ impl Domicile {
         page: &PageRequest,
         fresh: &Consistency,
     ) -> Result<Page<Role>, Refusal> {
-        let seen = self.seen(call, workspace, fresh, |seen| seen.is_member).await?;
-        let id = seen.facts.workspace.id;
+        let id = self.member_of(call, workspace, fresh).await?;
         let token = PageToken { method: "list_roles", workspace: id, call };
         let size = page_size(page)?;
         let after = token.open(&*self.ports.sealer, &page.token, RoleId::nil())?;
@@ -224,6 +224,23 @@ impl Domicile {
         }
         let (items, last) = cut(roles, size, |role| role.id);
         Ok(Page { items, next_token: self.next(&token, last)? })
+    }
+
+    pub(super) async fn read_role(
+        &self,
+        call: &Call,
+        workspace: &str,
+        role: &str,
+        fresh: &Consistency,
+    ) -> Result<Role, Refusal> {
+        let read = self.role_for(call, workspace, role, fresh).await;
+        self.audited(call, AuditAction::GetRole, workspace, read).await
+    }
+
+    async fn role_for(&self, call: &Call, workspace: &str, role: &str, fresh: &Consistency) -> Result<Role, Refusal> {
+        let workspace = self.member_of(call, workspace, fresh).await?;
+        let roles = self.ports.directory.roles(workspace).await?;
+        named(&roles, role).cloned().ok_or_else(|| Refusal::new(Reason::NotFound))
     }
 
     pub(super) async fn read_notice(
@@ -293,6 +310,16 @@ impl Domicile {
         })
     }
 
+    /// The workspace, to any of its members.
+    pub(super) async fn member_of(
+        &self,
+        call: &Call,
+        workspace: &str,
+        fresh: &Consistency,
+    ) -> Result<WorkspaceId, Refusal> {
+        Ok(self.seen(call, workspace, fresh, |seen| seen.is_member).await?.facts.workspace.id)
+    }
+
     pub(super) async fn manager(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Seen, Refusal> {
         self.seen(call, workspace, fresh, |seen| seen.is_manager).await
     }
@@ -303,7 +330,7 @@ impl Domicile {
 }
 
 /// Whether account, home and workspace are in use, so that the person can be somebody here.
-fn is_usable_here(facts: &AccessFacts) -> bool {
+pub(super) fn is_usable_here(facts: &AccessFacts) -> bool {
     let account =
         facts.account.as_ref().is_some_and(|a| a.state == UserState::Active && a.home_state == WorkspaceState::Active);
     account && facts.workspace.state == WorkspaceState::Active

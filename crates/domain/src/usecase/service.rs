@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::change_grants::{ReplacePermissions, ReplaceRoles};
 use super::change_identity::{Bind, Unbind};
 use super::change_relationship::{Approve, Decline, End, Moved, Propose, Resume, Suspend, Update};
+use super::change_role;
 use super::run_tx::TxRunner;
 use super::{change_workspace, groups};
 use crate::error::{Reason, Refusal};
@@ -13,6 +15,7 @@ use crate::model::actor::Actor;
 use crate::model::budget::Budgets;
 use crate::model::group::GroupSize;
 use crate::model::id::{Id, UserId, WorkspaceId};
+use crate::model::permission::Permission;
 use crate::model::role::Role;
 use crate::model::time::Timestamp;
 use crate::model::workspace::{Workspace, WorkspaceRef};
@@ -25,11 +28,13 @@ use crate::port::sealer::Sealer;
 use crate::port::store::Store;
 use crate::usecase::api::{
     AccessAnswer, AccessSubject, Account, ApproveRelationship, Arrival, AssignReply, AssignUser, BatchAnswer,
-    BatchCheckAccess, Call, ChangeIdentity, Changed, CheckAccess, Consistency, CreateGroup, CreateWorkspace,
-    CreateWorkspaceReply, DeleteGroup, DomicileApi, EffectivePermission, Explanation, GroupMembers,
-    ListEffectivePermissions, ListSubjects, LookupReply, LookupUser, MemberView, NamedRelationship, NoticeView, Order,
-    Page, PageRequest, PolicyChange, ProposeRelationship, RelationshipChange, RelationshipFilter, RelationshipView,
-    UpdateGroup, UpdateRelationship, UpdateWorkspace, UpdateWorkspacePolicy, UserView, WorkspaceEntry,
+    BatchCheckAccess, Call, ChangeIdentity, Changed, CheckAccess, Consistency, CreateGroup, CreateRole,
+    CreateWorkspace, CreateWorkspaceReply, DeleteGroup, DeleteRole, DeletedRole, DomicileApi, EffectivePermission,
+    Explanation, GroupMembers, ListEffectivePermissions, ListPermissions, ListSubjects, LookupReply, LookupUser,
+    MemberView, NamedRelationship, NoticeView, Order, Page, PageRequest, PolicyChange, ProposeRelationship,
+    RegisterPermissions, RelationshipChange, RelationshipFilter, RelationshipView, RetirePermission, RetiredPermission,
+    RoleChange, SetPermissions, SetRoles, UpdateGroup, UpdateRelationship, UpdateRole, UpdateWorkspace,
+    UpdateWorkspacePolicy, UserView, WorkspaceEntry,
 };
 
 /// What the use cases need from outside.
@@ -403,6 +408,65 @@ impl DomicileApi for Domicile {
         fresh: &Consistency,
     ) -> Result<Page<Role>, Refusal> {
         self.read_roles(call, workspace, page, fresh).await
+    }
+
+    async fn get_role(&self, call: &Call, workspace: &str, role: &str, fresh: &Consistency) -> Result<Role, Refusal> {
+        self.read_role(call, workspace, role, fresh).await
+    }
+
+    async fn create_role(&self, call: &Call, order: &Order, new: &CreateRole) -> Result<Changed<Role>, Refusal> {
+        self.change(call, order, &change_role::Create(new)).await
+    }
+
+    async fn update_role(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &UpdateRole,
+    ) -> Result<Changed<RoleChange>, Refusal> {
+        self.change(call, order, &change_role::Update(change)).await
+    }
+
+    async fn delete_role(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &DeleteRole,
+    ) -> Result<Changed<DeletedRole>, Refusal> {
+        self.change(call, order, &change_role::Delete(change)).await
+    }
+
+    async fn set_roles(&self, call: &Call, order: &Order, change: &SetRoles) -> Result<Changed<MemberView>, Refusal> {
+        self.change(call, order, &ReplaceRoles(change)).await
+    }
+
+    async fn set_permissions(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &SetPermissions,
+    ) -> Result<Changed<MemberView>, Refusal> {
+        self.change(call, order, &ReplacePermissions(change)).await
+    }
+
+    async fn register_permissions(
+        &self,
+        call: &Call,
+        request: &RegisterPermissions,
+    ) -> Result<Changed<Vec<Permission>>, Refusal> {
+        self.register(call, request).await
+    }
+
+    async fn retire_permission(
+        &self,
+        call: &Call,
+        request: &RetirePermission,
+    ) -> Result<Changed<RetiredPermission>, Refusal> {
+        self.retire(call, request).await
+    }
+
+    async fn list_permissions(&self, call: &Call, request: &ListPermissions) -> Result<Page<Permission>, Refusal> {
+        self.read_permissions(call, request).await
     }
 
     async fn get_notification(

@@ -211,7 +211,7 @@ pub(super) fn ensure_facts_fresh(token: Option<&TouchedRows>, facts: &AccessFact
 
 /// The place in a list, for one caller, method and workspace.
 pub(super) struct PageToken<'a> {
-    /// With whatever else makes it another list.
+    /// With its filters, and whatever else makes it another list.
     pub(super) method: &'a str,
     pub(super) workspace: WorkspaceId,
     pub(super) call: &'a Call,

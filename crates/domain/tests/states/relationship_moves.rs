@@ -49,6 +49,8 @@ const MOVES: [(&str, Move); 6] = [
 
 /// Every state and every move of either side. A refused move changes nothing.
 pub(super) fn moves() -> Table {
+    use RelationshipState::{Active, Declined, Ended, Lapsed, Proposed};
+
     let note = "The host proposed. Each row is what a side does to a relationship in the state of the column, and what it is\n\
                 then. A proposal lapses at the instant at which it is 14 days old.";
     let last = NOW.after(WorkspaceRelationship::PROPOSED_FOR);
@@ -61,7 +63,6 @@ pub(super) fn moves() -> Table {
         }
         (of, now)
     };
-    use RelationshipState::{Active, Declined, Ended, Lapsed, Proposed};
     let states = [
         ("proposed", at(Proposed, NOW, false, false)),
         ("proposed, at the last moment", at(Proposed, before_last, false, false)),
@@ -76,7 +77,7 @@ pub(super) fn moves() -> Table {
         ("ended while suspended", at(Ended, NOW, true, false)),
     ];
     let head: Vec<&str> = ["move"].into_iter().chain(states.iter().map(|(name, _)| *name)).collect();
-    let mut table = Table::new("13. Every move of a relationship", note, &head);
+    let mut table = Table::new("15. Every move of a relationship", note, &head);
     for (name, make) in MOVES {
         for side in Side::ALL {
             let cells = states.iter().map(|(_, (before, now))| {

@@ -301,6 +301,7 @@ pub(crate) fn service() -> ServicePrincipal {
     ServicePrincipal::new("shop")
         .with_scope(ServiceScope::AccessCheck, ScopeReach::Everywhere)
         .with_scope(ServiceScope::WorkspacesCreate, ScopeReach::Everywhere)
+        .with_scope(ServiceScope::PermissionsRegister("shop.".to_owned()), ScopeReach::Everywhere)
 }
 
 /// A call of the service for nobody.
@@ -321,6 +322,11 @@ pub(crate) fn call(user: &User) -> Call {
 /// A request id that nobody used before.
 pub(crate) fn request() -> RequestIdentity {
     RequestIdentity { id: id::<()>().to_string(), fingerprint: RequestFingerprint([1; 32]) }
+}
+
+/// Where and how a change in Acme is made, under a request id of its own.
+pub(crate) fn order() -> Order {
+    Order { workspace: "acme".to_owned(), request: request(), validate_only: false }
 }
 
 /// A search in Acme.

@@ -11,7 +11,7 @@ use domicile_domain::model::notice::{
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::Timestamp;
 use domicile_domain::model::user::{Identity, Person, User, UserState};
-use domicile_domain::model::workspace::{Workspace, WorkspaceState};
+use domicile_domain::model::workspace::WorkspaceState;
 use domicile_domain::policy::resolver::LookupOutcome;
 use domicile_domain::usecase::{
     Account, Consistency, Expectation, ExternalInput, GrantsInput, MemberState, MemberView, NoticeView, ProfileInput,
@@ -29,7 +29,15 @@ macro_rules! words {
 }
 
 pub(crate) mod access;
+mod group;
 pub(crate) mod relationship;
+pub(crate) mod role;
+mod workspace;
+
+pub(crate) use group::group;
+pub(crate) use workspace::{
+    channels_input, links_input, mask, policy, policy_input, reach, workspace, workspace_entry,
+};
 
 pub(crate) fn time(at: Timestamp) -> prost_types::Timestamp {
     let micros = at.as_micros();
@@ -296,20 +304,6 @@ fn user(user: &User) -> v1::User {
         update_time: Some(time(user.updated_at)),
         etag: etag(user.id, user.version),
         identities: Vec::new(),
-    }
-}
-
-pub(crate) fn workspace(workspace: &Workspace) -> v1::Workspace {
-    v1::Workspace {
-        name: format!("workspaces/{}", workspace.id),
-        uid: workspace.id.to_string(),
-        handle: workspace.handle.to_string(),
-        display_name: workspace.display_name.to_string(),
-        state: workspace_state(workspace.state).into(),
-        default_region: workspace.default_region.to_string(),
-        default_language: workspace.default_language.to_string(),
-        create_time: Some(time(workspace.created_at)),
-        etag: etag(workspace.id, workspace.version),
     }
 }
 

@@ -10,6 +10,7 @@ use domicile_domain::usecase::{
 use domicile_proto::v1;
 use domicile_proto::v1::{approve_relationship_request, propose_relationship_request};
 
+use super::workspace::{disclosure, visibility};
 use super::{text, texts, time};
 
 words!(state: RelationshipState => RelationshipState {
@@ -22,17 +23,6 @@ words!(state: RelationshipState => RelationshipState {
 words!(side: Side => RelationshipSide {
     Side::Host => Host,
     Side::Home => Home,
-});
-words!(visibility: DirectoryVisibility => DirectoryVisibility {
-    DirectoryVisibility::Hidden => Hidden,
-    DirectoryVisibility::NameOnly => NameOnly,
-    DirectoryVisibility::Listed => Listed,
-});
-words!(disclosure: Disclosure => Disclosure {
-    Disclosure::None => None,
-    Disclosure::Name => Name,
-    Disclosure::MaskedContact => MaskedContact,
-    Disclosure::Full => Full,
 });
 
 /// What was chosen by the number of a word; a number without a word is left to the domain, which names the field.
@@ -138,7 +128,6 @@ fn host_terms(host: &WorkspaceLabel, view: &HostTermsView) -> v1::HostTerms {
             nanos: longest.subsec_nanos().cast_signed(),
         }),
         acceptance: terms.acceptance,
-        role_labels: view.roles.iter().map(role_label).collect(),
     }
 }
 
@@ -170,6 +159,7 @@ pub(crate) fn relationship(view: &RelationshipView) -> v1::Relationship {
         answer_time: view.answered_at.map(time),
         end_time: view.ended_at.map(time),
         etag: etag(view.id, view.version),
+        ceiling_roles: view.host_terms.iter().flat_map(|terms| &terms.roles).map(role_label).collect(),
     }
 }
 

@@ -1,11 +1,11 @@
-//! Memberships: the save, and what is read of members.
+//! Memberships: the save, what members have, and what is read of them.
 
 use domicile_domain::model::id::WorkspaceId;
-use domicile_domain::usecase::{AssignUser, PageRequest};
+use domicile_domain::usecase::{AssignUser, Order, PageRequest, SetPermissions, SetRoles};
 use domicile_proto::v1::{self, membership_service_server};
 use tonic::{Request, Response, Status};
 
-use super::{Services, after_probe, answer, call_of, identity_of, refused};
+use super::{Services, after_probe, answer, call_of, changed, identity_of, refused};
 use crate::convert;
 #[tonic::async_trait]
 impl membership_service_server::MembershipService for Services {
@@ -68,6 +68,37 @@ impl membership_service_server::MembershipService for Services {
         Ok(Response::new(v1::ListMembershipsResponse {
             memberships: page.items.into_iter().map(convert::membership).collect(),
             next_page_token: page.next_token,
+        }))
+    }
+
+    async fn set_roles(&self, request: Request<v1::SetRolesRequest>) -> Result<Response<v1::SetRolesResponse>, Status> {
+        let call = call_of(request.extensions())?;
+        let mut wire = request.into_inner();
+        let id = std::mem::take(&mut wire.request_id);
+        let order =
+            Order { request: identity_of(id, &wire), workspace: wire.workspace, validate_only: wire.validate_only };
+        let change = SetRoles { user: wire.user, roles: wire.roles, etag: wire.etag };
+        let done = self.api.set_roles(&call, &order, &change).await.map_err(refused(&call))?;
+        Ok(changed(done, |member, consistency_token| v1::SetRolesResponse {
+            membership: member.map(convert::membership),
+            consistency_token,
+        }))
+    }
+
+    async fn set_permissions(
+        &self,
+        request: Request<v1::SetPermissionsRequest>,
+    ) -> Result<Response<v1::SetPermissionsResponse>, Status> {
+        let call = call_of(request.extensions())?;
+        let mut wire = request.into_inner();
+        let id = std::mem::take(&mut wire.request_id);
+        let order =
+            Order { request: identity_of(id, &wire), workspace: wire.workspace, validate_only: wire.validate_only };
+        let change = SetPermissions { user: wire.user, permissions: wire.permissions, etag: wire.etag };
+        let done = self.api.set_permissions(&call, &order, &change).await.map_err(refused(&call))?;
+        Ok(changed(done, |member, consistency_token| v1::SetPermissionsResponse {
+            membership: member.map(convert::membership),
+            consistency_token,
         }))
     }
 }

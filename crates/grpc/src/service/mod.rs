@@ -1,8 +1,10 @@
 //! The services: each handler reads the request, calls one use case and maps the answer. No rule lives here.
 
 mod access;
+mod group;
 mod membership;
 mod notification;
+mod permission;
 mod relationship;
 mod role;
 mod user;

@@ -8,6 +8,7 @@ mod gate;
 mod health;
 mod identity;
 mod reflection;
+mod relationships;
 mod requests;
 mod responses;
 mod shutdown;

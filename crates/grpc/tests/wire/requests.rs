@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use domicile_domain::error::{Reason, Refusal};
 use domicile_domain::model::answer::RequestFingerprint;
+use domicile_domain::model::relationship::Disclosure;
 use domicile_domain::model::user::Identity;
+use domicile_domain::model::workspace::{DirectoryVisibility, Openness};
 use domicile_domain::usecase::{
-    AssignUser, Call, ChangeIdentity, CheckAccess, CheckSubject, Consistency, CreateWorkspace, Expectation,
-    ExternalInput, GrantsInput, LookupUser, MockDomicileApi, Order, PageRequest, ProfileInput, RequestIdentity,
+    AssignUser, Call, ChangeIdentity, CheckAccess, CheckSubject, Consistency, CreateGroup, CreateWorkspace,
+    DeleteGroup, Expectation, ExternalInput, GrantsInput, GroupMembers, LinksInput, LookupUser, MockDomicileApi, Order,
+    PageRequest, PolicyInput, ProfileInput, RequestIdentity, UpdateGroup, UpdateWorkspace, UpdateWorkspacePolicy,
 };
 use domicile_proto::v1;
 use domicile_proto::v1::access_service_client::AccessServiceClient;
 use domicile_proto::v1::consistency::Requirement;
+use domicile_proto::v1::group_service_client::GroupServiceClient;
 use domicile_proto::v1::membership_service_client::MembershipServiceClient;
 use domicile_proto::v1::notification_service_client::NotificationServiceClient;
 use domicile_proto::v1::role_service_client::RoleServiceClient;
@@ -336,6 +340,7 @@ reads_one! {
     get_user_hears_every_field: expect_get_user, UserServiceClient.get_user(GetUserRequest { user });
     get_membership_hears_every_field:
         expect_get_membership, MembershipServiceClient.get_membership(GetMembershipRequest { user });
+    get_group_hears_every_field: expect_get_group, GroupServiceClient.get_group(GetGroupRequest { group });
     get_notification_hears_every_field:
         expect_get_notification, NotificationServiceClient.get_notification(GetNotificationRequest { notification });
 }
@@ -366,9 +371,137 @@ macro_rules! reads_page {
 reads_page! {
     list_memberships_hears_every_field:
         expect_list_memberships, MembershipServiceClient.list_memberships(ListMembershipsRequest);
+    list_groups_hears_every_field: expect_list_groups, GroupServiceClient.list_groups(ListGroupsRequest);
     list_roles_hears_every_field: expect_list_roles, RoleServiceClient.list_roles(ListRolesRequest);
     list_notifications_hears_every_field:
         expect_list_notifications, NotificationServiceClient.list_notifications(ListNotificationsRequest);
+}
+
+/// A change: where, by which request, whether it is a rehearsal, and what.
+macro_rules! changes {
+    ($($test:ident: $expect:ident, $client:ident.$method:ident($request:ident { $($wire:tt)* }) => $heard:expr;)*) => {$(
+        #[tokio::test]
+        async fn $test() {
+            let mut api = MockDomicileApi::new();
+            api.$expect().returning(|heard_call, order, change| {
+                assert_eq!(*heard_call, call(Duration::from_secs(5)));
+                let told = (order.workspace.as_str(), order.request.id.as_str(), order.validate_only);
+                assert_eq!(told, ("acme", "r-1", true));
+                assert_eq!(*change, $heard);
+                heard()
+            });
+            let message = v1::$request {
+                workspace: "acme".to_owned(),
+                request_id: "r-1".to_owned(),
+                validate_only: true,
+                $($wire)*
+            };
+            hears!(api, $client.$method(message));
+        }
+    )*};
+}
+
+fn texts<const N: usize>(texts: [&str; N]) -> Vec<String> {
+    texts.map(ToOwned::to_owned).to_vec()
+}
+
+fn mask() -> Option<domicile_proto::FieldMask> {
+    Some(domicile_proto::FieldMask { paths: texts(["one", "two"]) })
+}
+
+fn members() -> GroupMembers {
+    GroupMembers { group: "crew".to_owned(), users: texts(["a", "b"]) }
+}
+
+changes! {
+    create_group_hears_every_field: expect_create_group, GroupServiceClient.create_group(CreateGroupRequest {
+        handle: "crew".to_owned(),
+        display_name: "The crew".to_owned(),
+        roles: texts(["x", "y"]),
+    }) => CreateGroup { handle: "crew".to_owned(), display_name: "The crew".to_owned(), roles: texts(["x", "y"]) };
+    update_group_hears_every_field: expect_update_group, GroupServiceClient.update_group(UpdateGroupRequest {
+        group: "crew".to_owned(),
+        etag: "e-1".to_owned(),
+        update_mask: mask(),
+        display_name: "The crew".to_owned(),
+        roles: texts(["x", "y"]),
+    }) => UpdateGroup {
+        group: "crew".to_owned(),
+        etag: "e-1".to_owned(),
+        update_mask: texts(["one", "two"]),
+        display_name: "The crew".to_owned(),
+        roles: texts(["x", "y"]),
+    };
+    delete_group_hears_every_field: expect_delete_group, GroupServiceClient.delete_group(DeleteGroupRequest {
+        group: "crew".to_owned(),
+        etag: "e-1".to_owned(),
+        force: true,
+    }) => DeleteGroup { group: "crew".to_owned(), etag: "e-1".to_owned(), force: true };
+    add_group_members_hears_every_field:
+        expect_add_group_members, GroupServiceClient.add_group_members(AddGroupMembersRequest {
+            group: "crew".to_owned(),
+            users: texts(["a", "b"]),
+        }) => members();
+    remove_group_members_hears_every_field:
+        expect_remove_group_members, GroupServiceClient.remove_group_members(RemoveGroupMembersRequest {
+            group: "crew".to_owned(),
+            users: texts(["a", "b"]),
+        }) => members();
+    update_workspace_hears_every_field:
+        expect_update_workspace, WorkspaceServiceClient.update_workspace(UpdateWorkspaceRequest {
+            etag: "e-1".to_owned(),
+            update_mask: mask(),
+            display_name: "Acme".to_owned(),
+            default_region: "HU".to_owned(),
+            default_language: "hu".to_owned(),
+            notice_languages: texts(["hu", "de"]),
+            channels: vec![v1::Channel::Sms.into(), v1::Channel::Email.into(), 17],
+            links: Some(v1::WorkspaceLinks {
+                begin: "b".to_owned(),
+                accept: "a".to_owned(),
+                leave: "l".to_owned(),
+            }),
+            support_contact: "help@acme.example".to_owned(),
+        }) => UpdateWorkspace {
+            etag: "e-1".to_owned(),
+            update_mask: texts(["one", "two"]),
+            display_name: "Acme".to_owned(),
+            default_region: "HU".to_owned(),
+            default_language: "hu".to_owned(),
+            notice_languages: texts(["hu", "de"]),
+            channels: texts(["SMS", "EMAIL", ""]),
+            links: LinksInput { begin: "b".to_owned(), accept: "a".to_owned(), leave: "l".to_owned() },
+            support_contact: "help@acme.example".to_owned(),
+        };
+    update_workspace_policy_hears_every_field:
+        expect_update_workspace_policy, WorkspaceServiceClient.update_workspace_policy(UpdateWorkspacePolicyRequest {
+            etag: "e-1".to_owned(),
+            update_mask: mask(),
+            policy: Some(v1::WorkspacePolicy {
+                inbound: v1::Openness::RelatedOnly.into(),
+                outbound: 17,
+                default_ceiling: Some(v1::Ceiling { roles: texts(["x"]), permissions: texts(["p"]) }),
+                visibility_of_externals: v1::DirectoryVisibility::Listed.into(),
+                acceptance_as_host: true,
+                acceptance_as_home: true,
+                disclosure: v1::Disclosure::MaskedContact.into(),
+                external_managers: true,
+                etag: "unread".to_owned(),
+            }),
+        }) => UpdateWorkspacePolicy {
+            etag: "e-1".to_owned(),
+            update_mask: texts(["one", "two"]),
+            policy: PolicyInput {
+                inbound: Some(Openness::RelatedOnly),
+                outbound: None,
+                default_ceiling: GrantsInput { roles: texts(["x"]), permissions: texts(["p"]) },
+                visibility_of_externals: Some(DirectoryVisibility::Listed),
+                acceptance_as_host: true,
+                acceptance_as_home: true,
+                disclosure: Some(Disclosure::MaskedContact),
+                external_managers: true,
+            },
+        };
 }
 
 #[tokio::test]

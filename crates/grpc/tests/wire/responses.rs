@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 use domicile_domain::model::answer::AssignOutcome;
 use domicile_domain::model::budget::{BudgetKind, BudgetStanding};
 use domicile_domain::model::contact::{Contact, ContactKind, ContactStanding};
+use domicile_domain::model::group::{Group, GroupSize};
 use domicile_domain::model::id::{Id, WorkspaceId};
 use domicile_domain::model::membership::{AllowedAction, Grants, Membership, MembershipBase, MembershipKind};
 use domicile_domain::model::name::ExternalId;
@@ -18,10 +19,11 @@ use domicile_domain::model::workspace::Workspace;
 use domicile_domain::policy::resolver::LookupOutcome;
 use domicile_domain::usecase::{
     AccessAnswer, Account, AssignReply, Changed, CreateWorkspaceReply, LookupReply, MatchedBy, MemberState, MemberView,
-    MockDomicileApi, NoticeView, Page, UserView,
+    MockDomicileApi, NoticeView, Page, PolicyChange, PolicyReach, UserView,
 };
 use domicile_proto::v1;
 use domicile_proto::v1::access_service_client::AccessServiceClient;
+use domicile_proto::v1::group_service_client::GroupServiceClient;
 use domicile_proto::v1::membership_service_client::MembershipServiceClient;
 use domicile_proto::v1::notification_service_client::NotificationServiceClient;
 use domicile_proto::v1::role_service_client::RoleServiceClient;
@@ -373,6 +375,9 @@ fn domain_workspace() -> Workspace {
     workspace.default_language = language("de");
     workspace.created_at = minute(31);
     workspace.version = Version::from_stored(32);
+    workspace.notices.languages = vec![language("de")];
+    workspace.notices.support_contact = Some(builders::email("help@acme.example"));
+    workspace.links.leave = Some("https://acme.example/".to_owned());
     workspace
 }
 
@@ -387,7 +392,83 @@ fn wire_workspace() -> v1::Workspace {
         default_language: "de".to_owned(),
         create_time: Some(at(31)),
         etag: format!("{}-32", text(3)),
+        notice_languages: vec!["de".to_owned()],
+        channels: vec![v1::Channel::Email.into(), v1::Channel::Sms.into()],
+        links: Some(v1::WorkspaceLinks { leave: "https://acme.example/".to_owned(), ..v1::WorkspaceLinks::default() }),
+        support_contact: "help@acme.example".to_owned(),
     }
+}
+
+#[tokio::test]
+async fn groups_say_everything() {
+    let group = Group {
+        id: id(50),
+        workspace: id(3),
+        handle: handle("crew"),
+        display_name: name("The crew"),
+        roles: BTreeSet::from([id(40)]),
+        version: Version::from_stored(51),
+    };
+    let size = GroupSize { group, members: 7 };
+    let wire = v1::Group {
+        name: format!("workspaces/{}/groups/{}", text(3), text(50)),
+        uid: text(50),
+        handle: "crew".to_owned(),
+        display_name: "The crew".to_owned(),
+        roles: vec![format!("workspaces/{}/roles/{}", text(3), text(40))],
+        member_count: 7,
+        etag: format!("{}-51", text(50)),
+    };
+    let mut api = MockDomicileApi::new();
+    let changed = Changed {
+        thing: Some(size),
+        consistency_token: Some("written".to_owned()),
+        replayed: true,
+        budget: Vec::new(),
+    };
+    api.expect_delete_group().return_const(Ok(changed));
+    let served = answered!(api, GroupServiceClient.delete_group(DeleteGroupRequest));
+    assert!(served.metadata().contains_key("x-domicile-replayed"));
+    let expected = v1::DeleteGroupResponse { group: Some(wire), consistency_token: "written".to_owned() };
+    assert_eq!(served.into_inner(), expected);
+}
+
+#[tokio::test]
+async fn rules_of_a_workspace_say_everything() {
+    let mut workspace = domain_workspace();
+    workspace.policy.inbound = domicile_domain::model::workspace::Openness::RelatedOnly;
+    workspace.policy.default_ceiling.roles = BTreeSet::from([id(40)]);
+    workspace.policy.default_ceiling.permissions = BTreeSet::from([permission_name("orders.read")]);
+    workspace.policy.acceptance_as_home = true;
+    let reach = Some(PolicyReach { externals_here: 5, externals_elsewhere: 6 });
+    let mut api = MockDomicileApi::new();
+    api.expect_update_workspace_policy().return_const(Ok(Changed {
+        thing: Some(PolicyChange { workspace, reach }),
+        consistency_token: Some("written".to_owned()),
+        replayed: false,
+        budget: Vec::new(),
+    }));
+    let answer = answered!(api, WorkspaceServiceClient.update_workspace_policy(UpdateWorkspacePolicyRequest));
+    let policy = v1::WorkspacePolicy {
+        inbound: v1::Openness::RelatedOnly.into(),
+        outbound: v1::Openness::Open.into(),
+        default_ceiling: Some(v1::Ceiling {
+            roles: vec![format!("workspaces/{}/roles/{}", text(3), text(40))],
+            permissions: vec!["orders.read".to_owned()],
+        }),
+        visibility_of_externals: v1::DirectoryVisibility::Hidden.into(),
+        acceptance_as_host: false,
+        acceptance_as_home: true,
+        disclosure: v1::Disclosure::None.into(),
+        external_managers: false,
+        etag: format!("{}-32", text(3)),
+    };
+    let expected = v1::UpdateWorkspacePolicyResponse {
+        policy: Some(policy),
+        reach: Some(v1::PolicyReach { externals_here: 5, externals_elsewhere: 6 }),
+        consistency_token: "written".to_owned(),
+    };
+    assert_eq!(answer.into_inner(), expected);
 }
 
 #[tokio::test]

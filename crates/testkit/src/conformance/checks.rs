@@ -265,7 +265,9 @@ struct History {
     people: Vec<User>,
     /// What the store should hold, told in the plainest way.
     memberships: BTreeMap<UserId, ExternalMembership>,
+    /// What host and home agreed last, though it may have ended.
     agreed: Option<WorkspaceRelationship>,
+    moves: u64,
 }
 
 impl History {
@@ -292,7 +294,7 @@ impl History {
         for person in &people {
             put(subject, &[person.into(), internal(person).into()]).await;
         }
-        Self { host, home, roles, names, people, memberships: BTreeMap::new(), agreed: None }
+        Self { host, home, roles, names, people, memberships: BTreeMap::new(), agreed: None, moves: 0 }
     }
 
     fn ceiling(roles: &[Role], names: &[PermissionName], dice: &mut Dice) -> Ceiling {
@@ -334,36 +336,46 @@ impl History {
 
     async fn relate(&mut self, subject: &dyn Subject, dice: &mut Dice) {
         let (host, home) = (self.host.id, self.home.id);
-        let before = self.agreed.take();
-        let mut next = before.clone().unwrap_or_else(|| relationship(host, home));
+        let active = self.agreed.take().filter(|agreed| agreed.state == RelationshipState::Active);
+        let mut next = active.clone().unwrap_or_else(|| relationship(host, home));
+        self.moves += 1;
         match dice.below(5) {
             0 => next.host_terms.ceiling = Self::ceiling(&self.roles, &self.names, dice),
             1 => next.suspended_by_host = dice.below(4) == 0,
             2 => next.suspended_by_home = dice.below(4) == 0,
             3 => next.home_terms.allows_host = dice.below(4) > 0,
-            _ if before.is_some() => next.state = RelationshipState::Ended,
+            _ if active.is_some() => {
+                (next.state, next.ended_at) = (RelationshipState::Ended, Some(minute(self.moves)));
+            }
             _ => {}
         }
-        if let Some(before) = &before {
-            next.version = before.version.next();
+        if let Some(active) = &active {
+            next.version = active.version.next();
         }
-        written(subject, host, async |tx| match &before {
+        written(subject, host, async |tx| match &active {
             None => good(tx.relationships().insert(&next).await),
-            Some(before) => good(tx.relationships().update(&next, before.version).await),
+            Some(active) => good(tx.relationships().update(&next, active.version).await),
         })
         .await;
-        self.agreed = (next.state == RelationshipState::Active).then_some(next);
+        self.agreed = Some(next);
     }
 
     /// What Externals may have now, told again and apart from the policy: nothing while a side says no, the terms of an
-    /// active relationship, else the default.
+    /// active relationship, of one that ended what the default has too, else the default.
     fn most(&self) -> Ceiling {
+        let default = &self.host.policy.default_ceiling;
         match &self.agreed {
-            None => self.host.policy.default_ceiling.clone(),
+            None => default.clone(),
             Some(agreed) if agreed.suspended_by_host || agreed.suspended_by_home || !agreed.home_terms.allows_host => {
                 Ceiling::default()
             }
-            Some(agreed) => agreed.host_terms.ceiling.clone(),
+            Some(agreed) if agreed.state == RelationshipState::Active => agreed.host_terms.ceiling.clone(),
+            Some(ended) => {
+                let mut left = ended.host_terms.ceiling.clone();
+                left.roles.retain(|role| default.roles.contains(role));
+                left.permissions.retain(|name| default.permissions.contains(name));
+                left
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use domicile_domain::port::store::{Constraint, StoreError};
 
 use super::{Harness, Subject, begin, exclude, good, put, refused};
 use crate::builders::{
-    external, id, internal, language, minute, permission, permission_name, relationship, role, user, workspace,
+    external, group, id, internal, language, minute, permission, permission_name, relationship, role, user, workspace,
 };
 
 /// What is left of a membership that the host ended.
@@ -105,9 +105,11 @@ pub async fn every_field_of_an_internal_comes_back(harness: &dyn Harness) {
     full.base.grants.permissions.insert(permission_name("orders.read"));
     full.base.assigned_by = Some(id());
     full.base.external_id = Some(external_id("é-17"));
+    let crew = group(home.id, "crew");
+    full.groups = BTreeSet::from([crew.id]);
     full.units = BTreeSet::from([id()]);
     let plain = internal(&ben);
-    put(&*subject, &[(&ben).into(), clerk.into(), full.clone().into(), plain.clone().into()]).await;
+    put(&*subject, &[(&ben).into(), clerk.into(), crew.into(), full.clone().into(), plain.clone().into()]).await;
     assert_eq!(found(&*subject, home.id, anna.id).await, Some(Membership::Internal(full)));
     assert_eq!(found(&*subject, home.id, ben.id).await, Some(Membership::Internal(plain)));
 }

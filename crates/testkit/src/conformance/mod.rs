@@ -6,10 +6,13 @@
 
 pub mod budgets;
 pub mod checks;
+pub mod groups;
 pub mod memberships;
 pub mod notices;
 pub mod races;
 pub mod records;
+pub mod relationships;
+pub mod roles;
 pub mod units;
 pub mod users;
 pub mod workspaces;
@@ -117,6 +120,11 @@ macro_rules! conformance_suite {
                 ending_needs_the_live_version, access_facts_of_every_shape, checks_are_answered_in_order,
                 facts_follow_revisions, members_are_paged,
             }
+            groups {
+                groups_come_back, groups_have_their_keys, groups_are_replaced_at_their_version,
+                people_join_and_leave_groups, what_groups_carry_counts, who_ends_leaves_the_groups,
+                workspaces_are_replaced_at_their_version, externals_are_counted, workspaces_are_listed,
+            }
             notices {
                 every_field_and_state_comes_back, leases_keep_others_away_and_run_out, leases_taken_at_once_are_apart,
                 leases_take_the_oldest_first,
@@ -128,6 +136,17 @@ macro_rules! conformance_suite {
                 two_workspaces_take_one_person_either_way, two_managers_link_one_person,
                 rights_that_are_lost_mid_call_do_not_serve, one_request_id_has_one_effect,
                 one_stranger_twice_is_bound_once, two_strangers_of_one_issuer_are_not_one_person,
+                two_managers_demote_each_other, a_role_edit_and_a_resignation_leave_a_manager,
+                two_replace_the_roles_of_one_member,
+            }
+            roles {
+                grants_are_replaced_at_their_version, roles_are_replaced_at_their_version,
+                a_deleted_role_is_taken_from_everywhere, entries_of_the_catalogue_are_replaced, the_catalogue_is_paged,
+            }
+            relationships {
+                relationships_are_read_by_id, relationships_are_paged_by_side_and_state, what_was_agreed_last_decides,
+                externals_of_a_home_come_with_their_facts, two_proposals_at_once_are_one,
+                two_sides_that_change_at_once_both_do, a_link_never_outruns_a_narrower_ceiling,
             }
             records {
                 audit_rows_come_back_newest_first, events_come_back_in_order, answers_come_back,
@@ -167,11 +186,14 @@ mod tests {
             include_str!("users.rs"),
             include_str!("workspaces.rs"),
             include_str!("memberships.rs"),
+            include_str!("groups.rs"),
             include_str!("notices.rs"),
             include_str!("races.rs"),
             include_str!("records.rs"),
+            include_str!("relationships.rs"),
             include_str!("budgets.rs"),
             include_str!("checks.rs"),
+            include_str!("roles.rs"),
         ];
         let names: Vec<&str> = sources
             .iter()

@@ -9,19 +9,20 @@ use domicile_domain::model::answer::{AssignOutcome, RequestFingerprint};
 use domicile_domain::model::id::{NoticeId, UserId, WorkspaceId};
 use domicile_domain::model::membership::Membership;
 use domicile_domain::model::permission::PermissionName;
+use domicile_domain::model::role::Role;
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::authenticator::{Caller, PersonClaim};
 use domicile_domain::port::directory::Directory;
 use domicile_domain::port::store::{Store, StoreError};
 use domicile_domain::usecase::{
-    Arrival, AssignReply, AssignUser, Call, Domicile, DomicileApi, Expectation, ExternalInput, GrantsInput, Ports,
-    ProfileInput, RequestIdentity,
+    Arrival, AssignReply, AssignUser, Call, Domicile, DomicileApi, Expectation, ExternalInput, GrantsInput, Order,
+    Ports, ProfileInput, RequestIdentity, SetPermissions, SetRoles, UpdateRole, etag,
 };
 use uuid::Uuid;
 
 use super::{Harness, Subject, good, put};
-use crate::builders::{email, id, internal, minute, user, workspace};
+use crate::builders::{email, id, internal, minute, role, user, with_role, workspace};
 use crate::clock::FixedClock;
 use crate::decorators::HeldStore;
 use crate::ids::SequentialIds;
@@ -45,7 +46,7 @@ pub(super) fn ports(store: Arc<dyn Store>, directory: Arc<dyn Directory>) -> Por
 }
 
 /// The product on a store.
-fn product(store: Arc<dyn Store>, directory: Arc<dyn Directory>) -> Arc<Domicile> {
+pub(super) fn product(store: Arc<dyn Store>, directory: Arc<dyn Directory>) -> Arc<Domicile> {
     Arc::new(Domicile::new(ports(store, directory)))
 }
 
@@ -321,4 +322,120 @@ pub async fn two_strangers_of_one_issuer_are_not_one_person(harness: &dyn Harnes
     answers.sort_by_key(Result::is_err);
     assert_eq!(answers, [Ok(Some(anna.id)), Err(Reason::IdentityNotBound)]);
     assert_eq!(good(subject.directory().identities(anna.id).await).len(), 1);
+}
+
+fn order(workspace: &Workspace) -> Order {
+    Order {
+        workspace: workspace.handle.to_string(),
+        request: RequestIdentity { id: id::<()>().to_string(), fingerprint: RequestFingerprint([1; 32]) },
+        validate_only: false,
+    }
+}
+
+/// The etag of a membership as it is now.
+async fn etag_of(subject: &dyn Subject, workspace: &Workspace, user: &User) -> String {
+    let row = good(subject.directory().member(workspace.id, user.id).await).expect("a member");
+    let base = row.membership.base();
+    etag(base.id, base.version)
+}
+
+type Told = Result<(), Refusal>;
+
+/// Takes every direct permission from a member, on what was read before.
+async fn strip(
+    subject: &dyn Subject,
+    domicile: &Arc<Domicile>,
+    acme: &Workspace,
+    (by, whom): (&User, &User),
+) -> impl Future<Output = Told> + Send + 'static {
+    let etag = etag_of(subject, acme, whom).await;
+    let change = SetPermissions { user: whom.id.to_string(), permissions: Vec::new(), etag };
+    let (domicile, call, order) = (domicile.clone(), call(by), order(acme));
+    async move { domicile.set_permissions(&call, &order, &change).await.map(drop) }
+}
+
+/// Both at once, in tasks of their own; what was done first.
+async fn at_once(
+    a: impl Future<Output = Told> + Send + 'static,
+    b: impl Future<Output = Told> + Send + 'static,
+) -> [Result<(), Reason>; 2] {
+    let (a, b) = tokio::join!(tokio::spawn(a), tokio::spawn(b));
+    let mut told = [a, b].map(|answer| answer.expect("no panic").map_err(|refusal| refusal.reason));
+    told.sort_by_key(Result::is_err);
+    told
+}
+
+/// How many hold both rights in a workspace.
+async fn managers(domicile: &Arc<Domicile>, subject: &dyn Subject, acme: &Workspace) -> usize {
+    let rows = good(subject.directory().members(acme.id, UserId::nil(), 100).await);
+    let mut managers = 0;
+    for user in rows.iter().map(|row| row.user.id) {
+        let person = Call { actor: Actor::person(ServicePrincipal::new("shop"), user), ..call(&rows[0].user) };
+        let rehearsal = Order { validate_only: true, ..order(acme) };
+        let new = domicile_domain::usecase::CreateRole {
+            handle: "probe".to_owned(),
+            display_name: "Probe".to_owned(),
+            ..Default::default()
+        };
+        managers += usize::from(domicile.create_role(&person, &rehearsal, &new).await.is_ok());
+    }
+    managers
+}
+
+/// C7: two managers take the rights from each other at once: one does, the other has none any more, and one remains.
+pub async fn two_managers_demote_each_other(harness: &dyn Harness) {
+    let subject = harness.fresh().await;
+    let (acme, [one, two]) = managed(&*subject, "acme").await;
+    let domicile = product(subject.store(), subject.directory());
+    let first = strip(&*subject, &domicile, &acme, (&one, &two)).await;
+    let second = strip(&*subject, &domicile, &acme, (&two, &one)).await;
+    assert_eq!(at_once(first, second).await, [Ok(()), Err(Reason::PermissionDenied)]);
+    assert_eq!(managers(&domicile, &*subject, &acme).await, 1);
+}
+
+/// C19, C7: a manager by a role takes a right from the role while the other manager gives up their own: one of them is the
+/// last, and is told so.
+pub async fn a_role_edit_and_a_resignation_leave_a_manager(harness: &dyn Harness) {
+    let subject = harness.fresh().await;
+    let (acme, [resigning]) = managed(&*subject, "acme").await;
+    let rights = [PermissionName::create(), PermissionName::update()];
+    let chiefs = Role { permissions: rights.into(), ..role(acme.id, "chiefs") };
+    let chief = user(acme.id, "chief");
+    put(&*subject, &[(&chiefs).into(), (&chief).into(), with_role(internal(&chief), &chiefs).into()]).await;
+    let domicile = product(subject.store(), subject.directory());
+    let resignation = strip(&*subject, &domicile, &acme, (&resigning, &resigning)).await;
+    let edit = UpdateRole {
+        role: "chiefs".to_owned(),
+        paths: vec!["permissions".to_owned()],
+        etag: etag(chiefs.id, chiefs.version),
+        ..UpdateRole::default()
+    };
+    let (editing, by, ordered) = (domicile.clone(), call(&chief), order(&acme));
+    let edit = async move { editing.update_role(&by, &ordered, &edit).await.map(drop) };
+    assert_eq!(at_once(resignation, edit).await, [Ok(()), Err(Reason::LastManager)]);
+    assert_eq!(managers(&domicile, &*subject, &acme).await, 1);
+}
+
+/// C9: two replace the roles of one membership on the same reading: the second is told its etag is stale, and the current
+/// one.
+pub async fn two_replace_the_roles_of_one_member(harness: &dyn Harness) {
+    let subject = harness.fresh().await;
+    let (acme, [one, two]) = managed(&*subject, "acme").await;
+    let anna = anna(&*subject, &acme).await;
+    put(&*subject, &[role(acme.id, "editor").into(), role(acme.id, "author").into()]).await;
+    let domicile = product(subject.store(), subject.directory());
+    let read = etag_of(&*subject, &acme, &anna).await;
+    let replace = |by: &User, role: &str| {
+        let change = SetRoles { user: anna.id.to_string(), roles: vec![role.to_owned()], etag: read.clone() };
+        let (domicile, call, order) = (domicile.clone(), call(by), order(&acme));
+        tokio::spawn(async move { domicile.set_roles(&call, &order, &change).await.map(drop) })
+    };
+    let (first, second) = tokio::join!(replace(&one, "editor"), replace(&two, "author"));
+    let mut told = [first.expect("no panic"), second.expect("no panic")];
+    told.sort_by_key(Result::is_err);
+    let [done, Err(refusal)] = told else { panic!("both replaced") };
+    assert_eq!((done, refusal.reason), (Ok(()), Reason::StaleEtag));
+    let current = etag_of(&*subject, &acme, &anna).await;
+    assert_ne!(current, read);
+    assert_eq!(refusal.metadata, [("current_etag", current)]);
 }

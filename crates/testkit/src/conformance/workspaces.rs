@@ -186,8 +186,9 @@ pub async fn permissions_are_registered_once(harness: &dyn Harness) {
     let directory = subject.directory();
     assert_eq!(good(directory.permission(&read.name).await), Some(read));
     let mut tx = begin(&*subject).await;
-    assert_eq!(good(tx.roles().permission(&write.name).await), Some(write));
-    assert_eq!(good(tx.roles().permission(&permission_name("orders.delete")).await), None);
+    let names = BTreeSet::from([write.name.clone(), permission_name("orders.delete")]);
+    assert_eq!(good(tx.roles().permissions(&names).await), [write]);
+    assert_eq!(good(tx.roles().permissions(&BTreeSet::new()).await), []);
     good(tx.rollback().await);
     for governance in [PermissionName::create(), PermissionName::update()] {
         let entry = good(directory.permission(&governance).await).expect("governance is in the catalogue");

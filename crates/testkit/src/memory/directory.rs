@@ -92,6 +92,16 @@ impl Directory for MemoryStore {
         self.ask(|tables| tables.permissions.get(name).cloned())
     }
 
+    async fn permissions(
+        &self,
+        prefix: &str,
+        retired: bool,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<Permission>, StoreError> {
+        self.ask(|tables| tables.permissions(prefix, retired, after, limit))
+    }
+
     async fn roles(&self, workspace: WorkspaceId) -> Result<Vec<Role>, StoreError> {
         self.ask(|tables| tables.roles_of(workspace))
     }

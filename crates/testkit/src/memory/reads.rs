@@ -8,10 +8,10 @@ use domicile_domain::model::contact::{ContactKey, ContactKind, ContactOwner};
 use domicile_domain::model::facts::{AccessFacts, AccountFacts};
 use domicile_domain::model::group::{Group, GroupRef, GroupSize};
 use domicile_domain::model::id::{GroupId, NoticeId, RelationshipId, UserId, WorkspaceId};
-use domicile_domain::model::membership::{EndedMembership, ExternalMembership, Membership};
-use domicile_domain::model::permission::{PermissionClass, PermissionName};
+use domicile_domain::model::membership::{EndedMembership, ExternalMembership, Membership, MembershipKind};
+use domicile_domain::model::permission::{Permission, PermissionClass, PermissionName, PermissionUses};
 use domicile_domain::model::relationship::{RelationshipState, WorkspaceRelationship};
-use domicile_domain::model::role::Role;
+use domicile_domain::model::role::{Role, RoleReach, RoleUses};
 use domicile_domain::model::time::Timestamp;
 use domicile_domain::model::user::Identity;
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
@@ -120,6 +120,49 @@ impl Tables {
 
     pub(super) fn roles_of(&self, workspace: WorkspaceId) -> Vec<Role> {
         self.roles.values().filter(|role| role.workspace == workspace).cloned().collect()
+    }
+
+    fn carriers(&self, role: &Role) -> impl Iterator<Item = &Group> {
+        self.groups.values().filter(|group| group.roles.contains(&role.id))
+    }
+
+    pub(super) fn uses_of_role(&self, role: &Role) -> RoleUses {
+        let live = self.relationships.values().filter(|r| r.host == role.workspace && is_live(r.state));
+        let agreed = live.map(|relationship| &relationship.host_terms.ceiling);
+        let shipped = self.workspaces.get(&role.workspace).map(|workspace| &workspace.policy.default_ceiling);
+        RoleUses {
+            memberships: count(self.memberships.values().filter(|m| m.base().grants.roles.contains(&role.id))),
+            groups: count(self.carriers(role)),
+            ceilings: count(agreed.chain(shipped).filter(|ceiling| ceiling.roles.contains(&role.id))),
+        }
+    }
+
+    pub(super) fn reach_of_role(&self, role: &Role) -> RoleReach {
+        let carriers: Vec<GroupId> = self.carriers(role).map(|group| group.id).collect();
+        let has_it = |membership: &&Membership| {
+            let by_group = match membership {
+                Membership::Internal(internal) => carriers.iter().any(|group| internal.groups.contains(group)),
+                Membership::External(_) => false,
+            };
+            by_group || membership.base().grants.roles.contains(&role.id)
+        };
+        let of = |kind| count(self.memberships.values().filter(has_it).filter(|membership| membership.kind() == kind));
+        RoleReach { internals: of(MembershipKind::Internal), externals: of(MembershipKind::External) }
+    }
+
+    pub(super) fn uses_of_permission(&self, name: &PermissionName) -> PermissionUses {
+        let direct = self.memberships.values().filter(|m| m.base().grants.permissions.contains(name));
+        let roles = self.roles.values().filter(|role| role.permissions.contains(name));
+        PermissionUses { roles: count(roles), memberships: count(direct) }
+    }
+
+    pub(super) fn permissions(&self, prefix: &str, retired: bool, after: &str, limit: u32) -> Vec<Permission> {
+        let fits = |entry: &&Permission| {
+            let shown = retired || entry.retired_at.is_none();
+            shown && entry.name.as_str() > after && (prefix.is_empty() || entry.name.is_under(prefix))
+        };
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        self.permissions.values().filter(fits).take(limit).cloned().collect()
     }
 
     pub(super) fn access_facts(&self, workspace: WorkspaceId, user: UserId) -> Option<AccessFacts> {
@@ -348,6 +391,10 @@ impl Tables {
             table("budget_counters", self.counters.iter()),
         ])
     }
+}
+
+fn count<T>(rows: impl Iterator<Item = T>) -> u64 {
+    u64::try_from(rows.count()).unwrap_or(u64::MAX)
 }
 
 fn row(entry: &NoticeEntry) -> NoticeRow {

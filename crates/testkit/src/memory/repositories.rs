@@ -1,5 +1,7 @@
 //! The repositories that a unit lends.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use domicile_domain::event::Event;
 use domicile_domain::model::answer::{AnsweredRequest, RequestKey};
@@ -10,11 +12,11 @@ use domicile_domain::model::email::MailDomain;
 use domicile_domain::model::facts::AccessFacts;
 use domicile_domain::model::group::{Group, GroupRef, GroupSize};
 use domicile_domain::model::id::{GroupId, NoticeId, RelationshipId, UserId, WorkspaceId};
-use domicile_domain::model::membership::{EndedMembership, Membership};
+use domicile_domain::model::membership::{EndedMembership, Membership, MembershipBase};
 use domicile_domain::model::notice::{Attempt, Message, Notice};
-use domicile_domain::model::permission::{Permission, PermissionName};
+use domicile_domain::model::permission::{Permission, PermissionName, PermissionUses};
 use domicile_domain::model::relationship::WorkspaceRelationship;
-use domicile_domain::model::role::Role;
+use domicile_domain::model::role::{Role, RoleReach, RoleUses};
 use domicile_domain::model::time::{Revision, Timestamp, Version};
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
@@ -123,6 +125,10 @@ impl MembershipRepository for Lent<'_> {
         self.unit.write(Write::Membership(membership.clone()))
     }
 
+    async fn grant(&mut self, base: &MembershipBase, read_at: Version) -> Result<(), StoreError> {
+        self.unit.write(Write::Grant { base: base.clone(), read_at })
+    }
+
     async fn end(&mut self, ended: &EndedMembership, read_at: Version) -> Result<(), StoreError> {
         self.unit.write(Write::End { ended: ended.clone(), read_at })
     }
@@ -212,12 +218,37 @@ impl RoleRepository for Lent<'_> {
         self.unit.write(Write::Role(role.clone()))
     }
 
-    async fn permission(&mut self, name: &PermissionName) -> Result<Option<Permission>, StoreError> {
-        self.unit.read(|tables| tables.permissions.get(name).cloned())
+    async fn update(&mut self, role: &Role, read_at: Version) -> Result<(), StoreError> {
+        self.unit.write(Write::UpdateRole { role: role.clone(), read_at })
+    }
+
+    async fn uses(&mut self, role: &Role) -> Result<RoleUses, StoreError> {
+        self.unit.read(|tables| tables.uses_of_role(role))
+    }
+
+    async fn reach(&mut self, role: &Role) -> Result<RoleReach, StoreError> {
+        self.unit.read(|tables| tables.reach_of_role(role))
+    }
+
+    async fn delete(&mut self, role: &Role) -> Result<(), StoreError> {
+        self.unit.write(Write::DeleteRole(role.clone()))
+    }
+
+    async fn permissions(&mut self, names: &BTreeSet<PermissionName>) -> Result<Vec<Permission>, StoreError> {
+        self.unit.read(|tables| names.iter().filter_map(|name| tables.permissions.get(name).cloned()).collect())
     }
 
     async fn register(&mut self, permission: &Permission) -> Result<(), StoreError> {
-        self.unit.write(Write::Permission(permission.clone()))
+        let seen = self.unit.read(|tables| tables.permissions.contains_key(&permission.name))?;
+        self.unit.put(Write::Permission { permission: permission.clone(), seen })
+    }
+
+    async fn update_permission(&mut self, permission: &Permission) -> Result<(), StoreError> {
+        self.unit.write(Write::UpdatePermission(permission.clone()))
+    }
+
+    async fn permission_uses(&mut self, name: &PermissionName) -> Result<PermissionUses, StoreError> {
+        self.unit.read(|tables| tables.uses_of_permission(name))
     }
 }
 

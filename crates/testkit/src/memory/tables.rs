@@ -10,7 +10,7 @@ use domicile_domain::model::group::Group;
 use domicile_domain::model::id::{
     AuditId, GroupId, MembershipId, NoticeId, RelationshipId, RoleId, UserId, WorkspaceId,
 };
-use domicile_domain::model::membership::{EndedMembership, InternalMembership, Membership};
+use domicile_domain::model::membership::{EndedMembership, InternalMembership, Membership, MembershipBase};
 use domicile_domain::model::name::Handle;
 use domicile_domain::model::notice::{Attempt, Message, Notice};
 use domicile_domain::model::permission::{Permission, PermissionName};
@@ -66,35 +66,111 @@ pub(super) struct Tables {
 /// A change. It is applied to the unit's own copy at the statement, and to the committed content at commit.
 #[derive(Debug, Clone)]
 pub(super) enum Write {
-    TakeRevision { workspace: WorkspaceId, taken: Revision },
+    TakeRevision {
+        workspace: WorkspaceId,
+        taken: Revision,
+    },
     Workspace(Workspace),
-    UpdateWorkspace { workspace: Workspace, read_at: Version },
-    Permission(Permission),
-    Role(Role),
+    UpdateWorkspace {
+        workspace: Workspace,
+        read_at: Version,
+    },
     Group(Group),
-    UpdateGroup { group: Group, read_at: Version },
-    DeleteGroup { group: Group, read_at: Version },
-    JoinGroup { group: Group, users: Vec<UserId> },
-    LeaveGroup { group: Group, users: Vec<UserId> },
+    UpdateGroup {
+        group: Group,
+        read_at: Version,
+    },
+    DeleteGroup {
+        group: Group,
+        read_at: Version,
+    },
+    JoinGroup {
+        group: Group,
+        users: Vec<UserId>,
+    },
+    LeaveGroup {
+        group: Group,
+        users: Vec<UserId>,
+    },
+    /// `seen` tells whether there was an entry of that name.
+    Permission {
+        permission: Permission,
+        seen: bool,
+    },
+    UpdatePermission(Permission),
+    Role(Role),
+    UpdateRole {
+        role: Role,
+        read_at: Version,
+    },
+    DeleteRole(Role),
     User(User),
-    HoldUser { user: UserId, version: Version },
-    CountChange { user: UserId, read_at: Version, at: Timestamp },
-    VerifyContact { user: UserId, key: ContactKey, at: Timestamp },
-    Identity { user: UserId, identity: Identity, at: Timestamp },
-    Unbind { user: UserId, identity: Identity },
+    HoldUser {
+        user: UserId,
+        version: Version,
+    },
+    CountChange {
+        user: UserId,
+        read_at: Version,
+        at: Timestamp,
+    },
+    VerifyContact {
+        user: UserId,
+        key: ContactKey,
+        at: Timestamp,
+    },
+    Identity {
+        user: UserId,
+        identity: Identity,
+        at: Timestamp,
+    },
+    Unbind {
+        user: UserId,
+        identity: Identity,
+    },
     Membership(Membership),
-    End { ended: EndedMembership, read_at: Version },
+    Grant {
+        base: MembershipBase,
+        read_at: Version,
+    },
+    End {
+        ended: EndedMembership,
+        read_at: Version,
+    },
     Relationship(WorkspaceRelationship),
-    UpdateRelationship { relationship: WorkspaceRelationship, read_at: Version },
+    UpdateRelationship {
+        relationship: WorkspaceRelationship,
+        read_at: Version,
+    },
     Notice(Notice),
-    Lease { seen: Vec<(NoticeId, Version, Timestamp)>, until: Timestamp },
-    UpdateNotice { notice: Notice, read_at: Version },
-    Message { notice: NoticeId, user: UserId, message: Message },
-    Attempt { notice: NoticeId, attempt: Attempt },
-    Audit { record: AuditRecord, personal: Vec<PersonalValue> },
+    Lease {
+        seen: Vec<(NoticeId, Version, Timestamp)>,
+        until: Timestamp,
+    },
+    UpdateNotice {
+        notice: Notice,
+        read_at: Version,
+    },
+    Message {
+        notice: NoticeId,
+        user: UserId,
+        message: Message,
+    },
+    Attempt {
+        notice: NoticeId,
+        attempt: Attempt,
+    },
+    Audit {
+        record: AuditRecord,
+        personal: Vec<PersonalValue>,
+    },
     Event(Event),
     Answer(AnsweredRequest),
-    Count { counter: Counter, held: Option<Tally>, tally: Tally },
+    Count {
+        counter: Counter,
+        held: Option<Tally>,
+        tally: Tally,
+    },
 }
 
 fn fault(what: impl Into<String>) -> StoreError {
@@ -158,18 +234,30 @@ impl Tables {
             Write::TakeRevision { workspace, taken } => self.take_revision(*workspace, *taken),
             Write::Workspace(workspace) => self.add_workspace(workspace),
             Write::UpdateWorkspace { workspace, read_at } => self.update_workspace(workspace, *read_at),
-            Write::Permission(permission) => {
-                if !self.permissions.contains_key(&permission.name) {
+            Write::Permission { permission, seen } => match self.permissions.contains_key(&permission.name) {
+                true if *seen => Ok(()),
+                // Another unit was first: the entry that is left there is not the one that this unit read.
+                true => Err(StoreError::Contention),
+                false => {
                     self.permissions.insert(permission.name.clone(), permission.clone());
+                    Ok(())
                 }
-                Ok(())
-            }
+            },
+            Write::UpdatePermission(permission) => match self.permissions.get_mut(&permission.name) {
+                Some(row) => {
+                    *row = permission.clone();
+                    Ok(())
+                }
+                None => Err(StoreError::Stale),
+            },
             Write::Role(role) => self.add_role(role),
             Write::Group(group) => self.add_group(group),
             Write::UpdateGroup { group, read_at } => self.update_group(group, *read_at),
             Write::DeleteGroup { group, read_at } => self.delete_group(group, *read_at),
             Write::JoinGroup { group, users } => users.iter().try_for_each(|user| self.join_group(group, *user)),
             Write::LeaveGroup { group, users } => users.iter().try_for_each(|user| self.leave_group(group, *user)),
+            Write::UpdateRole { role, read_at } => self.update_role(role, *read_at),
+            Write::DeleteRole(role) => self.delete_role(role),
             Write::User(user) => self.add_user(user),
             Write::HoldUser { user, version } => match self.users.get(user) {
                 Some(row) if row.version == *version => Ok(()),
@@ -186,6 +274,7 @@ impl Tables {
                 _ => Err(StoreError::Stale),
             },
             Write::Membership(membership) => self.add_membership(membership),
+            Write::Grant { base, read_at } => self.grant(base, *read_at),
             Write::End { ended, read_at } => self.end(ended, *read_at),
             Write::Relationship(relationship) => self.add_relationship(relationship),
             Write::UpdateRelationship { relationship, read_at } => self.update_relationship(relationship, *read_at),
@@ -338,6 +427,50 @@ impl Tables {
         Ok(())
     }
 
+    fn role_at(&mut self, role: &Role, version: Version) -> Result<&mut Role, StoreError> {
+        let row = self.roles.get_mut(&(role.workspace, role.handle.clone()));
+        row.filter(|row| row.id == role.id && row.version == version).ok_or(StoreError::Stale)
+    }
+
+    fn update_role(&mut self, role: &Role, read_at: Version) -> Result<(), StoreError> {
+        let known = role.permissions.iter().all(|p| self.permissions.contains_key(p));
+        ensure(known, "the role has a permission that is not in the catalogue")?;
+        *self.role_at(role, read_at)? = role.clone();
+        Ok(())
+    }
+
+    fn delete_role(&mut self, role: &Role) -> Result<(), StoreError> {
+        self.role_at(role, role.version)?;
+        self.roles.remove(&(role.workspace, role.handle.clone()));
+        self.role_ids.remove(&role.id);
+        let has_it = |membership: &Membership| membership.base().grants.roles.contains(&role.id);
+        let holders = self.memberships.iter().filter(|(_, membership)| has_it(membership)).map(|(key, _)| *key);
+        for key in holders.collect::<Vec<_>>() {
+            let base = self.membership_base(key).ok_or(StoreError::Stale)?;
+            base.grants.roles.remove(&role.id);
+            base.version = base.version.next();
+        }
+        let carriers = self.groups.values().filter(|group| group.roles.contains(&role.id)).cloned();
+        for mut group in carriers.collect::<Vec<_>>() {
+            group.roles.remove(&role.id);
+            group.version = group.version.next();
+            self.groups.insert(group.id, group);
+        }
+        let admits = |r: &WorkspaceRelationship| is_live(r.state) && r.host_terms.ceiling.roles.contains(&role.id);
+        let admitting: Vec<_> = self.relationships.values().filter(|r| admits(r)).cloned().collect();
+        for mut relationship in admitting {
+            relationship.host_terms.ceiling.roles.remove(&role.id);
+            relationship.version = relationship.version.next();
+            self.relationships.insert(relationship.id, relationship);
+        }
+        if let Some(workspace) = self.workspaces.get_mut(&role.workspace)
+            && workspace.policy.default_ceiling.roles.remove(&role.id)
+        {
+            workspace.version = workspace.version.next();
+        }
+        Ok(())
+    }
+
     fn add_user(&mut self, user: &User) -> Result<(), StoreError> {
         ensure(!self.users.contains_key(&user.id), "the user's id was used before")?;
         let known = self.workspaces.contains_key(&user.home) && self.workspaces.contains_key(&user.created_in);
@@ -425,6 +558,26 @@ impl Tables {
             ensure(known, "the membership has a group that does not exist")?;
         }
         self.memberships.insert(key, membership.clone());
+        Ok(())
+    }
+
+    fn membership_base(&mut self, key: (WorkspaceId, UserId)) -> Option<&mut MembershipBase> {
+        Some(match self.memberships.get_mut(&key)? {
+            Membership::Internal(internal) => &mut internal.base,
+            Membership::External(external) => &mut external.base,
+        })
+    }
+
+    fn grant(&mut self, base: &MembershipBase, read_at: Version) -> Result<(), StoreError> {
+        let known = base.grants.roles.iter().all(|r| self.role_ids.contains_key(r))
+            && base.grants.permissions.iter().all(|p| self.permissions.contains_key(p));
+        ensure(known, "the membership has a role or a permission that does not exist")?;
+        let row = self.membership_base((base.workspace, base.user)).ok_or(StoreError::Stale)?;
+        if row.id != base.id || row.version != read_at {
+            return Err(StoreError::Stale);
+        }
+        row.grants = base.grants.clone();
+        row.version = base.version;
         Ok(())
     }
 

@@ -3,10 +3,11 @@
 mod access;
 mod group;
 mod relationship;
+mod role;
 mod workspace;
-
 pub use access::*;
 pub use group::*;
+pub use role::*;
 pub use workspace::*;
 
 use async_trait::async_trait;
@@ -21,6 +22,7 @@ use crate::model::group::GroupSize;
 use crate::model::id::{Id, NoticeId, WorkspaceId};
 use crate::model::membership::{AllowedAction, ExternalState, Membership, MembershipKind};
 use crate::model::notice::{Attempt, Message, Notice};
+use crate::model::permission::Permission;
 use crate::model::role::Role;
 use crate::model::time::{Timestamp, Version};
 use crate::model::user::{Identity, User, UserState};
@@ -601,6 +603,47 @@ pub trait DomicileApi: Send + Sync {
         page: &PageRequest,
         fresh: &Consistency,
     ) -> Result<Page<Role>, Refusal>;
+    /// A role. Needs to be a member of its workspace.
+    async fn get_role(&self, call: &Call, workspace: &str, role: &str, fresh: &Consistency) -> Result<Role, Refusal>;
+    /// Makes a role. Needs a qualifying manager.
+    async fn create_role(&self, call: &Call, order: &Order, new: &CreateRole) -> Result<Changed<Role>, Refusal>;
+    /// Changes a role. Needs a qualifying manager.
+    async fn update_role(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &UpdateRole,
+    ) -> Result<Changed<RoleChange>, Refusal>;
+    /// Deletes a role. Needs a qualifying manager.
+    async fn delete_role(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &DeleteRole,
+    ) -> Result<Changed<DeletedRole>, Refusal>;
+    /// Replaces the roles of a member. Needs `update`; rights over the workspace need a qualifying manager.
+    async fn set_roles(&self, call: &Call, order: &Order, change: &SetRoles) -> Result<Changed<MemberView>, Refusal>;
+    /// Replaces the direct permissions of a member. Needs `update`; rights over the workspace need a qualifying manager.
+    async fn set_permissions(
+        &self,
+        call: &Call,
+        order: &Order,
+        change: &SetPermissions,
+    ) -> Result<Changed<MemberView>, Refusal>;
+    /// Puts permissions into the catalogue. Needs the scope `permissions.register` with their prefix, for all workspaces.
+    async fn register_permissions(
+        &self,
+        call: &Call,
+        request: &RegisterPermissions,
+    ) -> Result<Changed<Vec<Permission>>, Refusal>;
+    /// Takes a permission out of use. Needs the scope by which it was registered.
+    async fn retire_permission(
+        &self,
+        call: &Call,
+        request: &RetirePermission,
+    ) -> Result<Changed<RetiredPermission>, Refusal>;
+    /// The catalogue of permissions, by name. Needs to be a member of the workspace.
+    async fn list_permissions(&self, call: &Call, request: &ListPermissions) -> Result<Page<Permission>, Refusal>;
     /// A notice that the workspace triggered or delivers. Needs `update`, or to be the person.
     async fn get_notification(
         &self,
