@@ -127,8 +127,7 @@ rows! {
         update_mask: mask("display_name"),
         display_name: "Changed".to_owned(),
         ..v1::UpdateGroupRequest::default()
-    }
-
+    });
     "AccessService/BatchCheckAccess": AccessServiceClient.batch_check_access(|about| v1::BatchCheckAccessRequest {
         entries: vec![v1::AccessQuestion {
             correlation_id: "first".to_owned(),
@@ -434,10 +433,8 @@ impl Stage {
         let read = |of: &WorkspaceRelationship| (of.id.to_string(), etag(of.id, of.version));
         let (proposed, active) = (read(&self.proposed), read(&self.active));
         let Somebody { user, notice } = about;
-        let about = About { workspace: workspace.to_owned(), user, notice, proposed, active, serial };
-
         let acme = self.world.acme.workspace;
-        let about = About { workspace: workspace.to_owned(), user: about.user, notice: about.notice, acme, serial };
+        let about = About { workspace: workspace.to_owned(), user, notice, proposed, active, acme, serial };
         let mut metadata = MetadataMap::new();
         metadata.insert("x-request-id", "the-same-for-all".parse().unwrap());
         match caller.user {
@@ -650,9 +647,6 @@ async fn whoever_is_nothing_there_is_refused_and_whoever_waits_there_sees_themse
     }
 
     for (path, policy) in MethodPolicies::read().unwrap().iter().filter(|(_, policy)| !is_of_ones_own(policy)) {
-    }
-
-    for (path, policy) in MethodPolicies::read().unwrap().iter() {
         // What a service may by its own scope is no right of the person for whom it calls.
         let channel = if policy.rights.is_empty() { &channel } else { &bare };
         let own = Caller { channel: channel.clone(), user: Some(world.acme.manager) };

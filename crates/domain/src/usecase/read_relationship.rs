@@ -133,14 +133,14 @@ impl Domicile {
         let seen = self.relationship_reader(call, workspace, fresh).await?;
         let id = seen.facts.workspace.id;
         let (side, states) = filter(asked)?;
-        let list = list_name(side, &states);
-        let token = PageToken { method: &list, workspace: id, call };
-        let size = page_size(page)?;
+        let method = list_name(side, &states);
+        let token = PageToken { method: &method, workspace: id, call };
+        let most = page_size(page)?;
         let after = token.open(&*self.ports.sealer, &page.token, RelationshipId::nil())?;
         let lapsed = WorkspaceRelationship::lapsed_if_proposed_by(self.now());
         let query = RelationshipQuery { workspace: id, side, states, lapsed };
-        let rows = self.ports.directory.relationships(&query, after, size + 1).await?;
-        let (rows, last) = cut(rows, size, |row| row.relationship.id);
+        let rows = self.ports.directory.relationships(&query, after, most + 1).await?;
+        let (rows, last) = cut(rows, most, |row| row.relationship.id);
         Ok(Page {
             items: rows.into_iter().filter_map(|row| self.seen_from(id, row)).collect(),
             next_token: self.next(&token, last)?,

@@ -11,6 +11,7 @@ mod reflection;
 mod relationships;
 mod requests;
 mod responses;
+mod roles;
 mod shutdown;
 mod streams;
 mod support;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use domicile_domain::model::group::{Group, GroupRef};
 use domicile_domain::model::membership::{ExternalMembership, Grants, InternalMembership, Membership, MembershipBase};
 use domicile_domain::model::permission::{Permission, PermissionUses};
 use domicile_domain::model::role::{Role, RoleReach, RoleUses};
@@ -11,7 +12,7 @@ use domicile_domain::port::store::StoreError;
 
 use super::{Harness, Subject, begin, good, put};
 use crate::builders::{
-    external, internal, minute, name, permission, permission_name, relationship, role, user, workspace,
+    external, group, internal, minute, name, permission, permission_name, relationship, role, user, workspace,
 };
 
 /// Acme with a role that is named everywhere, and another that is named nowhere.
@@ -22,6 +23,8 @@ struct World {
     anna: User,
     cleo: User,
     home: Workspace,
+    /// Carries both roles; Gert alone is in it.
+    team: Group,
 }
 
 async fn world(subject: &dyn Subject) -> World {
@@ -43,7 +46,13 @@ async fn world(subject: &dyn Subject) -> World {
     let mut agreed = relationship(acme.id, home.id);
     agreed.host_terms.ceiling.roles = BTreeSet::from([editor.id, author.id]);
     put(subject, &[(&anna).into(), (&cleo).into(), anna_here.into(), cleo_here.into(), agreed.into()]).await;
-    World { acme, editor, author, anna, cleo, home }
+    let mut team = group(acme.id, "team");
+    team.roles = BTreeSet::from([editor.id, author.id]);
+    let gert = user(acme.id, "gert");
+    let mut gert_here = internal(&gert);
+    gert_here.groups = BTreeSet::from([team.id]);
+    put(subject, &[(&team).into(), (&gert).into(), gert_here.into()]).await;
+    World { acme, editor, author, anna, cleo, home, team }
 }
 
 impl World {
@@ -107,15 +116,15 @@ pub async fn roles_are_replaced_at_their_version(harness: &dyn Harness) {
     good(tx.rollback().await);
 }
 
-/// A deleted role is taken from every membership and ceiling, each of which is at its next version, and from nobody else.
+/// A deleted role is taken from every membership, group and ceiling, each of which is at its next version, and from nobody else.
 pub async fn a_deleted_role_is_taken_from_everywhere(harness: &dyn Harness) {
     let subject = harness.fresh().await;
     let world = world(&*subject).await;
     let before = [world.base(&*subject, &world.anna).await, world.base(&*subject, &world.cleo).await];
     let mut tx = begin(&*subject).await;
-    let everywhere = RoleUses { memberships: 2, groups: 0, ceilings: 2 };
+    let everywhere = RoleUses { memberships: 2, groups: 1, ceilings: 2 };
     assert_eq!(good(tx.roles().uses(&world.editor).await), everywhere);
-    assert_eq!(good(tx.roles().reach(&world.editor).await), RoleReach { internals: 1, externals: 1 });
+    assert_eq!(good(tx.roles().reach(&world.editor).await), RoleReach { internals: 2, externals: 1 });
     good(tx.roles().delete(&world.editor).await);
     assert_eq!(good(tx.roles().uses(&world.editor).await), RoleUses::default());
     assert_eq!(good(tx.roles().uses(&world.author).await), everywhere);
@@ -134,6 +143,9 @@ pub async fn a_deleted_role_is_taken_from_everywhere(harness: &dyn Harness) {
     assert_eq!(acme.policy.default_ceiling.roles, rest);
     assert_eq!(acme.version, world.acme.version.next());
     let mut tx = begin(&*subject).await;
+    let team = good(tx.groups().find(world.acme.id, &GroupRef::Id(world.team.id)).await).expect("there").group;
+    let version = world.team.version.next();
+    assert_eq!(team, Group { roles: rest.clone(), version, ..world.team.clone() });
     let agreed = good(tx.relationships().find(world.acme.id, world.home.id).await).expect("there");
     assert_eq!(agreed.host_terms.ceiling.roles, rest);
     assert_eq!(agreed.version, relationship(world.acme.id, world.home.id).version.next());
