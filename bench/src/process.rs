@@ -24,6 +24,8 @@ pub struct Setup {
     pub database: String,
     /// Connections for writing, and as many for reading, on PostgreSQL.
     pub pool_size: u32,
+    /// Whether it keeps what decides checks in memory, as it is shipped.
+    pub cache: bool,
     /// An empty folder of its own.
     pub folder: PathBuf,
 }
@@ -78,6 +80,7 @@ impl Server {
             .env("DOMICILE_LISTEN", address.to_string())
             .env("DOMICILE_DATABASE_URL", &setup.database)
             .env("DOMICILE_DATABASE_POOL_SIZE", setup.pool_size.to_string())
+            .envs((!setup.cache).then_some(("DOMICILE_CACHE_CHECKS", "0")))
             .env("DOMICILE_AUTH_DEVELOPMENT_TOKEN", TOKEN)
             .env("DOMICILE_SEALING_KEYS", "07".repeat(32))
             .env("DOMICILE_MESSAGES_FOLDER", setup.folder.join("messages"))

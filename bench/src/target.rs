@@ -148,6 +148,62 @@ impl Target for CheckTarget {
     }
 }
 
+/// Checks, so many in one call.
+#[derive(Debug, Clone)]
+pub struct BatchTarget {
+    wire: Wire,
+    batches: Arc<Vec<(v1::BatchCheckAccessRequest, Vec<Answer>)>>,
+}
+
+impl BatchTarget {
+    /// The checks of another target in calls of `size`.
+    #[must_use]
+    pub fn of(wire: Wire, single: &CheckTarget, size: usize) -> Self {
+        let batch = |checks: &[(v1::CheckAccessRequest, Answer)]| {
+            let entries = checks.iter().map(|(request, _)| question(request)).collect();
+            let answers = checks.iter().map(|(_, answer)| *answer).collect();
+            (v1::BatchCheckAccessRequest { entries, consistency: None }, answers)
+        };
+        Self { wire, batches: Arc::new(single.checks.chunks_exact(size).map(batch).collect()) }
+    }
+}
+
+fn question(request: &v1::CheckAccessRequest) -> v1::AccessQuestion {
+    let subject = match &request.subject {
+        Some(Subject::User(user)) => Some(v1::access_question::Subject::User(user.clone())),
+        _ => None,
+    };
+    v1::AccessQuestion {
+        workspace: request.workspace.clone(),
+        subject,
+        permission: request.permission.clone(),
+        ..v1::AccessQuestion::default()
+    }
+}
+
+impl Target for BatchTarget {
+    async fn call(&self, connection: usize, number: u64) -> Result<usize, Fault> {
+        let count = u64::try_from(self.batches.len()).unwrap_or(1).max(1);
+        let at = usize::try_from(number % count).unwrap_or(0);
+        let (request, right) = self.batches.get(at).ok_or_else(|| Fault::Failed("there are no batches".to_owned()))?;
+        let mut client = AccessServiceClient::new(self.wire.channel(connection)?);
+        let answer = client.batch_check_access(self.wire.request(request.clone(), None)).await;
+        let answer = answer.map_err(|status| failed(&status))?.into_inner();
+        if answer.results.len() != right.len() {
+            return Err(Fault::Wrong(format!("{} answers of {} questions", answer.results.len(), right.len())));
+        }
+        for (result, right) in answer.results.iter().zip(right) {
+            let alone = v1::CheckAccessResponse {
+                decision: result.decision,
+                reason: result.reason,
+                ..v1::CheckAccessResponse::default()
+            };
+            judge(&alone, *right)?;
+        }
+        Ok(answer.encoded_len())
+    }
+}
+
 /// What the echo is sent.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 struct EchoRequest {

@@ -56,9 +56,14 @@ fn the_domain_knows_no_runtime_database_or_wire_and_adapters_not_each_other() {
     for outside in ["tokio", "sea-orm", "tonic", "prost"] {
         assert!(!graph["domicile-domain"].contains(outside), "{outside}");
     }
-    for adapter in
-        ["domicile-store-seaorm", "domicile-grpc", "domicile-contact", "domicile-identity", "domicile-notify"]
-    {
+    for adapter in [
+        "domicile-cache",
+        "domicile-store-seaorm",
+        "domicile-grpc",
+        "domicile-contact",
+        "domicile-identity",
+        "domicile-notify",
+    ] {
         let ours: Vec<&String> = graph[adapter].iter().filter(|name| name.starts_with("domicile")).collect();
         let allowed: &[&str] =
             if adapter == "domicile-grpc" { &["domicile-domain", "domicile-proto"] } else { &["domicile-domain"] };

@@ -1,10 +1,11 @@
 //! The controls on PostgreSQL: pgbench with hand-written statements, prepared, over TCP.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
+use domicile_store_seaorm::inspect::check_statement;
 use sea_orm::sqlx::postgres::{PgConnection, PgRow};
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection, Row};
 use tokio::process::Command;
@@ -35,85 +36,105 @@ pub struct Told {
     pub per_second: f64,
 }
 
-/// What is asked in one statement: everything that decides a check. `{w}`, `{u}` and `{p}` stand for the three parameters.
-const CHECK: &str = "
-    SELECT w.state, u.state, h.state, h.outbound, w.inbound, w.ceiling_roles, w.ceiling_permissions, w.external_managers,
-        m.kind, m.state, m.expires_at, m.assigned_at,
-        r.state, r.suspended_by_host, r.suspended_by_home, r.allows_host, r.ceiling_roles, r.ceiling_permissions,
-        EXISTS (SELECT 1 FROM membership_permissions d
-            WHERE d.workspace_id = m.workspace_id AND d.user_id = m.user_id AND d.permission = {p}),
-        ARRAY(SELECT a.role_id FROM membership_roles a
-            JOIN role_permissions g ON g.role_id = a.role_id AND g.permission = {p}
-            WHERE a.workspace_id = m.workspace_id AND a.user_id = m.user_id),
-        (SELECT retired_at FROM permissions c WHERE c.name = {p})
-    FROM workspaces w
-    CROSS JOIN users u
-    JOIN workspaces h ON h.id = u.home_id
-    LEFT JOIN memberships m ON m.workspace_id = w.id AND m.user_id = u.id
-    LEFT JOIN relationships r ON r.host_id = w.id AND r.home_id = u.home_id AND r.state IN ('PROPOSED', 'ACTIVE')
-    WHERE w.id = {w} AND u.id = {u}";
-
 /// Checks that one row of keys holds, so that fetching keys costs a seventeenth of the statements.
 const KEYS_IN_A_ROW: u64 = 16;
 
+/// The select that the service runs for a check, with its parameters replaced.
 fn check_sql(workspace: &str, user: &str, permission: &str) -> String {
-    let sql = CHECK.replace("{w}", workspace).replace("{u}", user).replace("{p}", permission);
-    sql.split_whitespace().collect::<Vec<_>>().join(" ")
+    let mut sql = check_statement().to_owned();
+    for (parameter, value) in
+        [("$1", workspace), ("$2", "NULL"), ("$3", user), ("$4", "NULL"), ("$5", "NULL"), ("$6", permission)]
+    {
+        sql = sql.replace(parameter, value);
+    }
+    sql
+}
+
+/// What a service holds in memory: the state and the default ceiling of workspaces, and which role grants what.
+struct Held {
+    workspaces: HashMap<Uuid, (String, String)>,
+    grants: HashSet<(Uuid, String)>,
+}
+
+impl Held {
+    async fn read(connection: &mut PgConnection) -> Result<Self> {
+        let workspaces =
+            sqlx::query("SELECT id, state, ceiling_roles FROM workspaces").fetch_all(&mut *connection).await?;
+        let grants = sqlx::query("SELECT role_id, permission FROM role_permissions").fetch_all(connection).await?;
+        Ok(Self {
+            workspaces: workspaces.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect(),
+            grants: grants.iter().map(|row| (row.get(0), row.get(1))).collect(),
+        })
+    }
 }
 
 /// Decides on the row of the one statement, as a hand-written service would.
-fn decide(row: &PgRow) -> Result<Answer> {
-    let text = |place: usize| row.try_get::<Option<String>, _>(place);
-    let flag = |place: usize| row.try_get::<Option<bool>, _>(place).map(|flag| flag == Some(true));
-    let Some(kind) = text(8)? else { return Ok(Answer::Denied("NO_MEMBERSHIP")) };
-    let active = |place: usize| text(place).map(|state| state.as_deref() == Some("ACTIVE"));
-    if !active(0)? {
+fn decide(row: &PgRow, held: &Held, permission: &str) -> Result<Answer> {
+    let text = |column: &str| row.try_get::<Option<String>, _>(column);
+    let at = |place: usize| row.try_get::<Option<String>, _>(place);
+    let flag = |column: &str| row.try_get::<Option<bool>, _>(column).map(|flag| flag == Some(true));
+    let workspace: Uuid = row.try_get(0)?;
+    let (state, default_ceiling) = held.workspaces.get(&workspace).context("no such workspace")?;
+    let Some(kind) = text("kind")? else { return Ok(Answer::Denied("NO_MEMBERSHIP")) };
+    if state != "ACTIVE" {
         return Ok(Answer::Denied("WORKSPACE_UNAVAILABLE"));
     }
-    if !active(1)? || !active(2)? {
+    let active = |place: usize| at(place).map(|state| state.as_deref() == Some("ACTIVE"));
+    if !active(USER_STATE)? || !active(HOME_STATE)? {
         return Ok(Answer::Denied("ACCOUNT_UNAVAILABLE"));
     }
     let external = kind == "EXTERNAL";
-    let over = row.try_get::<Option<i64>, _>(10)?.is_some_and(|end| end <= super::save::now_us());
-    match text(9)?.as_deref() {
+    let over = row.try_get::<Option<i64>, _>("expires_at")?.is_some_and(|end| end <= super::save::now_us());
+    match at(MEMBER_STATE)?.as_deref() {
         Some("PENDING") if external => return Ok(Answer::Denied("MEMBERSHIP_PENDING")),
         _ if external && over => return Ok(Answer::Denied("MEMBERSHIP_EXPIRED")),
         Some("SUSPENDED") if external => return Ok(Answer::Denied("MEMBERSHIP_SUSPENDED")),
         Some("REVIEW") if external => return Ok(Answer::Denied("MEMBERSHIP_IN_REVIEW")),
         _ => {}
     }
-    let (directly, roles) = (flag(18)?, row.try_get::<Vec<Uuid>, _>(19)?);
-    let retired = row.try_get::<Option<i64>, _>(20)?.is_some();
-    if retired || !directly && roles.is_empty() {
+    let (named, directly) = (at(ROLES)?.unwrap_or_default(), at(PERMISSIONS)?.unwrap_or_default());
+    let named: Vec<Uuid> = named.split(' ').filter_map(|id| id.parse().ok()).collect();
+    let granting = named.into_iter().filter(|role| held.grants.contains(&(*role, permission.to_owned())));
+    let roles: Vec<Uuid> = granting.collect();
+    let retired = row.try_get::<Option<i64>, _>("retired_at")?.is_some();
+    if retired || roles.is_empty() && !directly.split(' ').any(|granted| granted == permission) {
         return Ok(Answer::Denied("NOT_GRANTED"));
     }
-    let related = text(12)?.as_deref() == Some("ACTIVE");
-    let ceiling = if !related {
-        text(5)?
-    } else if flag(13)? || flag(14)? {
-        None
+    let ceiling = if at(RELATED_STATE)?.as_deref() != Some("ACTIVE") {
+        default_ceiling.clone()
+    } else if flag("suspended_by_host")? || flag("suspended_by_home")? {
+        String::new()
     } else {
-        text(16)?
+        text("ceiling_roles")?.unwrap_or_default()
     };
-    let ceiling = ceiling.unwrap_or_default();
     if external && !roles.iter().any(|role| ceiling.contains(&role.to_string())) {
         return Ok(Answer::Denied("ABOVE_CEILING"));
     }
     Ok(Answer::Allowed)
 }
 
-/// Asks the one statement, and proves that what it answers is enough to decide each check rightly.
+/// Places in the select whose names are not the only ones.
+const USER_STATE: usize = 4;
+const HOME_STATE: usize = 5;
+const MEMBER_STATE: usize = 10;
+const ROLES: usize = 18;
+const PERMISSIONS: usize = 19;
+const RELATED_STATE: usize = 24;
+
+/// Asks the one statement, and proves that what it answers is enough to decide each check rightly, with what a service holds
+/// in memory.
 ///
 /// # Errors
 /// A wrong decision: the control would do too little.
 pub async fn prove_checks(url: &str, checks: &[Check]) -> Result<()> {
     let mut connection = open(url).await?;
-    let sql = check_sql("$1", "$2", "$3");
+    let held = Held::read(&mut connection).await?;
+    let sql = check_statement();
     for check in checks {
-        let query =
-            sqlx::query(AssertSqlSafe(sql.clone())).bind(check.workspace).bind(check.user).bind(check.permission);
-        let row = query.fetch_one(&mut connection).await?;
-        let decided = decide(&row)?;
+        let none = || None::<String>;
+        let query = sqlx::query(sql).bind(check.workspace).bind(none()).bind(check.user).bind(none()).bind(none());
+        let row = query.bind(check.permission).fetch_one(&mut connection).await?;
+        let decided = decide(&row, &held, check.permission)?;
         if decided != check.answer {
             let wrong = format!("the control decides {decided:?}, and it must be {:?}", check.answer);
             bail!("an answer was wrong: {:?}", Fault::Wrong(wrong));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use sea_orm::sqlx::{self, Row};
 
 use super::{Bench, Size, each_us, measured, side};
@@ -11,9 +11,9 @@ use crate::control::pgbench::{CHECK_STATEMENTS, check_script, prove_checks};
 use crate::data::postgres;
 use crate::figure::{Beside, Measured, Side};
 use crate::load::{Behind, Run, Target, Width, closed, open};
-use crate::process::{Server, cpu_of_family, named, parent_of};
+use crate::process::{Server, Setup, cpu_of_family, named, parent_of};
 use crate::stats::{float, median};
-use crate::target::{CheckTarget, EchoTarget, Wire};
+use crate::target::{BatchTarget, CheckTarget, EchoTarget, Wire};
 use crate::world::{Spread, World};
 
 /// Eight connections with eight calls in flight on each.
@@ -92,8 +92,12 @@ async fn latencies<C: Target, S: Target>(
     for round in 0..3 {
         let first = round * 1_000_000;
         let sides = [
-            open(control.0, WIDTH.connections, control.1 * SHARE_OF_CAPACITY, time, first).await?,
-            open(subject.0, WIDTH.connections, subject.1 * SHARE_OF_CAPACITY, time, first).await?,
+            open(control.0, WIDTH.connections, control.1 * SHARE_OF_CAPACITY, time, first)
+                .await
+                .context("the control")?,
+            open(subject.0, WIDTH.connections, subject.1 * SHARE_OF_CAPACITY, time, first)
+                .await
+                .context("the subject")?,
         ];
         for (side, run) in quantiles.iter_mut().zip(&sides) {
             for (values, quantile) in side.iter_mut().zip([0.5, 0.99, 0.999]) {
@@ -131,7 +135,12 @@ async fn against_echo(
 ) -> Result<Measured> {
     let folder = bench.work_folder(id)?;
     let path = bench.shared(size, &folder).await?;
-    let server = bench.sqlite_server(&path, &folder).await?;
+    let is_cached = matches!(spread, Spread::Warm(_));
+    let server = if is_cached {
+        bench.sqlite_server(&path, &folder).await?
+    } else {
+        bench.uncached_server(&path, &folder).await?
+    };
     let world: &World = bench.world(size);
     let wire = Wire::connect(&server, WIDTH.connections).await?;
     let check = CheckTarget::new(wire.clone(), world, spread, different);
@@ -160,14 +169,12 @@ async fn against_echo(
     let control = rate(&|round| round.control.map(|side| side.per_second()));
     let subject = rate(&|round| Some(round.subject.per_second()));
     let open = match latencies((&echo, control), (&check, subject), bench.time()).await {
-        Err(error) if error.is::<Behind>() => {
-            let told = Beside {
-                name: "latency at 50 % of capacity".to_owned(),
-                subject: format!("{error}"),
-                control: "-".to_owned(),
-            };
-            vec![told]
-        }
+        // The context says which side it was.
+        Err(error) if error.downcast_ref::<Behind>().is_some() => vec![Beside {
+            name: "latency at 50 % of capacity".to_owned(),
+            subject: format!("{error:#}"),
+            control: "-".to_owned(),
+        }],
         told => told?,
     };
     server.stop().await?;
@@ -178,7 +185,7 @@ async fn against_echo(
 }
 
 pub(super) async fn warm(bench: &Bench) -> Result<Measured> {
-    let what = "1,000 checks again and again; the service has no cache yet";
+    let what = "1,000 checks again and again";
     against_echo(bench, "P1", Size::Small, Spread::Warm(WARM), WARM, what).await
 }
 
@@ -186,10 +193,39 @@ pub(super) async fn uncached(bench: &Bench) -> Result<Measured> {
     against_echo(bench, "P2", Size::Large, Spread::Everywhere, DIFFERENT, "50,000 checks over all of them").await
 }
 
+/// Checks in one call of a batch.
+const BATCH: u64 = 100;
+
+pub(super) async fn batch(bench: &Bench) -> Result<Measured> {
+    let folder = bench.work_folder("P4")?;
+    let path = bench.shared(Size::Small, &folder).await?;
+    let server = bench.sqlite_server(&path, &folder).await?;
+    let world: &World = bench.world(Size::Small);
+    let wire = Wire::connect(&server, WIDTH.connections).await?;
+    let single = CheckTarget::new(wire.clone(), world, Spread::Warm(WARM), WARM);
+    let batches = BatchTarget::of(wire, &single, usize::try_from(BATCH)?);
+    closed(&single, WIDTH, bench.time() / 2, 0).await?;
+    let rounds = bench
+        .rounds(
+            "P4",
+            async |_| Ok(served(&server, &single, WIDTH, bench.time(), 0).await?.0),
+            async |_| {
+                let (side, run) = served(&server, &batches, WIDTH, bench.time(), 0).await?;
+                // Of a check, not of a call, as the control's are.
+                let cpu_us = side.cpu_us.map(|cpu| cpu / float(BATCH));
+                Ok(Side { calls: run.calls * BATCH, cpu_us, ..side })
+            },
+        )
+        .await?;
+    server.stop().await?;
+    let setting = format!("{} users, 1,000 checks again and again, one server for both, 8 x 8 in flight", world.users);
+    measured("P4", setting, rounds, |side| Some(side.per_second()))
+}
+
 pub(super) async fn one_workspace(bench: &Bench) -> Result<Measured> {
     let folder = bench.work_folder("P16")?;
     let path = bench.copy(Size::Middle, &folder, "data.db").await?;
-    let server = bench.sqlite_server(&path, &folder).await?;
+    let server = bench.uncached_server(&path, &folder).await?;
     let wire = Wire::connect(&server, WIDTH.connections).await?;
     let world = bench.world(Size::Middle);
     let spread = CheckTarget::of(wire.clone(), world.even_checks(DIFFERENT));
@@ -239,7 +275,8 @@ pub(super) async fn postgres(bench: &Bench) -> Result<Measured> {
     let mut connection = postgres::open(&url).await?;
     let backends = Backends::of(&mut connection).await?;
 
-    let server = Server::start(&bench.setup(url.clone(), &folder.join("server"), POOL)).await?;
+    let setup = Setup { cache: false, ..bench.setup(url.clone(), &folder.join("server"), POOL) };
+    let server = Server::start(&setup).await?;
     let wire = Wire::connect(&server, WIDTH.connections).await?;
     let check = CheckTarget::new(wire, world, Spread::Everywhere, KEY_ROWS * (CHECK_STATEMENTS - 1));
     closed(&check, WIDTH, bench.time(), 0).await?;

@@ -108,6 +108,7 @@ impl Bench {
             "P1" => Box::pin(access::warm(self)).await,
             "P2" => Box::pin(access::uncached(self)).await,
             "P3" => Box::pin(access::postgres(self)).await,
+            "P4" => Box::pin(access::batch(self)).await,
             "P5a" => Box::pin(saves::one_client(self)).await,
             "P5b" => Box::pin(saves::many_clients(self)).await,
             "P6" => Box::pin(saves::postgres(self)).await,
@@ -185,7 +186,13 @@ impl Bench {
     }
 
     fn setup(&self, database: String, folder: &Path, pool_size: u32) -> Setup {
-        Setup { program: self.options.program.clone(), database, pool_size, folder: folder.to_owned() }
+        Setup { program: self.options.program.clone(), database, pool_size, cache: true, folder: folder.to_owned() }
+    }
+
+    /// A server that reads for every check.
+    async fn uncached_server(&self, path: &Path, folder: &Path) -> Result<Server> {
+        let setup = self.setup(format!("sqlite:{}", path.display()), &folder.join("server"), 8);
+        Server::start(&Setup { cache: false, ..setup }).await
     }
 
     async fn sqlite_server(&self, path: &Path, folder: &Path) -> Result<Server> {

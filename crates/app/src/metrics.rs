@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use domicile_cache::CachedDirectory;
 use domicile_domain::usecase::Domicile;
 use domicile_identity::MappedAuthenticator;
 use domicile_store_seaorm::SeaOrmStore;
@@ -22,6 +23,9 @@ const CPU: &str = "process_cpu_seconds_total";
 const CONNECTIONS: &str = "domicile.store.connections";
 const CONNECTIONS_MOST: &str = "domicile.store.connections.limit";
 const RERUNS: &str = "domicile.store.reruns";
+const CACHE_HITS: &str = "domicile.cache.hits";
+const CACHE_MISSES: &str = "domicile.cache.misses";
+const CACHE_ENTRIES: &str = "domicile.cache.entries";
 const WAITING: &str = "domicile.notices.waiting";
 const OLDEST: &str = "domicile.notices.oldest.age";
 const ISSUER_USABLE: &str = "domicile.identity.issuer.usable";
@@ -46,6 +50,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 struct Asked {
     store: SeaOrmStore,
     api: Arc<Domicile>,
+    cache: Option<Arc<CachedDirectory>>,
 }
 
 /// All metrics.
@@ -75,9 +80,9 @@ impl Metrics {
     }
 
     /// From now on there is a store to be asked.
-    pub(crate) fn ask(&self, store: SeaOrmStore, api: Arc<Domicile>) {
+    pub(crate) fn ask(&self, store: SeaOrmStore, api: Arc<Domicile>, cache: Option<Arc<CachedDirectory>>) {
         // A second service in this process would be a defect; the first one stays.
-        let _ = self.asked.set(Asked { store, api });
+        let _ = self.asked.set(Asked { store, api, cache });
     }
 
     /// From now on there are issuers to be asked.
@@ -114,6 +119,9 @@ fn describe() {
     describe_gauge!(CONNECTIONS, "Connections to the database by pool and state: busy, idle");
     describe_gauge!(CONNECTIONS_MOST, "How many connections a pool may have");
     describe_counter!(RERUNS, "Units of work that were run again after a lost race or connection");
+    describe_counter!(CACHE_HITS, "Checks of access whose facts were kept in memory");
+    describe_counter!(CACHE_MISSES, "Checks of access whose facts were read");
+    describe_gauge!(CACHE_ENTRIES, "People in workspaces whose facts are kept in memory");
     describe_gauge!(WAITING, "Messages that wait to be sent, for the first time or again");
     describe_gauge!(OLDEST, Unit::Seconds, "Age of the oldest message that waits; 0 while none does");
     describe_gauge!(ISSUER_USABLE, "Whether the tokens of an issuer can be checked: 1 or 0");
@@ -142,6 +150,11 @@ fn of_size(count: usize) -> f64 {
 
 async fn read_store(asked: &Asked) {
     counter!(RERUNS).absolute(asked.api.reruns());
+    if let Some(counts) = asked.cache.as_ref().map(|cache| cache.counts()) {
+        counter!(CACHE_HITS).absolute(counts.hits);
+        counter!(CACHE_MISSES).absolute(counts.misses);
+        gauge!(CACHE_ENTRIES).set(of_size(counts.entries));
+    }
     for of in asked.store.connections() {
         gauge!(CONNECTIONS, "pool" => of.pool, "state" => "busy").set(of_size(of.busy));
         gauge!(CONNECTIONS, "pool" => of.pool, "state" => "idle").set(of_size(of.idle));

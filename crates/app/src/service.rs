@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use domicile_cache::{Cached, CachedDirectory, cached};
 use domicile_contact::{CldrLanguageMatcher, LibPhoneParser};
 use domicile_domain::model::budget::Budgets;
 use domicile_domain::model::language::LanguageTag;
 use domicile_domain::port::authenticator::Authenticator;
+use domicile_domain::port::directory::Directory;
 use domicile_domain::port::notifier::NotificationGateway;
+use domicile_domain::port::store::Store;
 use domicile_domain::usecase::{Dispatcher, Domicile, Ports};
 use domicile_grpc::tls::Tls;
 use domicile_grpc::{Limits, ServerParts};
@@ -22,6 +25,8 @@ use crate::sealer::AeadSealer;
 /// A service that is ready to run.
 pub(crate) struct Service {
     pub(crate) store: Arc<SeaOrmStore>,
+    /// What stands before it for checks, unless it is off.
+    pub(crate) cache: Option<Arc<CachedDirectory>>,
     pub(crate) ports: Ports,
     pub(crate) api: Arc<Domicile>,
 }
@@ -42,19 +47,26 @@ pub(crate) struct Outside {
 }
 
 impl Service {
-    pub(crate) fn new(store: SeaOrmStore, sealer: AeadSealer, budgets: Budgets) -> Self {
-        let store = Arc::new(store);
+    /// Over a store, with a cache for so many people in workspaces; none for 0.
+    pub(crate) fn new(store: SeaOrmStore, sealer: AeadSealer, budgets: Budgets, cache: usize) -> Self {
+        let (store, clock) = (Arc::new(store), Arc::new(SystemClock));
+        let (cache, write_side, read_side): (_, Arc<dyn Store>, Arc<dyn Directory>) = if cache == 0 {
+            (None, store.clone(), store.clone())
+        } else {
+            let Cached { store, directory } = cached(store.clone(), store.clone(), clock.clone(), cache);
+            (Some(directory.clone()), store, directory)
+        };
         let ports = Ports {
-            store: store.clone(),
-            directory: store.clone(),
-            clock: Arc::new(SystemClock),
+            store: write_side,
+            directory: read_side,
+            clock,
             ids: Arc::new(SystemIds),
             sealer: Arc::new(sealer),
             phones: Arc::new(LibPhoneParser),
             languages: Arc::new(CldrLanguageMatcher),
         };
         let api = Arc::new(Domicile::new(ports.clone()).with_budgets(budgets));
-        Self { store, ports, api }
+        Self { store, cache, ports, api }
     }
 
     /// Serves and sends until `stop` ends.

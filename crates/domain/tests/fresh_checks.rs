@@ -177,7 +177,7 @@ async fn a_store_that_does_not_answer_decides_nothing() {
                 assert_eq!(reason(answer), *why, "{what} read {reads} {error:?}");
                 reads += 1;
             }
-            assert!(reads >= 3, "{what}: {reads} reads failed");
+            assert!(reads >= 1, "{what}: no read failed");
         }
     }
 }

@@ -91,7 +91,7 @@ impl SeaOrmStore {
         };
         match &self.engine {
             Engine::SqliteMemory { writer: one } => vec![writer(one)],
-            Engine::SqliteFile { writer: one, readers } => {
+            Engine::SqliteFile { writer: one, readers, .. } => {
                 let readers = readers.get_sqlite_connection_pool();
                 vec![writer(one), Connections::new("readers", (readers.size(), readers.num_idle(), READERS))]
             }

@@ -1,6 +1,7 @@
 //! Reads without a unit of work: each call is one read transaction, so it sees one committed state.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use domicile_domain::event::Event;
@@ -15,7 +16,7 @@ use domicile_domain::model::time::Revision;
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::directory::{
-    BelongingRow, Directory, MemberRow, NoticeRow, RelationshipQuery, RelationshipRow,
+    BelongingRow, CheckFacts, CheckKey, Directory, Freshness, MemberRow, NoticeRow, RelationshipQuery, RelationshipRow,
 };
 use domicile_domain::port::store::StoreError;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
@@ -26,7 +27,7 @@ use crate::entity::{audit_record, event, notice, notice_attempt, notice_message}
 use crate::executor::Executor;
 use crate::groups::Groups;
 use crate::memberships::{Grantees, Members};
-use crate::{SeaOrmStore, groups, memberships, notices, records, relationships, roles, users, workspaces};
+use crate::{SeaOrmStore, facts, groups, memberships, notices, records, relationships, roles, users, workspaces};
 
 /// Puts members together with their accounts, homes and relationships; the same statements for one and for a page.
 async fn members(
@@ -136,16 +137,17 @@ impl Directory for SeaOrmStore {
 
     async fn access_facts(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError> {
         let mut read = self.read().await?;
-        memberships::access_facts(&mut read.guarded, workspace, user).await
+        facts::in_transaction(&mut read.guarded, workspace, user).await
     }
 
-    async fn many_access_facts(&self, asked: &[(WorkspaceId, UserId)]) -> Result<Vec<Option<AccessFacts>>, StoreError> {
-        let mut read = self.read().await?;
-        let mut facts = Vec::with_capacity(asked.len());
-        for (workspace, user) in asked {
-            facts.push(memberships::access_facts(&mut read.guarded, *workspace, *user).await?);
-        }
-        Ok(facts)
+    async fn check_facts(&self, checks: &[CheckKey], _: &Freshness) -> Result<Vec<CheckFacts>, StoreError> {
+        let found = self.check(facts::points_of(self.backend(), checks)?).await?;
+        let facts = found.into_iter().map(|found| CheckFacts {
+            access: found.access.map(Arc::new),
+            permission: found.permission.map(Arc::new),
+            as_of: None,
+        });
+        Ok(facts.collect())
     }
 
     async fn grantees(
@@ -160,7 +162,7 @@ impl Directory for SeaOrmStore {
         let which = Grantees { workspace, permissions, internals_only: false, after, limit };
         let mut all = Vec::new();
         for user in memberships::grantees(&mut read.guarded, &which).await? {
-            all.extend(memberships::access_facts(&mut read.guarded, workspace, user).await?);
+            all.extend(facts::in_transaction(&mut read.guarded, workspace, user).await?);
         }
         Ok(all)
     }

@@ -28,6 +28,12 @@ pub fn postgres_server() -> Option<String> {
     server
 }
 
+/// The one statement by which PostgreSQL is asked about a check, for who runs the same beside this store. Its parameters
+/// are the workspace by id and by handle, the person by id, issuer and subject, and the permission.
+pub fn check_statement() -> &'static str {
+    crate::facts::one(DbBackend::Postgres)
+}
+
 impl SeaOrmStore {
     /// A store in a new database of a PostgreSQL server, given the URL of a user who may create one.
     ///

@@ -1,7 +1,8 @@
 //! The SeaORM store of Domicile: SQLite in a file or in memory, and PostgreSQL.
 //!
 //! Recipe for a new repository method: write the contract on the port, a function of the conformance suite that fails, then
-//! the statement here over `executor`, built with the entities and the query builder, never with text.
+//! the statement here over `executor`, built with the entities and the query builder. Only what decides access is read by
+//! statements of constant text, in `facts`, since a check must cost little more than running one.
 //!
 //! Rules: statements go through the executor alone, which poisons a unit after a failure; a row becomes a value in
 //! `convert`, which names table, column and row of what cannot be; a driver's error becomes the port's in `classify`;
@@ -16,7 +17,9 @@ mod directory;
 #[expect(unreachable_pub, reason = "the derive of SeaORM needs pub")]
 mod entity;
 mod executor;
+mod facts;
 mod groups;
+mod inline;
 mod memberships;
 mod migration;
 mod notices;
@@ -38,15 +41,20 @@ pub use crate::condition::{Connections, Unfit, WaitingNotices};
 pub use crate::database::{Database, OpenError};
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use domicile_domain::port::store::{Store, StoreError, UnitOfWork};
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait,
 };
 
+use crate::classify::classify;
 use crate::executor::{Guarded, StatementCount};
+use crate::facts::{Point, Shelves};
+use crate::inline::InlineReaders;
 use crate::postgres::{Pool, Pools};
 use crate::sqlite::{Access, Place, Writer, WriterTurn, connect_readers, connect_writer};
 use crate::unit_of_work::SeaOrmUnit;
@@ -56,6 +64,7 @@ use crate::unit_of_work::SeaOrmUnit;
 pub struct SeaOrmStore {
     engine: Engine,
     statements: StatementCount,
+    shelves: Shelves,
 }
 
 #[derive(Clone)]
@@ -64,6 +73,8 @@ enum Engine {
     SqliteFile {
         writer: Writer,
         readers: DatabaseConnection,
+        /// For what decides checks.
+        inline: Arc<InlineReaders>,
     },
     /// One connection for all: reads take the writer's turn.
     SqliteMemory {
@@ -94,7 +105,8 @@ impl SeaOrmStore {
         let engine = match database {
             Database::SqliteFile(path) => {
                 let readers = connect_readers(path).await.map_err(|e| database.not_opened(&e))?;
-                Engine::SqliteFile { writer: Writer::new(Place::File(path.clone()), connection), readers }
+                let inline = Arc::new(InlineReaders::new(path.clone()));
+                Engine::SqliteFile { writer: Writer::new(Place::File(path.clone()), connection), readers, inline }
             }
             Database::Postgres(options) => {
                 connection.close().await.map_err(|e| database.not_opened(&e))?;
@@ -102,7 +114,7 @@ impl SeaOrmStore {
             }
         };
         tracing::debug!(database = %database, "the database is open");
-        Ok(Self { engine, statements: StatementCount::default() })
+        Ok(Self { engine, statements: StatementCount::default(), shelves: Shelves::default() })
     }
 
     /// Brings the schema of a database up to date and answers the steps that it took.
@@ -146,7 +158,11 @@ impl SeaOrmStore {
         let connection = connect_writer(&Place::Memory, Access::Create).await.map_err(not_opened)?;
         schema::migrate(&connection, "in memory").await?;
         let writer = Writer::new(Place::Memory, connection);
-        Ok(Self { engine: Engine::SqliteMemory { writer }, statements: StatementCount::default() })
+        Ok(Self {
+            engine: Engine::SqliteMemory { writer },
+            statements: StatementCount::default(),
+            shelves: Shelves::default(),
+        })
     }
 
     /// How many statements were run since the store was opened.
@@ -156,6 +172,34 @@ impl SeaOrmStore {
 
     fn guarded(&self, transaction: DatabaseTransaction) -> Guarded {
         Guarded::new(transaction, self.statements.clone())
+    }
+
+    const fn backend(&self) -> DbBackend {
+        match &self.engine {
+            Engine::SqliteFile { .. } | Engine::SqliteMemory { .. } => DbBackend::Sqlite,
+            Engine::Postgres(_) => DbBackend::Postgres,
+        }
+    }
+
+    /// Reads points with one statement and no transaction: alone it sees one committed state all the same.
+    async fn glance(&self, statement: Statement) -> Result<Vec<Point>, StoreError> {
+        self.statements.add();
+        if let Engine::SqliteFile { inline, .. } = &self.engine
+            && let Some(points) = inline.points(&statement)
+        {
+            return Ok(points);
+        }
+        let rows = match &self.engine {
+            Engine::SqliteFile { readers, .. } => readers.query_all_raw(statement).await,
+            Engine::SqliteMemory { writer } => {
+                let turn = writer.turn(READ_PATIENCE).await?;
+                turn.connection()?.query_all_raw(statement).await
+            }
+            Engine::Postgres(pools) => {
+                return facts::points(&pools.readers.all(&statement, READ_PATIENCE).await?);
+            }
+        };
+        facts::points(&rows.map_err(|error| classify(DbBackend::Sqlite, &error).error)?)
     }
 
     async fn read(&self) -> Result<Read, StoreError> {
@@ -183,7 +227,7 @@ async fn begin(
 ) -> Result<DatabaseTransaction, StoreError> {
     let options = TransactionOptions { sqlite_transaction_mode: mode, ..TransactionOptions::default() };
     let begun = connection.begin_with_options(options).await;
-    begun.map_err(|error| classify::classify(connection.get_database_backend(), &error).error)
+    begun.map_err(|error| classify(connection.get_database_backend(), &error).error)
 }
 
 #[async_trait]

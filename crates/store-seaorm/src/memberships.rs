@@ -31,7 +31,7 @@ use crate::entity::{
 };
 use crate::executor::Executor;
 use crate::unit_of_work::Lent;
-use crate::{relationships, roles, workspaces};
+use crate::{facts, relationships, roles, workspaces};
 
 const TABLE: &str = "memberships";
 
@@ -204,24 +204,7 @@ fn row_of(membership: &Membership) -> membership::Model {
     }
 }
 
-/// Everything that decides what a person may do in a workspace; the same statements whatever exists.
-pub(crate) async fn access_facts(
-    exec: &mut dyn Executor,
-    workspace: WorkspaceId,
-    user: UserId,
-) -> Result<Option<AccessFacts>, StoreError> {
-    let found = workspaces::find(exec, &WorkspaceRef::Id(workspace)).await?;
-    let account = account(exec, user).await?;
-    let home = account.as_ref().map_or(WorkspaceId::nil(), |a| a.home);
-    let relationship = relationships::agreed(exec, workspace, home).await?;
-    let membership = load(exec, uuid(workspace), Members::One(uuid(user))).await?.pop();
-    let roles = assigned_roles(exec, workspace, user).await?;
-    let roles = roles.into_iter().map(Arc::new).collect();
-    let relationship = relationship.map(Arc::new);
-    Ok(found.map(|found| AccessFacts { workspace: Arc::new(found), account, membership, roles, relationship }))
-}
-
-/// The same for a page of a home's Externals; the same statements for one and for many.
+/// Everything that decides what a page of a home's Externals may do in a workspace; the same statements for one and for many.
 async fn externals(
     exec: &mut dyn Executor,
     host: WorkspaceId,
@@ -258,10 +241,6 @@ async fn externals(
     Ok(facts.collect())
 }
 
-async fn account(exec: &mut dyn Executor, user: UserId) -> Result<Option<AccountFacts>, StoreError> {
-    Ok(accounts(exec, user::Column::Id.eq(uuid(user))).await?.pop())
-}
-
 async fn accounts(exec: &mut dyn Executor, which: impl IntoCondition) -> Result<Vec<AccountFacts>, StoreError> {
     let statement = user::Entity::find()
         .column_as(workspace::Column::State, "home_state")
@@ -294,32 +273,6 @@ fn account_of(row: &sea_orm::QueryResult) -> Result<AccountFacts, StoreError> {
         home_revision: Revision::from_stored(at.read("home_id", row.try_get("", "home_revision"))?),
         home_outbound: at.word("home_id", &outbound)?,
     })
-}
-
-async fn assigned_roles(
-    exec: &mut dyn Executor,
-    workspace: WorkspaceId,
-    user: UserId,
-) -> Result<Vec<Role>, StoreError> {
-    let assigned = membership_role::Entity::find()
-        .select_only()
-        .column(membership_role::Column::RoleId)
-        .filter(membership_role::Column::WorkspaceId.eq(uuid(workspace)))
-        .filter(membership_role::Column::UserId.eq(uuid(user)))
-        .into_query();
-    let own_groups = membership_group::Entity::find()
-        .select_only()
-        .column(membership_group::Column::GroupId)
-        .filter(membership_group::Column::WorkspaceId.eq(uuid(workspace)))
-        .filter(membership_group::Column::UserId.eq(uuid(user)))
-        .into_query();
-    let carried = group_role::Entity::find()
-        .select_only()
-        .column(group_role::Column::RoleId)
-        .filter(group_role::Column::GroupId.in_subquery(own_groups))
-        .into_query();
-    let id = role::Column::Id;
-    roles::load(exec, Condition::any().add(id.in_subquery(assigned)).add(id.in_subquery(carried))).await
 }
 
 /// Which members to whom something is granted.
@@ -610,6 +563,6 @@ impl MembershipRepository for Lent<'_> {
     }
 
     async fn access_facts(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError> {
-        access_facts(self.exec, workspace, user).await
+        facts::in_transaction(self.exec, workspace, user).await
     }
 }

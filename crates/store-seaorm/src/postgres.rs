@@ -7,7 +7,10 @@ use std::time::Duration;
 use domicile_domain::port::store::StoreError;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sea_orm::sqlx::{ConnectOptions, Connection, Error, PgConnection};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, TransactionTrait};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult, Statement,
+    TransactionTrait,
+};
 
 use crate::OpenError;
 use crate::classify::classify;
@@ -122,20 +125,33 @@ impl Pool {
     }
 
     /// Begins a transaction, waiting at most `patience` for a connection.
+    pub(crate) async fn begin(&self, patience: Duration) -> Result<DatabaseTransaction, StoreError> {
+        self.first(patience, || self.connection.begin()).await
+    }
+
+    /// The rows of one statement that only reads, waiting at most `patience` for a connection.
+    pub(crate) async fn all(&self, statement: &Statement, patience: Duration) -> Result<Vec<QueryResult>, StoreError> {
+        self.first(patience, || self.connection.query_all_raw(statement.clone())).await
+    }
+
+    /// Does what can be done again on another connection.
     ///
     /// A connection is not tried before it is used, so after a restart of the server each idle one fails once: those are
     /// passed over, since nothing was done on them.
-    pub(crate) async fn begin(&self, patience: Duration) -> Result<DatabaseTransaction, StoreError> {
-        let begin = async {
+    async fn first<T, F>(&self, patience: Duration, work: impl Fn() -> F + Send) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, DbErr>> + Send,
+    {
+        let work = async {
             let mut dead = 0;
             loop {
-                match self.connection.begin().await.map_err(|error| classify(DbBackend::Postgres, &error).error) {
+                match work().await.map_err(|error| classify(DbBackend::Postgres, &error).error) {
                     Err(StoreError::ConnectionLost) if dead < self.size => dead += 1,
-                    begun => return begun,
+                    done => return done,
                 }
             }
         };
-        match tokio::time::timeout(patience, begin).await {
+        match tokio::time::timeout(patience, work).await {
             Ok(Err(StoreError::Contention)) | Err(_) if self.connections.size() < self.size => {
                 // There was room for another connection, and none could be made.
                 Err(StoreError::ConnectionLost)

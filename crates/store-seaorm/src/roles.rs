@@ -65,7 +65,7 @@ fn add(roles: &mut Vec<Role>, row: &sea_orm::QueryResult) -> Result<(), StoreErr
     Ok(())
 }
 
-fn role_of(row: role::Model, at: &At) -> Result<Role, StoreError> {
+pub(crate) fn role_of(row: role::Model, at: &At) -> Result<Role, StoreError> {
     Ok(Role {
         id: RoleId::from_uuid(row.id),
         workspace: WorkspaceId::from_uuid(row.workspace_id),

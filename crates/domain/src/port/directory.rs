@@ -1,5 +1,7 @@
 //! The read side of a store: what needs no unit of work. Each call sees one committed state.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::store::StoreError;
@@ -48,6 +50,63 @@ pub struct NoticeRow {
     pub message: Option<Message>,
     /// The attempts, in order.
     pub attempts: Vec<Attempt>,
+}
+
+/// Whom a check is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum CheckedSubject {
+    /// By id.
+    User(UserId),
+    /// By an identity that is bound to the person.
+    Identity(Identity),
+}
+
+/// What a check names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckKey {
+    /// Where.
+    pub workspace: WorkspaceRef,
+    /// Who.
+    pub subject: CheckedSubject,
+    /// What.
+    pub permission: PermissionName,
+}
+
+/// What decides a check, as of one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckFacts {
+    /// The person in the workspace; absent if there is no such workspace.
+    pub access: Option<Arc<AccessFacts>>,
+    /// The entry of the catalogue, a retired one included; absent if the permission is unknown.
+    pub permission: Option<Arc<Permission>>,
+    /// Until when the facts are known to have been true; absent if they were read for this question.
+    pub as_of: Option<Timestamp>,
+}
+
+/// How fresh facts must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Freshness {
+    /// What is known of workspaces and homes may be up to a bound old; what this process wrote is seen at once.
+    Bounded,
+    /// The same, and no workspace that is named may be older than the revision.
+    AtLeast(Vec<(WorkspaceId, Revision)>),
+    /// Everything that was committed when the question was asked.
+    Newest,
+}
+
+/// Whether what was read of a workspace at a revision is not older than the rows say.
+pub fn is_met(rows: &[(WorkspaceId, Revision)], workspace: WorkspaceId, read: Revision) -> bool {
+    rows.iter().all(|(of, least)| *of != workspace || *least <= read)
+}
+
+impl Freshness {
+    /// Whether what was read of a workspace at a revision is not older than was wanted.
+    pub fn is_met_by(&self, workspace: WorkspaceId, read: Revision) -> bool {
+        match self {
+            Self::AtLeast(rows) => is_met(rows, workspace, read),
+            Self::Bounded | Self::Newest => true,
+        }
+    }
 }
 
 /// A relationship with what a view of it is made of.
@@ -107,8 +166,10 @@ pub trait Directory: Send + Sync {
     /// statements does not depend on what exists.
     async fn access_facts(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<AccessFacts>, StoreError>;
 
-    /// The same for several people, as of one moment, in the order asked.
-    async fn many_access_facts(&self, asked: &[(WorkspaceId, UserId)]) -> Result<Vec<Option<AccessFacts>>, StoreError>;
+    /// What decides each of some checks, in the same order and as of one moment. The number of statements does not
+    /// depend on how many checks there are. A store answers with the newest whatever is asked; what stands before
+    /// it may answer from what it kept, if that is fresh enough.
+    async fn check_facts(&self, checks: &[CheckKey], freshness: &Freshness) -> Result<Vec<CheckFacts>, StoreError>;
 
     /// The facts of at most `limit` members of a workspace to whom a permission is granted, directly, by a role or by a role
     /// of a group, whose user id is above `after` (nil for the first page), in order of user id.

@@ -1,14 +1,16 @@
 //! May this person do that there? (seed "Access Rights") One question, or many as of one moment.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::api::{
     AccessAnswer, BatchAnswer, BatchCheckAccess, BatchEntry, BatchEntryAnswer, Call, CheckAccess, CheckSubject,
+    Consistency,
 };
 use super::input::field;
 use super::record::Deed;
 use super::service::{Domicile, workspace_ref};
-use super::token::{TouchedRows, ensure_facts_fresh};
+use super::token::{TouchedRows, ensure_facts_fresh, freshness};
 use crate::error::{Reason, Refusal, Violation};
 use crate::model::actor::ServiceScope;
 use crate::model::audit::AuditAction;
@@ -20,6 +22,8 @@ use crate::model::time::Timestamp;
 use crate::model::user::{Identity, parse_issuer, parse_subject};
 use crate::model::workspace::{Workspace, WorkspaceRef};
 use crate::policy::access::Denial;
+use crate::port::directory::{CheckFacts, CheckKey, CheckedSubject};
+use crate::port::store::StoreError;
 
 /// How long a caller may rely on an answer, unless the membership ends before.
 const ANSWER_SERVES: Duration = Duration::from_secs(2);
@@ -29,9 +33,28 @@ const LONGEST_CORRELATION_ID: usize = 64;
 
 /// A question that was understood, of a caller who may ask it.
 struct Question {
-    workspace: WorkspaceId,
-    user: UserId,
-    permission: Permission,
+    /// Absent if there is no such workspace.
+    facts: Option<Arc<AccessFacts>>,
+    permission: Arc<Permission>,
+    /// As of when the facts were kept, if they were.
+    as_of: Option<Timestamp>,
+}
+
+impl Question {
+    /// What was found, if the caller may hear of it.
+    fn of(call: &Call, key: &CheckKey, found: CheckFacts) -> Result<Self, Refusal> {
+        let workspace = found.access.as_ref().map(|facts| &*facts.workspace);
+        if !may_check(call, workspace, &ServiceScope::AccessCheck) {
+            return Err(Refusal::new(Reason::PermissionDenied));
+        }
+        let permission = found.permission.ok_or_else(|| unknown(&key.permission))?;
+        Ok(Self { facts: found.access, permission, as_of: found.as_of })
+    }
+}
+
+/// A name that nobody offers is a mistake of the caller, never a denial.
+fn unknown(permission: &PermissionName) -> Refusal {
+    Refusal::new(Reason::UnknownPermission).with("permission", permission)
 }
 
 impl Domicile {
@@ -47,12 +70,34 @@ impl Domicile {
     }
 
     async fn answer(&self, call: &Call, request: &CheckAccess) -> Result<AccessAnswer, Refusal> {
-        let workspace = self.named_by_checker(call, &request.workspace, &ServiceScope::AccessCheck).await?;
-        let fresh = TouchedRows::of(&*self.ports.sealer, &request.consistency)?;
-        let question = self.question(workspace, &request.subject, &request.permission).await?;
-        let facts = self.ports.directory.access_facts(question.workspace, question.user).await?;
-        self.ensure_fresh_for(fresh.as_ref(), facts.as_ref()).await?;
-        Ok(self.decided(&question, facts.as_ref(), self.now()))
+        let began = self.now();
+        let asked = TouchedRows::of(&*self.ports.sealer, &request.consistency)
+            .and_then(|fresh| Ok((fresh, key(&request.workspace, &request.subject, &request.permission)?)));
+        let (fresh, key) = match asked {
+            Ok(asked) => asked,
+            Err(refusal) => return Err(self.of_permitted(call, &request.workspace, refusal).await?),
+        };
+        let found = self.found(std::slice::from_ref(&key), &request.consistency, fresh.as_ref()).await?.pop();
+        let question = Question::of(call, &key, found.ok_or_else(unanswered)?)?;
+        self.ensure_fresh_for(fresh.as_ref(), question.facts.as_deref()).await?;
+        Ok(self.decided(&question, self.now(), began))
+    }
+
+    /// What decides some checks, in the same order and as of one moment.
+    async fn found(
+        &self,
+        keys: &[CheckKey],
+        consistency: &Consistency,
+        fresh: Option<&TouchedRows>,
+    ) -> Result<Vec<CheckFacts>, Refusal> {
+        let found = self.ports.directory.check_facts(keys, &freshness(consistency, fresh)).await?;
+        if found.len() == keys.len() { Ok(found) } else { Err(unanswered().into()) }
+    }
+
+    /// What is wrong with a question, for who may ask it; who may not learns nothing of it.
+    async fn of_permitted(&self, call: &Call, workspace: &str, refusal: Refusal) -> Result<Refusal, Refusal> {
+        self.named_by_checker(call, workspace, &ServiceScope::AccessCheck).await?;
+        Ok(refusal)
     }
 
     /// The workspace of a question; nil if there is none, which only a service with the scope everywhere may learn.
@@ -70,27 +115,10 @@ impl Domicile {
         }
     }
 
-    /// Reads the rest of a question; all violations at once.
-    async fn question(
-        &self,
-        workspace: WorkspaceId,
-        subject: &CheckSubject,
-        permission: &str,
-    ) -> Result<Question, Refusal> {
-        let mut wrong = Vec::new();
-        let permission = field(&mut wrong, "permission", PermissionName::parse(permission));
-        let subject = Named::read(subject, &mut wrong);
-        let (Some(permission), Some(subject)) = (permission, subject) else {
-            return Err(Refusal::invalid(wrong));
-        };
-        let permission = self.offered(&permission).await?;
-        Ok(Question { workspace, user: self.user_of(&subject).await?, permission })
-    }
-
     /// The entry of the catalogue. A name that nobody offers is a mistake of the caller, never a denial.
     pub(super) async fn offered(&self, permission: &PermissionName) -> Result<Permission, Refusal> {
         let entry = self.ports.directory.permission(permission).await?;
-        entry.ok_or_else(|| Refusal::new(Reason::UnknownPermission).with("permission", permission))
+        entry.ok_or_else(|| unknown(permission))
     }
 
     /// The person that is meant; nil if nobody is.
@@ -126,13 +154,15 @@ impl Domicile {
         Ok(())
     }
 
-    fn decided(&self, question: &Question, facts: Option<&AccessFacts>, now: Timestamp) -> AccessAnswer {
-        match facts {
-            None => answer_until(Err(Denial::NoMembership), None, now),
-            Some(facts) => {
-                answer_until(self.decision(facts, &question.permission, now), facts.membership.as_ref(), now)
-            }
-        }
+    /// Decided `now`, by facts that were true as of another moment: from that one on the answer grows old.
+    fn decided(&self, question: &Question, now: Timestamp, began: Timestamp) -> AccessAnswer {
+        let as_of = question.as_of.unwrap_or(began);
+        let (decision, membership) = match &question.facts {
+            None => (Err(Denial::NoMembership), None),
+            Some(facts) => (self.decision(facts, &question.permission, now), facts.membership.as_ref()),
+        };
+        let valid_until = serves_until(membership, now).min(as_of.after(ANSWER_SERVES));
+        AccessAnswer { decision, checked_at: as_of, valid_until }
     }
 
     /// The policy's decision on a permission of the catalogue: what is retired is granted no more.
@@ -164,32 +194,35 @@ impl Domicile {
             let wrong = Violation::new("entries", format!("give 1 to {most} questions; ask again for more"));
             return Err(Refusal::invalid(vec![wrong]));
         }
+        let began = self.now();
+        // Who asks what they may not is told of before a token that is none.
+        let fresh = TouchedRows::of(&*self.ports.sealer, &request.consistency);
+        let rows = fresh.as_ref().ok().and_then(Option::as_ref);
+        let read: Vec<Result<CheckKey, Refusal>> = request.entries.iter().map(key_of).collect();
+        let keys: Vec<CheckKey> = read.iter().flatten().cloned().collect();
+        let mut found = self.found(&keys, &request.consistency, rows).await?.into_iter();
         let mut questions = Vec::with_capacity(request.entries.len());
-        for entry in &request.entries {
-            questions.push(own_fault(self.entry(call, entry).await)?);
+        for (entry, key) in request.entries.iter().zip(read) {
+            questions.push(match key {
+                Ok(key) => Question::of(call, &key, found.next().ok_or_else(unanswered)?),
+                Err(refusal) => own_fault(self.of_permitted(call, &entry.workspace, refusal).await)?,
+            });
         }
         self.tell_of_denied(call, &request.entries, &questions).await?;
-        let fresh = TouchedRows::of(&*self.ports.sealer, &request.consistency)?;
-        let asked: Vec<(WorkspaceId, UserId)> =
-            questions.iter().flatten().map(|question| (question.workspace, question.user)).collect();
-        let facts = self.ports.directory.many_access_facts(&asked).await?;
-        for read in &facts {
-            self.ensure_fresh_for(fresh.as_ref(), read.as_ref()).await?;
+        let fresh = fresh?;
+        for question in questions.iter().flatten() {
+            self.ensure_fresh_for(fresh.as_ref(), question.facts.as_deref()).await?;
         }
-        let mut facts = facts.into_iter();
         let now = self.now();
-        let mut entries = Vec::with_capacity(questions.len());
-        for (entry, question) in request.entries.iter().zip(questions) {
-            let answer = match question {
-                Ok(question) => {
-                    let facts = facts.next().flatten();
-                    Ok(self.decided(&question, facts.as_ref(), now))
-                }
-                Err(refusal) => Err(refusal),
-            };
-            entries.push(BatchEntryAnswer { correlation_id: entry.correlation_id.clone(), answer });
-        }
-        Ok(BatchAnswer { entries, checked_at: now })
+        let answers = questions.into_iter().map(|question| Ok(self.decided(&question?, now, began)));
+        let answers: Vec<Result<AccessAnswer, Refusal>> = answers.collect();
+        let checked_at = answers.iter().flatten().map(|answer| answer.checked_at).min().unwrap_or(began);
+        let entries = request
+            .entries
+            .iter()
+            .zip(answers)
+            .map(|(entry, answer)| BatchEntryAnswer { correlation_id: entry.correlation_id.clone(), answer });
+        Ok(BatchAnswer { entries: entries.collect(), checked_at })
     }
 
     /// Records that questions were asked which the service may not ask. Where it may ask none, it is refused.
@@ -210,23 +243,40 @@ impl Domicile {
         let deed = Deed { call, action: AuditAction::BatchCheckAccess, workspace, request_id: None };
         self.record_alone(&deed, Reason::PermissionDenied.as_str(), Vec::new()).await
     }
-
-    async fn entry(&self, call: &Call, entry: &BatchEntry) -> Result<Question, Refusal> {
-        let workspace = self.named_by_checker(call, &entry.workspace, &ServiceScope::AccessCheck).await?;
-        if entry.correlation_id.chars().count() > LONGEST_CORRELATION_ID {
-            let said = format!("give at most {LONGEST_CORRELATION_ID} characters");
-            return Err(Refusal::invalid(vec![Violation::new("correlation_id", said)]));
-        }
-        self.question(workspace, &entry.subject, &entry.permission).await
-    }
 }
 
 /// Sets an error of the store, which leaves every question open, apart from what is wrong with one question.
-fn own_fault(question: Result<Question, Refusal>) -> Result<Result<Question, Refusal>, Refusal> {
-    match question {
+fn own_fault(refusal: Result<Refusal, Refusal>) -> Result<Result<Question, Refusal>, Refusal> {
+    match refusal {
         Err(refusal) if refusal.cause.is_some() => Err(refusal),
-        question => Ok(question),
+        Ok(refusal) | Err(refusal) => Ok(Err(refusal)),
     }
+}
+
+fn unanswered() -> StoreError {
+    StoreError::Fault("a check was asked of the store and has no answer".to_owned())
+}
+
+/// Reads a question; all violations at once.
+fn key(workspace: &str, subject: &CheckSubject, permission: &str) -> Result<CheckKey, Refusal> {
+    let mut wrong = Vec::new();
+    let permission = field(&mut wrong, "permission", PermissionName::parse(permission));
+    let subject = Named::read(subject, &mut wrong).map(|named| match named {
+        Named::User(user) => CheckedSubject::User(user),
+        Named::Identity(identity) => CheckedSubject::Identity(identity),
+    });
+    match (permission, subject) {
+        (Some(permission), Some(subject)) => Ok(CheckKey { workspace: workspace_ref(workspace), subject, permission }),
+        _ => Err(Refusal::invalid(wrong)),
+    }
+}
+
+fn key_of(entry: &BatchEntry) -> Result<CheckKey, Refusal> {
+    if entry.correlation_id.chars().count() > LONGEST_CORRELATION_ID {
+        let said = format!("give at most {LONGEST_CORRELATION_ID} characters");
+        return Err(Refusal::invalid(vec![Violation::new("correlation_id", said)]));
+    }
+    key(&entry.workspace, &entry.subject, &entry.permission)
 }
 
 /// Whether the service may ask about the workspace. One that does not exist is in no list of workspaces.

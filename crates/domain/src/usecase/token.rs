@@ -10,6 +10,7 @@ use crate::model::facts::AccessFacts;
 use crate::model::id::{UserId, WorkspaceId};
 use crate::model::time::{Revision, Timestamp, Version};
 use crate::model::workspace::Workspace;
+use crate::port::directory::{Freshness, is_met};
 use crate::port::sealer::{SealPurpose, Sealer};
 
 /// A token's fields, joined by `|`. No field has that character: ids, numbers, constants and contact keys' versions.
@@ -174,7 +175,7 @@ impl TouchedRows {
 
     /// Whether a read of a workspace at that revision saw the write.
     pub(super) fn are_seen_by(&self, workspace: WorkspaceId, read: Revision) -> bool {
-        self.0.iter().all(|(touched, revision)| *touched != workspace || *revision <= read)
+        is_met(&self.0, workspace, read)
     }
 }
 
@@ -183,6 +184,15 @@ pub(super) fn ensure_fresh(token: Option<TouchedRows>, read: &Workspace) -> Resu
     match token {
         Some(rows) if !rows.are_seen_by(read.id, read.revision) => Err(Refusal::new(Reason::StoreUnavailable)),
         _ => Ok(()),
+    }
+}
+
+/// How fresh a check wants its facts, with the rows of its token.
+pub(super) fn freshness(consistency: &Consistency, rows: Option<&TouchedRows>) -> Freshness {
+    match (consistency, rows) {
+        (_, Some(rows)) => Freshness::AtLeast(rows.0.clone()),
+        (Consistency::FullyConsistent, None) => Freshness::Newest,
+        (Consistency::MinimizeLatency | Consistency::AtLeastAsFresh(_), None) => Freshness::Bounded,
     }
 }
 

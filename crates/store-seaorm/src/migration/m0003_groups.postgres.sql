@@ -21,6 +21,8 @@ ALTER TABLE membership_groups ADD CONSTRAINT membership_groups_group_id_fkey
 CREATE INDEX membership_groups_group ON membership_groups (group_id, user_id);
 
 -- The relationships of a workspace are listed from either side.
+-- What two workspaces agreed last is read for every check.
+CREATE INDEX relationships_pair ON relationships (host_id, home_id);
 CREATE INDEX relationships_host ON relationships (host_id, id);
 CREATE INDEX relationships_home ON relationships (home_id, id);
 -- What a host and a home agreed last decides access, also once it has ended.

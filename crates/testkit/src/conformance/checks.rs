@@ -12,6 +12,7 @@ use domicile_domain::model::relationship::{Ceiling, RelationshipState, Workspace
 use domicile_domain::model::role::Role;
 use domicile_domain::model::user::User;
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
+use domicile_domain::port::directory::{CheckKey, CheckedSubject, Freshness};
 use domicile_domain::port::sealer::{SealPurpose, Sealer};
 use domicile_domain::port::store::UnitOfWork;
 use domicile_domain::usecase::{
@@ -52,13 +53,19 @@ pub async fn many_facts_are_those_of_each(harness: &dyn Harness) {
         .into_iter()
         .flat_map(|place| [anna.id, nobody, ben.id, anna.id].map(|person| (place, person)))
         .collect();
-    let many = good(subject.directory().many_access_facts(&asked).await);
+    let key = |(workspace, person): &(WorkspaceId, UserId)| CheckKey {
+        workspace: WorkspaceRef::Id(*workspace),
+        subject: CheckedSubject::User(*person),
+        permission: permission_name("orders.read"),
+    };
+    let keys: Vec<CheckKey> = asked.iter().map(key).collect();
+    let many = good(subject.directory().check_facts(&keys, &Freshness::Newest).await);
+    let many: Vec<Option<AccessFacts>> = many.into_iter().map(|found| found.access.map(Arc::unwrap_or_clone)).collect();
     let mut each = Vec::new();
     for (place, person) in &asked {
         each.push(good(subject.directory().access_facts(*place, *person).await));
     }
     assert_eq!(many, each);
-    assert_eq!(good(subject.directory().many_access_facts(&[]).await), vec![]);
 }
 
 /// Grantees are the members to whom the permission is granted in any way, in order of user id, page by page.

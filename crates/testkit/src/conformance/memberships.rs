@@ -8,10 +8,11 @@ use domicile_domain::model::id::{UserId, WorkspaceId};
 use domicile_domain::model::membership::{
     EndReason, EndedMembership, ExternalState, Grants, Membership, MembershipBase, MembershipKind,
 };
-use domicile_domain::model::name::ExternalId;
+use domicile_domain::model::name::{ExternalId, Handle};
 use domicile_domain::model::time::{Timestamp, Version};
-use domicile_domain::model::user::{User, UserState};
-use domicile_domain::model::workspace::{Openness, Workspace, WorkspaceState};
+use domicile_domain::model::user::{Identity, User, UserState};
+use domicile_domain::model::workspace::{Openness, Workspace, WorkspaceRef, WorkspaceState};
+use domicile_domain::port::directory::{CheckFacts, CheckKey, CheckedSubject, Freshness};
 use domicile_domain::port::store::{Constraint, StoreError};
 
 use super::{Harness, Subject, begin, exclude, good, put, refused};
@@ -238,6 +239,13 @@ async fn facts(subject: &dyn Subject, workspace: WorkspaceId, user: UserId) -> O
     let in_unit = good(tx.memberships().access_facts(workspace, user).await);
     good(tx.rollback().await);
     assert_eq!(good(subject.directory().access_facts(workspace, user).await), in_unit);
+    let key = CheckKey {
+        workspace: WorkspaceRef::Id(workspace),
+        subject: CheckedSubject::User(user),
+        permission: permission_name("orders.read"),
+    };
+    let checked = good(subject.directory().check_facts(&[key], &Freshness::Newest).await).remove(0);
+    assert_eq!(checked.access.as_deref(), in_unit.as_ref());
     in_unit
 }
 
@@ -291,6 +299,73 @@ pub async fn access_facts_of_every_shape(harness: &dyn Harness) {
     let at_home = facts(&*subject, closed.id, ben.id).await.expect("the home is there");
     assert_eq!(at_home.membership.map(|m| m.kind()), Some(MembershipKind::Internal));
     assert_eq!((at_home.roles, at_home.relationship), (vec![], None));
+}
+
+/// One check and many are answered by the same facts, in the order asked, whichever way workspace and person are named; what
+/// is not there is absent. The number of checks does not change the number of statements, so one call sees one state.
+pub async fn checks_are_answered_in_order(harness: &dyn Harness) {
+    let subject = harness.fresh().await;
+    let World { host, home, anna, grants } = world(&*subject).await;
+    let mut guest = external(&anna, host.id);
+    guest.base.grants = grants;
+    let known = Identity { issuer: "https://login.example".to_owned(), subject: "anna \"1\"".to_owned() };
+    let unknown = Identity { subject: "2".to_owned(), ..known.clone() };
+    let agreed = relationship(host.id, home.id);
+    let rows = [guest.into(), internal(&anna).into(), (&agreed).into(), (anna.id, known.clone()).into()];
+    put(&*subject, &rows).await;
+    let handle = |text: &str| WorkspaceRef::Handle(Handle::parse(text).expect("the test's handle is one"));
+    let by_id = |id| (WorkspaceRef::Id(id), CheckedSubject::User(anna.id));
+    let asked = [
+        (by_id(host.id), "orders.read", Some((host.id, anna.id))),
+        ((handle("home"), CheckedSubject::Identity(known)), "domicile.create", Some((home.id, anna.id))),
+        ((handle("nowhere"), CheckedSubject::User(anna.id)), "orders.read", None),
+        ((handle("host"), CheckedSubject::Identity(unknown)), "orders.write", Some((host.id, UserId::nil()))),
+        (by_id(WorkspaceId::nil()), "orders.read", None),
+        (by_id(host.id), "orders.read", Some((host.id, anna.id))),
+    ];
+    let directory = subject.directory();
+    let mut expected = Vec::new();
+    let mut checks = Vec::new();
+    for ((workspace, subject), permission, pair) in asked {
+        let permission = permission_name(permission);
+        let access = match pair {
+            Some((workspace, user)) => good(directory.access_facts(workspace, user).await),
+            None => None,
+        };
+        let entry = good(directory.permission(&permission).await);
+        expected.push(CheckFacts { access: access.map(Arc::new), permission: entry.map(Arc::new), as_of: None });
+        checks.push(CheckKey { workspace, subject, permission });
+    }
+    assert_eq!(expected.iter().filter(|facts| facts.access.is_some()).count(), 4);
+    assert_eq!(expected.iter().filter(|facts| facts.permission.is_some()).count(), 5);
+    assert_eq!(good(directory.check_facts(&checks, &Freshness::Newest).await), expected);
+    for (check, facts) in checks.iter().zip(&expected) {
+        let alone = good(directory.check_facts(std::slice::from_ref(check), &Freshness::Bounded).await);
+        assert_eq!(alone.as_slice(), std::slice::from_ref(facts));
+    }
+    assert_eq!(good(directory.check_facts(&[], &Freshness::Newest).await), []);
+}
+
+/// Facts follow every unit that took a revision, and no unit that was taken back.
+pub async fn facts_follow_revisions(harness: &dyn Harness) {
+    let subject = harness.fresh().await;
+    let World { host, anna, grants, .. } = world(&*subject).await;
+    let mut guest = external(&anna, host.id);
+    guest.base.grants = grants;
+    put(&*subject, &[guest.into()]).await;
+    let before = facts(&*subject, host.id, anna.id).await.expect("the host is there");
+    let mut tx = begin(&*subject).await;
+    let taken = good(tx.workspaces().take_revision(&WorkspaceRef::Id(host.id)).await);
+    good(tx.roles().insert(&role(host.id, "later")).await);
+    let within = good(tx.memberships().access_facts(host.id, anna.id).await).expect("the host is there");
+    assert_eq!(Some(within.workspace.revision), taken.map(|(_, revision)| revision));
+    good(tx.rollback().await);
+    assert_eq!(facts(&*subject, host.id, anna.id).await, Some(before.clone()));
+    let mut tx = begin(&*subject).await;
+    good(tx.workspaces().take_revision(&WorkspaceRef::Id(host.id)).await);
+    good(tx.commit().await);
+    let after = facts(&*subject, host.id, anna.id).await.expect("the host is there");
+    assert_eq!(after.workspace.revision, before.workspace.revision.next());
 }
 
 /// Members come in order of user id with account, home and relationship; pages join without gap or repeat.

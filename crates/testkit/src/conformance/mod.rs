@@ -117,7 +117,8 @@ macro_rules! conformance_suite {
                 every_field_and_state_of_an_external_comes_back, every_field_of_an_internal_comes_back,
                 one_live_membership_each, one_internal_membership_each, no_internal_outside_the_home,
                 external_ids_are_unique_in_a_workspace, ended_memberships_go_to_the_history,
-                ending_needs_the_live_version, access_facts_of_every_shape, members_are_paged,
+                ending_needs_the_live_version, access_facts_of_every_shape, checks_are_answered_in_order,
+                facts_follow_revisions, members_are_paged,
             }
             groups {
                 groups_come_back, groups_have_their_keys, groups_are_replaced_at_their_version,

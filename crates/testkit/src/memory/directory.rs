@@ -12,7 +12,7 @@ use domicile_domain::model::time::Revision;
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::directory::{
-    BelongingRow, Directory, MemberRow, NoticeRow, RelationshipQuery, RelationshipRow,
+    BelongingRow, CheckFacts, CheckKey, Directory, Freshness, MemberRow, NoticeRow, RelationshipQuery, RelationshipRow,
 };
 use domicile_domain::port::probe::StoreProbe;
 use domicile_domain::port::store::StoreError;
@@ -74,8 +74,8 @@ impl Directory for MemoryStore {
         self.ask(|tables| tables.access_facts(workspace, user))
     }
 
-    async fn many_access_facts(&self, asked: &[(WorkspaceId, UserId)]) -> Result<Vec<Option<AccessFacts>>, StoreError> {
-        self.ask(|tables| asked.iter().map(|(workspace, user)| tables.access_facts(*workspace, *user)).collect())
+    async fn check_facts(&self, checks: &[CheckKey], _: &Freshness) -> Result<Vec<CheckFacts>, StoreError> {
+        self.ask(|tables| checks.iter().map(|check| tables.check_facts(check)).collect())
     }
 
     async fn grantees(

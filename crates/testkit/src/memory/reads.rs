@@ -16,7 +16,9 @@ use domicile_domain::model::time::Timestamp;
 use domicile_domain::model::user::Identity;
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::policy::access::granted;
-use domicile_domain::port::directory::{BelongingRow, MemberRow, NoticeRow, RelationshipQuery, RelationshipRow};
+use domicile_domain::port::directory::{
+    BelongingRow, CheckFacts, CheckKey, CheckedSubject, MemberRow, NoticeRow, RelationshipQuery, RelationshipRow,
+};
 use domicile_domain::port::store::{Externals, GroupCandidate};
 
 use super::tables::{ContactRow, NoticeEntry, Tables, is_live};
@@ -195,6 +197,19 @@ impl Tables {
             membership,
             roles,
         })
+    }
+
+    pub(super) fn check_facts(&self, check: &CheckKey) -> CheckFacts {
+        let user = match &check.subject {
+            CheckedSubject::User(user) => *user,
+            CheckedSubject::Identity(identity) => self.identity_owner(identity).unwrap_or(UserId::nil()),
+        };
+        let workspace = self.workspace(&check.workspace).map(|workspace| workspace.id);
+        CheckFacts {
+            access: workspace.and_then(|workspace| self.access_facts(workspace, user)).map(Arc::new),
+            permission: self.permissions.get(&check.permission).cloned().map(Arc::new),
+            as_of: None,
+        }
     }
 
     /// The members of a workspace, above a user id and in order, of whom that holds.
