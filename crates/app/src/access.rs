@@ -418,7 +418,7 @@ impl Matrix {
     }
 
     fn table(&self, names: &[String], first: usize) -> Vec<String> {
-        let head: String = self.permissions.iter().map(|permission| format!("  {permission}")).collect();
+        let head: String = self.permissions.iter().flat_map(|permission| ["  ", permission.as_str()]).collect();
         let mut lines = vec![format!("{:first$}{head}", "")];
         for (person, name) in self.people.iter().zip(names) {
             let cell = |permission: &String| format!("  {:<1$}", self.cell(person, permission), permission.len());

@@ -197,17 +197,17 @@ struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     fn of(check: &'a CheckKey) -> Self {
-        let (w, h) = match &check.workspace {
+        let (id, handle) = match &check.workspace {
             WorkspaceRef::Id(id) => (Some(uuid(*id).simple()), None),
             WorkspaceRef::Handle(handle) => (None, Some(handle.as_str())),
         };
-        let (u, i, s) = match &check.subject {
+        let (user, issuer, subject) = match &check.subject {
             CheckedSubject::User(user) => (Some(uuid(*user).simple()), None, None),
             CheckedSubject::Identity(identity) => {
                 (None, Some(identity.issuer.as_str()), Some(identity.subject.as_str()))
             }
         };
-        Self { w, h, u, i, s, p: check.permission.as_str() }
+        Self { w: id, h: handle, u: user, i: issuer, s: subject, p: check.permission.as_str() }
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) async fn load(
         let id = row.id;
         let own = carried.iter().filter(|carried| carried.group_id == id);
         let roles = own.map(|carried| RoleId::from_uuid(carried.role_id)).collect();
-        Ok(GroupSize { group: group_of(row, roles)?, members: sizes.get(&id).copied().unwrap_or(0) })
+        Ok(GroupSize { group: group_of(&row, roles)?, members: sizes.get(&id).copied().unwrap_or(0) })
     });
     let read = read.collect();
     if matches!(read, Err(StoreError::Corrupt { .. })) {
@@ -84,7 +84,7 @@ async fn sizes(exec: &mut dyn Executor, groups: Vec<Uuid>) -> Result<BTreeMap<Uu
         .collect()
 }
 
-fn group_of(row: group::Model, roles: BTreeSet<RoleId>) -> Result<Group, StoreError> {
+fn group_of(row: &group::Model, roles: BTreeSet<RoleId>) -> Result<Group, StoreError> {
     let at = At::new(TABLE, row.id);
     Ok(Group {
         id: GroupId::from_uuid(row.id),

@@ -88,7 +88,7 @@ fn read_field(which: RecordField, typed: &UpdateWorkspace, into: &mut Workspace,
     match which {
         RecordField::DisplayName => keep!(into.display_name, "display_name", Name::parse(&typed.display_name)),
         RecordField::DefaultRegion => {
-            keep!(into.default_region, "default_region", Region::parse(&typed.default_region))
+            keep!(into.default_region, "default_region", Region::parse(&typed.default_region));
         }
         RecordField::DefaultLanguage => {
             keep!(into.default_language, "default_language", LanguageTag::parse(&typed.default_language));

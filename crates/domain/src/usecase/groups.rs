@@ -346,19 +346,18 @@ fn may_carry(unit: &Unit<'_>, defined: &[Role], carried: &BTreeSet<RoleId>) -> R
 
 /// What of a group is other than before.
 fn changes(before: Option<&Group>, after: Option<&Group>) -> Vec<AuditChange> {
-    let roles = |group: &Group| {
-        let listed = group.roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        (!listed.is_empty()).then_some(listed)
+    let shown = |group: Option<&Group>| {
+        let roles = group.map(|group| group.roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+        [
+            ("handle", group.map(|group| group.handle.to_string())),
+            ("display_name", group.map(|group| group.display_name.to_string())),
+            ("roles", roles.filter(|roles| !roles.is_empty())),
+        ]
     };
-    let shown: [(&str, &dyn Fn(&Group) -> Option<String>); 3] = [
-        ("handle", &|group| Some(group.handle.to_string())),
-        ("display_name", &|group| Some(group.display_name.to_string())),
-        ("roles", &roles),
-    ];
-    let compared = shown.into_iter().map(|(path, show)| AuditChange {
+    let compared = shown(before).into_iter().zip(shown(after)).map(|((path, before), (_, after))| AuditChange {
         path: path.to_owned(),
-        before: before.and_then(show),
-        after: after.and_then(show),
+        before,
+        after,
     });
     compared.filter(|change| change.before != change.after).collect()
 }

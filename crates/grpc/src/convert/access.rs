@@ -165,7 +165,7 @@ pub(crate) fn explanation(explanation: Explanation) -> v1::ExplainAccessResponse
         reason: reason.into(),
         gates: explanation.gates.into_iter().map(report).collect(),
         failing_gate: explanation.failing.map_or(v1::AccessGate::Unspecified, gate).into(),
-        remedies: explanation.remedies.into_iter().map(remedy).collect(),
+        remedies: explanation.remedies.iter().map(remedy).collect(),
         partial: explanation.partial,
         check_time: Some(time(explanation.answer.checked_at)),
         valid_until_time: Some(time(explanation.answer.valid_until)),
@@ -210,7 +210,7 @@ fn external_word(state: ExternalState) -> String {
     super::member_state(state.into()).as_str_name().trim_start_matches("MEMBERSHIP_STATE_").to_owned()
 }
 
-fn remedy(remedy: Remedy) -> v1::Remedy {
+fn remedy(remedy: &Remedy) -> v1::Remedy {
     v1::Remedy {
         action: remedy_action(remedy.action).into(),
         sentence: remedy.action.sentence().to_owned(),

@@ -25,29 +25,29 @@ pub(crate) fn permission(entry: &Permission) -> v1::Permission {
     }
 }
 
-pub(crate) fn retired(done: Option<RetiredPermission>) -> v1::RetirePermissionResponse {
-    let PermissionUses { roles, memberships } = done.as_ref().map(|done| done.uses).unwrap_or_default();
+pub(crate) fn retired(done: Option<&RetiredPermission>) -> v1::RetirePermissionResponse {
+    let PermissionUses { roles, memberships } = done.map(|done| done.uses).unwrap_or_default();
     v1::RetirePermissionResponse {
-        permission: done.as_ref().map(|done| permission(&done.permission)),
+        permission: done.map(|done| permission(&done.permission)),
         roles: count(roles),
         memberships: count(memberships),
     }
 }
 
-pub(crate) fn updated(done: Option<RoleChange>, consistency_token: String) -> v1::UpdateRoleResponse {
-    let RoleReach { internals, externals } = done.as_ref().map(|done| done.reach).unwrap_or_default();
+pub(crate) fn updated(done: Option<&RoleChange>, consistency_token: String) -> v1::UpdateRoleResponse {
+    let RoleReach { internals, externals } = done.map(|done| done.reach).unwrap_or_default();
     v1::UpdateRoleResponse {
-        role: done.as_ref().map(|done| role(&done.role)),
+        role: done.map(|done| role(&done.role)),
         internals_reached: count(internals),
         externals_reached: count(externals),
         consistency_token,
     }
 }
 
-pub(crate) fn deleted(done: Option<DeletedRole>, consistency_token: String) -> v1::DeleteRoleResponse {
-    let RoleUses { memberships, groups, ceilings } = done.as_ref().map(|done| done.uses).unwrap_or_default();
+pub(crate) fn deleted(done: Option<&DeletedRole>, consistency_token: String) -> v1::DeleteRoleResponse {
+    let RoleUses { memberships, groups, ceilings } = done.map(|done| done.uses).unwrap_or_default();
     v1::DeleteRoleResponse {
-        role: done.as_ref().map(|done| role(&done.role)),
+        role: done.map(|done| role(&done.role)),
         memberships: count(memberships),
         groups: count(groups),
         ceilings: count(ceilings),

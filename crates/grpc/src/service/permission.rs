@@ -60,6 +60,6 @@ impl permission_service_server::PermissionService for Services {
             validate_only: wire.validate_only,
         };
         let done = self.api.retire_permission(&call, &request).await.map_err(refused(&call))?;
-        Ok(changed(done, |retired, _| convert::role::retired(retired)))
+        Ok(changed(done, |retired, _| convert::role::retired(retired.as_ref())))
     }
 }

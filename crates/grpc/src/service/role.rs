@@ -71,7 +71,7 @@ impl role_service_server::RoleService for Services {
             etag: wire.etag,
         };
         let done = self.api.update_role(&call, &order, &change).await.map_err(refused(&call))?;
-        Ok(changed(done, convert::role::updated))
+        Ok(changed(done, |done, token| convert::role::updated(done.as_ref(), token)))
     }
 
     async fn delete_role(
@@ -85,6 +85,6 @@ impl role_service_server::RoleService for Services {
             Order { request: identity_of(id, &wire), workspace: wire.workspace, validate_only: wire.validate_only };
         let change = DeleteRole { role: wire.role, etag: wire.etag, force: wire.force };
         let done = self.api.delete_role(&call, &order, &change).await.map_err(refused(&call))?;
-        Ok(changed(done, convert::role::deleted))
+        Ok(changed(done, |done, token| convert::role::deleted(done.as_ref(), token)))
     }
 }

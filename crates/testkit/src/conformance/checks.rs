@@ -211,7 +211,16 @@ pub async fn a_check_after_a_revocation_is_never_stale(harness: &dyn Harness) {
         for product in &products {
             revoked(decided(product, &call, &host, &anna, gone.clone()).await);
         }
-        revoked(decided(&products[round % 2], &call, &host, &anna, Consistency::FullyConsistent).await);
+        revoked(
+            decided(
+                products.iter().cycle().nth(round % 2).expect("two products"),
+                &call,
+                &host,
+                &anna,
+                Consistency::FullyConsistent,
+            )
+            .await,
+        );
     }
 }
 
@@ -312,13 +321,13 @@ impl History {
     }
 
     async fn link(&mut self, subject: &dyn Subject, dice: &mut Dice) {
-        let person = self.people[dice.below(self.people.len())].clone();
+        let person = self.people.get(dice.below(self.people.len())).expect("it is below the end").clone();
         let mut visit = external(&person, self.host.id);
         let ids: Vec<RoleId> = self.roles.iter().map(|role| role.id).collect();
         visit.base.grants.roles = dice.some(&ids).into_iter().collect();
         visit.base.grants.permissions = dice.some(&self.names).into_iter().collect();
         visit.state = *ExternalState::ALL.get(dice.below(12)).unwrap_or(&ExternalState::Active);
-        visit.expires_at = [None, None, Some(NOW), Some(minute(9))][dice.below(4)];
+        visit.expires_at = [NOW, minute(9)].get(dice.below(4)).copied();
         let stays = dice.below(4) > 0;
         let place = self.host.id;
         written(subject, place, async |tx| {

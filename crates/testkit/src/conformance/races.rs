@@ -369,8 +369,9 @@ async fn at_once(
 async fn managers(domicile: &Arc<Domicile>, subject: &dyn Subject, acme: &Workspace) -> usize {
     let rows = good(subject.directory().members(acme.id, UserId::nil(), 100).await);
     let mut managers = 0;
-    for user in rows.iter().map(|row| row.user.id) {
-        let person = Call { actor: Actor::person(ServicePrincipal::new("shop"), user), ..call(&rows[0].user) };
+    for row in &rows {
+        let user = row.user.id;
+        let person = Call { actor: Actor::person(ServicePrincipal::new("shop"), user), ..call(&row.user) };
         let rehearsal = Order { validate_only: true, ..order(acme) };
         let new = domicile_domain::usecase::CreateRole {
             handle: "probe".to_owned(),

@@ -131,7 +131,7 @@ pub async fn a_deleted_role_is_taken_from_everywhere(harness: &dyn Harness) {
     good(tx.commit().await);
 
     let directory = subject.directory();
-    assert_eq!(good(directory.roles(world.acme.id).await), [world.author.clone()]);
+    assert_eq!(good(directory.roles(world.acme.id).await), std::slice::from_ref(&world.author));
     let rest = BTreeSet::from([world.author.id]);
     for (user, before) in [&world.anna, &world.cleo].into_iter().zip(before) {
         let after = world.base(&*subject, user).await;
