@@ -46,10 +46,8 @@ pub const BEGINNING: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 
 /// A service with scopes of the given reach; `None` is no scope at all.
 pub fn service(reach: Option<ScopeReach>) -> ServicePrincipal {
-    let scopes = [ServiceScope::AccessCheck, ServiceScope::AccessSubjects, ServiceScope::WorkspacesCreate];
-
     let register = ServiceScope::PermissionsRegister("new".to_owned());
-    let scopes = [ServiceScope::AccessCheck, ServiceScope::WorkspacesCreate, register];
+    let scopes = [ServiceScope::AccessCheck, ServiceScope::AccessSubjects, ServiceScope::WorkspacesCreate, register];
     let scopes = reach.into_iter().flat_map(|reach| scopes.clone().map(|scope| (scope, reach.clone())));
     ServicePrincipal { scopes: scopes.collect(), ..ServicePrincipal::new("tests") }.acting_as_anybody()
 }

@@ -256,9 +256,6 @@ impl Values {
             let value = match inner(&field) {
                 // Of several ways to say something the text is the usual one, of several sides the host.
                 Some(_) if field.containing_oneof().is_some() && field.name() != "host_terms" => None,
-                Some(inner) => Some(Value::Message(self.request(&inner, &format!("{path}.")))),
-                // Of several ways to say something the text is the usual one.
-                Some(_) if field.containing_oneof().is_some() => None,
                 Some(inner) => {
                     let one = Value::Message(self.request(&inner, &format!("{path}.")));
                     Some(if field.is_list() { Value::List(vec![one]) } else { one })

@@ -1,6 +1,6 @@
 //! The cache before the in-memory store: never stale in its own process, bounded beside others.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what cannot be fails the test")]
+#![expect(clippy::unwrap_used, reason = "what cannot be fails the test")]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -89,15 +89,12 @@ async fn change(store: &dyn Store, workspace: WorkspaceId, person: UserId) -> Re
     let mut tx = store.begin(PATIENCE).await?;
     tx.workspaces().take_revision(&WorkspaceRef::Id(workspace)).await?;
     let found = tx.memberships().find(workspace, person).await?;
-    match found {
-        Some(Membership::External(live)) => {
-            let version = live.base.version;
-            tx.memberships().end(&live.end(EndReason::Unlinked, minute(1)), version).await?;
-        }
-        _ => {
-            let user = tx.users().find(person).await?.unwrap();
-            tx.memberships().insert(&Membership::External(external(&user, workspace))).await?;
-        }
+    if let Some(Membership::External(live)) = found {
+        let version = live.base.version;
+        tx.memberships().end(&live.end(EndReason::Unlinked, minute(1)), version).await?;
+    } else {
+        let user = tx.users().find(person).await?.unwrap();
+        tx.memberships().insert(&Membership::External(external(&user, workspace))).await?;
     }
     tx.commit().await
 }

@@ -54,7 +54,6 @@ const fn row(action: AuditAction) -> Row {
         AuditAction::CreateRole => Row::Paths(&[Path::ANewRoleForOneself]),
         AuditAction::AssignUser => Row::Paths(&[Path::OneselfAssignedAgain]),
         AuditAction::BindIdentity => Row::Paths(&[Path::AnIdentityForOneself]),
-        AuditAction::DeleteRole | AuditAction::UnbindIdentity => Row::CannotRaise("it only takes away"),
         AuditAction::CreateWorkspace => Row::CannotRaise("a service or the operator makes it, for somebody new"),
         AuditAction::RegisterPermissions | AuditAction::RetirePermission => {
             Row::CannotRaise("a service does it by its own scope, and no person")
@@ -84,7 +83,11 @@ const fn row(action: AuditAction) -> Row {
         AuditAction::CreateGroup => Row::Paths(&[Path::ANewGroupForOneself]),
         AuditAction::AddGroupMembers => Row::Paths(&[Path::AGroupForOneself]),
         AuditAction::UpdateGroup => Row::Paths(&[Path::ARoleForAGroupOneIsIn]),
-        AuditAction::DeleteGroup | AuditAction::RemoveGroupMembers => Row::CannotRaise("it only takes away"),
+        AuditAction::DeleteRole
+        | AuditAction::UnbindIdentity
+        | AuditAction::DeleteGroup
+        | AuditAction::RemoveGroupMembers
+        | AuditAction::SuspendRelationship => Row::CannotRaise("it only takes away"),
         AuditAction::UpdateWorkspace => Row::CannotRaise("none of its fields decides what somebody may do"),
         AuditAction::UpdateWorkspacePolicy => {
             Row::TriedIn(POLICIES, "nobody_opens_their_home_to_get_back_what_they_have_elsewhere")
@@ -95,7 +98,6 @@ const fn row(action: AuditAction) -> Row {
         AuditAction::UpdateRelationship | AuditAction::ApproveRelationship | AuditAction::ResumeRelationship => {
             Row::TriedIn(RELATIONSHIPS, "nobody_raises_themself_in_the_other_workspace")
         }
-        AuditAction::SuspendRelationship => Row::CannotRaise("it only takes away"),
         AuditAction::EndRelationship => Row::TriedIn(RELATIONSHIPS, "nobody_raises_themself_in_the_other_workspace"),
     }
 }

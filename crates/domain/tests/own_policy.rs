@@ -65,7 +65,11 @@ async fn checks_explanations_and_lists_go_by_the_own_policy() {
     })
     .await;
     let reader = world.reader.id;
-    let visitor = world.visitor("visitor", |visit| drop(visit.base.grants.roles.insert(reader))).await;
+    let visitor = world
+        .visitor("visitor", |visit| {
+            visit.base.grants.roles.insert(reader);
+        })
+        .await;
     let domicile = with_office_hours(world.ports.clone());
     // The tests' day begins at an hour of its own.
     let begun = u64::try_from(minute(0).as_micros() / 3_600_000_000 % 24).unwrap();

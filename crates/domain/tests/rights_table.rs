@@ -98,7 +98,10 @@ async fn person(world: &World, actor: &str) -> Option<User> {
         "External, in review" => external(&|visit| visit.state = ExternalState::Review).await,
         "External, expired" => external(&|visit| visit.expires_at = Some(minute(0))).await,
         "External manager, policy off" | "External manager, policy on" => {
-            external(&|visit| drop(visit.base.grants.roles.insert(governor))).await
+            external(&|visit| {
+                visit.base.grants.roles.insert(governor);
+            })
+            .await
         }
         "suspended manager" => in_acme(UserState::Suspended).await,
         "deactivated manager" => in_acme(UserState::Deactivated).await,
@@ -174,8 +177,9 @@ async fn text() -> String {
         let widths: Vec<usize> = (0..PLACES.len()).map(width).collect();
         write!(text, "\n{}\n", method.replace('_', " ")).unwrap();
         for (actor, cells) in rows {
-            let cells: String = cells.iter().zip(&widths).map(|(cell, width)| format!("  {cell:<width$}")).collect();
-            writeln!(text, "{}", format!("  {actor:<31}{cells}").trim_end()).unwrap();
+            let cells: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            let cells = cells.join("  ");
+            writeln!(text, "{}", format!("  {actor:<31}  {cells}").trim_end()).unwrap();
         }
     }
     text

@@ -235,8 +235,8 @@ fn text(number: u64) -> String {
     SequentialIds::numbered(number).to_string()
 }
 
-fn at(minutes: i64) -> Option<prost_types::Timestamp> {
-    Some(prost_types::Timestamp { seconds: NOW.as_micros() / 1_000_000 + 60 * minutes, nanos: 0 })
+fn at(minutes: i64) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: NOW.as_micros() / 1_000_000 + 60 * minutes, nanos: 0 }
 }
 
 fn view() -> RelationshipView {
@@ -307,11 +307,11 @@ fn on_the_wire() -> v1::Relationship {
         }),
         proposed_by_side: v1::RelationshipSide::Host.into(),
         proposed_by: text(5),
-        propose_time: at(6),
-        lapse_time: at(7),
+        propose_time: Some(at(6)),
+        lapse_time: Some(at(7)),
         answered_by: text(8),
-        answer_time: at(9),
-        end_time: at(10),
+        answer_time: Some(at(9)),
+        end_time: Some(at(10)),
         etag: format!("{}-11", text(1)),
         ceiling_roles: vec![v1::RoleLabel {
             uid: text(4),

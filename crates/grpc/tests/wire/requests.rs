@@ -405,8 +405,8 @@ fn texts<const N: usize>(texts: [&str; N]) -> Vec<String> {
     texts.map(ToOwned::to_owned).to_vec()
 }
 
-fn mask() -> Option<domicile_proto::FieldMask> {
-    Some(domicile_proto::FieldMask { paths: texts(["one", "two"]) })
+fn mask() -> domicile_proto::FieldMask {
+    domicile_proto::FieldMask { paths: texts(["one", "two"]) }
 }
 
 fn members() -> GroupMembers {
@@ -422,7 +422,7 @@ changes! {
     update_group_hears_every_field: expect_update_group, GroupServiceClient.update_group(UpdateGroupRequest {
         group: "crew".to_owned(),
         etag: "e-1".to_owned(),
-        update_mask: mask(),
+        update_mask: Some(mask()),
         display_name: "The crew".to_owned(),
         roles: texts(["x", "y"]),
     }) => UpdateGroup {
@@ -450,7 +450,7 @@ changes! {
     update_workspace_hears_every_field:
         expect_update_workspace, WorkspaceServiceClient.update_workspace(UpdateWorkspaceRequest {
             etag: "e-1".to_owned(),
-            update_mask: mask(),
+            update_mask: Some(mask()),
             display_name: "Acme".to_owned(),
             default_region: "HU".to_owned(),
             default_language: "hu".to_owned(),
@@ -476,7 +476,7 @@ changes! {
     update_workspace_policy_hears_every_field:
         expect_update_workspace_policy, WorkspaceServiceClient.update_workspace_policy(UpdateWorkspacePolicyRequest {
             etag: "e-1".to_owned(),
-            update_mask: mask(),
+            update_mask: Some(mask()),
             policy: Some(v1::WorkspacePolicy {
                 inbound: v1::Openness::RelatedOnly.into(),
                 outbound: 17,

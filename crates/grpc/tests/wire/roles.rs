@@ -63,9 +63,9 @@ fn text(text: &str) -> String {
     text.to_owned()
 }
 
-fn fresh() -> Option<v1::Consistency> {
+fn fresh() -> v1::Consistency {
     let requirement = v1::consistency::Requirement::AtLeastAsFresh(text("written"));
-    Some(v1::Consistency { requirement: Some(requirement) })
+    v1::Consistency { requirement: Some(requirement) }
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn the_calls_of_roles_hear_every_field() {
         assert_eq!(*consistency, Consistency::AtLeastAsFresh(text("written")));
         heard()
     });
-    let message = v1::GetRoleRequest { workspace: text("acme"), role: text("lead"), consistency: fresh() };
+    let message = v1::GetRoleRequest { workspace: text("acme"), role: text("lead"), consistency: Some(fresh()) };
     hears!(api, RoleServiceClient.get_role(message));
 
     let mut api = MockDomicileApi::new();
@@ -236,7 +236,7 @@ async fn the_calls_of_the_catalogue_hear_every_field() {
         show_retired: true,
         page_size: 7,
         page_token: text("next"),
-        consistency: fresh(),
+        consistency: Some(fresh()),
     };
     hears!(api, PermissionServiceClient.list_permissions(message));
 }
