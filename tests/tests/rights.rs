@@ -11,10 +11,12 @@ use domicile_domain::model::actor::{ActAsGrant, MethodSet, ScopeReach, ServicePr
 use domicile_domain::model::group::Group;
 use domicile_domain::model::id::{GroupId, NoticeId, RoleId, UserId, WorkspaceId};
 use domicile_domain::model::membership::ExternalState;
-use domicile_domain::model::permission::PermissionName;
+use domicile_domain::model::permission::{Permission, PermissionName};
 use domicile_domain::model::relationship::{RelationshipState, Side, WorkspaceRelationship};
+use domicile_domain::model::role::Role;
 use domicile_domain::model::user::{Identity, UserState};
 use domicile_domain::model::workspace::{WorkspaceRef, WorkspaceState};
+use domicile_domain::port::directory::Directory;
 use domicile_domain::usecase::etag;
 use domicile_grpc::method_policy::MethodPolicies;
 use domicile_store_seaorm::SeaOrmStore;
@@ -30,6 +32,7 @@ use v1::access_service_client::AccessServiceClient;
 use v1::group_service_client::GroupServiceClient;
 use v1::membership_service_client::MembershipServiceClient;
 use v1::notification_service_client::NotificationServiceClient;
+use v1::permission_service_client::PermissionServiceClient;
 use v1::relationship_service_client::RelationshipServiceClient;
 use v1::role_service_client::RoleServiceClient;
 use v1::user_service_client::UserServiceClient;
@@ -47,6 +50,10 @@ struct About {
     /// An active one with `acme` as the host, and its etag.
     active: (String, String),
     acme: WorkspaceId,
+    /// The etag of the person's membership in `acme`; empty if there is none.
+    membership: String,
+    /// The etag of the role `reader` of `acme`.
+    reader: String,
     /// Makes what a call creates unlike what another creates.
     serial: u32,
 }
@@ -124,7 +131,7 @@ rows! {
         request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
         group: group_handle(about.serial),
         etag: format!("{}-1", group_id(about.serial)),
-        update_mask: mask("display_name"),
+        update_mask: Some(mask("display_name")),
         display_name: "Changed".to_owned(),
         ..v1::UpdateGroupRequest::default()
     });
@@ -254,6 +261,71 @@ rows! {
             update_mask: Some(prost_types::FieldMask { paths: vec!["host_terms.acceptance".to_owned()] }),
             validate_only: true,
         });
+    "MembershipService/SetRoles": MembershipServiceClient.set_roles(|about| v1::SetRolesRequest {
+        workspace: about.workspace,
+        request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+        user: about.user.to_string(),
+        etag: about.membership,
+        roles: vec!["member".to_owned()],
+        validate_only: true,
+    });
+    "MembershipService/SetPermissions": MembershipServiceClient.set_permissions(|about| v1::SetPermissionsRequest {
+        workspace: about.workspace,
+        request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+        user: about.user.to_string(),
+        etag: about.membership,
+        permissions: Vec::new(),
+        validate_only: true,
+    });
+    "PermissionService/RegisterPermissions":
+        PermissionServiceClient.register_permissions(|about| v1::RegisterPermissionsRequest {
+            request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+            permissions: vec![v1::PermissionDefinition {
+                name: format!("new.word{}", about.serial),
+                description: "Does what it says".to_owned(),
+            }],
+            validate_only: false,
+        });
+    "PermissionService/ListPermissions": PermissionServiceClient.list_permissions(|about| v1::ListPermissionsRequest {
+        workspace: about.workspace,
+        ..v1::ListPermissionsRequest::default()
+    });
+    "PermissionService/RetirePermission":
+        PermissionServiceClient.retire_permission(|about| v1::RetirePermissionRequest {
+            request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+            permission: "new.word".to_owned(),
+            validate_only: true,
+        });
+    "RoleService/CreateRole": RoleServiceClient.create_role(|about| v1::CreateRoleRequest {
+        workspace: about.workspace,
+        request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+        handle: format!("made{}", about.serial),
+        display_name: "Made".to_owned(),
+        ..v1::CreateRoleRequest::default()
+    });
+    "RoleService/GetRole": RoleServiceClient.get_role(|about| v1::GetRoleRequest {
+        workspace: about.workspace,
+        role: "reader".to_owned(),
+        consistency: None,
+    });
+    "RoleService/UpdateRole": RoleServiceClient.update_role(|about| v1::UpdateRoleRequest {
+        workspace: about.workspace,
+        request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+        role: "reader".to_owned(),
+        etag: about.reader,
+        update_mask: Some(mask("display_name")),
+        display_name: "Changed".to_owned(),
+        validate_only: true,
+        ..v1::UpdateRoleRequest::default()
+    });
+    "RoleService/DeleteRole": RoleServiceClient.delete_role(|about| v1::DeleteRoleRequest {
+        workspace: about.workspace,
+        request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
+        role: "reader".to_owned(),
+        etag: about.reader,
+        validate_only: true,
+        ..v1::DeleteRoleRequest::default()
+    });
     "RoleService/ListRoles": RoleServiceClient.list_roles(|about| v1::ListRolesRequest {
         workspace: about.workspace,
         ..v1::ListRolesRequest::default()
@@ -311,7 +383,7 @@ rows! {
     "WorkspaceService/UpdateWorkspace": WorkspaceServiceClient.update_workspace(|about| v1::UpdateWorkspaceRequest {
         workspace: about.workspace,
         request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
-        update_mask: mask("links.begin"),
+        update_mask: Some(mask("links.begin")),
         ..v1::UpdateWorkspaceRequest::default()
     });
     "WorkspaceService/UpdateWorkspacePolicy":
@@ -320,7 +392,7 @@ rows! {
             request_id: uuid::Uuid::from_u128(about.serial.into()).to_string(),
             // Nothing of it becomes other, so it stays at its first version.
             etag: format!("{}-1", about.acme),
-            update_mask: mask("acceptance_as_host"),
+            update_mask: Some(mask("acceptance_as_host")),
             policy: None,
             validate_only: false,
         });
@@ -330,8 +402,8 @@ fn identity(issuer: &str, serial: u32) -> v1::Identity {
     v1::Identity { issuer: format!("https://{issuer}.example"), subject: serial.to_string() }
 }
 
-fn mask(path: &str) -> Option<domicile_client::FieldMask> {
-    Some(domicile_client::FieldMask { paths: vec![path.to_owned()] })
+fn mask(path: &str) -> domicile_client::FieldMask {
+    domicile_client::FieldMask { paths: vec![path.to_owned()] }
 }
 
 fn group_handle(serial: u32) -> String {
@@ -380,6 +452,8 @@ struct Stage {
     update: RoleId,
     proposed: WorkspaceRelationship,
     active: WorkspaceRelationship,
+    /// A role of `acme` without permissions.
+    reader: Role,
     /// Who has a token of their own.
     own_tokens: std::cell::RefCell<BTreeSet<UserId>>,
     serial: std::cell::Cell<u32>,
@@ -399,9 +473,22 @@ impl Stage {
         (proposed.state, proposed.proposed_by_side) = (RelationshipState::Proposed, Side::Home);
         (proposed.proposed_at, proposed.answered_at) = (BEGINNING, None);
         let active = builders::relationship(world.acme.workspace, fourth.workspace);
-        world.put(vec![(&proposed).into(), (&active).into()]).await;
+        let reader = builders::role(world.acme.workspace, "reader");
+        let word = Permission { registered_by: "tests".to_owned(), ..builders::permission("new.word") };
+        world.put(vec![(&proposed).into(), (&active).into(), (&reader).into(), word.into()]).await;
         let own_tokens = std::cell::RefCell::default();
-        Self { store, world, plain, create, update, proposed, active, own_tokens, serial: std::cell::Cell::new(1) }
+        Self {
+            store,
+            world,
+            plain,
+            create,
+            update,
+            proposed,
+            active,
+            reader,
+            own_tokens,
+            serial: std::cell::Cell::new(1),
+        }
     }
 
     async fn channel(&self, service: ServicePrincipal) -> Channel {
@@ -434,7 +521,14 @@ impl Stage {
         let (proposed, active) = (read(&self.proposed), read(&self.active));
         let Somebody { user, notice } = about;
         let acme = self.world.acme.workspace;
-        let about = About { workspace: workspace.to_owned(), user, notice, proposed, active, acme, serial };
+        let member = self.store.member(acme, user).await.unwrap();
+        let membership = member.map_or_else(String::new, |row| {
+            let base = row.membership.base();
+            etag(base.id, base.version)
+        });
+        let reader = etag(self.reader.id, self.reader.version);
+        let workspace = workspace.to_owned();
+        let about = About { workspace, user, notice, proposed, active, acme, membership, reader, serial };
         let mut metadata = MetadataMap::new();
         metadata.insert("x-request-id", "the-same-for-all".parse().unwrap());
         match caller.user {

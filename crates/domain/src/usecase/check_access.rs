@@ -70,6 +70,11 @@ impl Domicile {
     }
 
     async fn answer(&self, call: &Call, request: &CheckAccess) -> Result<AccessAnswer, Refusal> {
+        // Whoever may not ask everywhere is held to their scope before anything is read: a refusal costs the same whether or
+        // not there is such a workspace.
+        if !may_check(call, None, &ServiceScope::AccessCheck) {
+            self.named_by_checker(call, &request.workspace, &ServiceScope::AccessCheck).await?;
+        }
         let began = self.now();
         let asked = TouchedRows::of(&*self.ports.sealer, &request.consistency)
             .and_then(|fresh| Ok((fresh, key(&request.workspace, &request.subject, &request.permission)?)));
