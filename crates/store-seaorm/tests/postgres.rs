@@ -180,9 +180,14 @@ async fn a_schema_that_lacks_steps_or_has_more_is_refused_and_migrating_twice_ch
     assert_eq!(SeaOrmStore::migrate(&database).await.unwrap(), Vec::<String>::new());
     assert_eq!(store.dump().await.unwrap(), before);
     // A database of the first schema gains what it lacks.
-    let first = "DROP TABLE budget_counters; DELETE FROM seaql_migrations WHERE version <> 'm0001_first'";
+    let first = "DROP TABLE budget_counters; DROP INDEX membership_groups_group;
+        ALTER TABLE membership_groups DROP CONSTRAINT membership_groups_group_id_fkey;
+        DROP TABLE group_roles; DROP TABLE groups;
+        DROP INDEX relationships_pair; DROP INDEX relationships_host; DROP INDEX relationships_home;
+        DROP INDEX relationships_agreed; ALTER TABLE relationships DROP COLUMN home_withheld;
+        DELETE FROM seaql_migrations WHERE version <> 'm0001_first'";
     store.run_sql(first).await.unwrap();
-    assert_eq!(SeaOrmStore::migrate(&database).await.unwrap(), ["m0002_budgets"]);
+    assert_eq!(SeaOrmStore::migrate(&database).await.unwrap(), ["m0002_budgets", "m0003_groups"]);
     store.run_sql("INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_later', 0)").await.unwrap();
     for refused in [
         SeaOrmStore::open(&database, POOL).await.err().unwrap(),

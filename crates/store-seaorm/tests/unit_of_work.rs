@@ -262,11 +262,15 @@ async fn a_database_of_the_first_schema_gains_what_it_lacks_and_keeps_its_rows()
     };
     let before = rows(&store).await;
     drop(store);
-    let first = "DROP TABLE budget_counters; DELETE FROM seaql_migrations WHERE version <> 'm0001_first'";
+    let first = "DROP TABLE budget_counters; DROP TABLE membership_groups; DROP TABLE group_roles; DROP TABLE groups;
+        CREATE TABLE membership_groups (workspace_id BLOB NOT NULL);
+        DROP INDEX relationships_pair; DROP INDEX relationships_host; DROP INDEX relationships_home;
+        DROP INDEX relationships_agreed; ALTER TABLE relationships DROP COLUMN home_withheld;
+        DELETE FROM seaql_migrations WHERE version <> 'm0001_first'";
     sql(&folder, first).await;
     let database = Database::SqliteFile(folder.path().join("d.db"));
     let behind = SeaOrmStore::open(&database, 1).await.err().unwrap().to_string();
     assert!(behind.contains("lacks m0002_budgets"), "{behind}");
-    assert_eq!(SeaOrmStore::migrate(&database).await.unwrap(), ["m0002_budgets"]);
+    assert_eq!(SeaOrmStore::migrate(&database).await.unwrap(), ["m0002_budgets", "m0003_groups"]);
     assert_eq!(rows(&SeaOrmStore::open(&database, 1).await.unwrap()).await, before);
 }
