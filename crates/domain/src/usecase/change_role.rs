@@ -9,14 +9,13 @@ use uuid::Uuid;
 use super::api::{CreateRole, DeleteRole, DeletedRole, RoleChange, UpdateRole};
 use super::change::{Authority, Change, Made, Unit};
 use super::grant::names;
-use super::input::{field, needed_etag, role_permissions, same_etag};
-use crate::error::{Reason, Refusal, Violation};
+use super::input::{field, mask, needed_etag, role_permissions, same_etag};
+use crate::error::{Reason, Refusal};
 use crate::event::EventBody;
 use crate::model::audit::{AuditAction, AuditChange};
 use crate::model::id::RoleId;
 use crate::model::name::{Handle, Name};
 use crate::model::role::{BuiltInRole, Role, RoleUses};
-use crate::model::text::quotable;
 use crate::model::time::Version;
 use crate::port::store::Constraint;
 
@@ -130,15 +129,8 @@ impl Update<'_> {
     async fn read(&self, unit: &mut Unit<'_>) -> Result<Asked, Refusal> {
         let mut wrong = unit.violations();
         needed_etag(&mut wrong, &self.0.etag);
-        let listed = FIELDS.join(", ");
-        if self.0.paths.is_empty() {
-            wrong.push(Violation::new("update_mask", format!("name the fields that change: {listed}")));
-        }
-        for (index, path) in self.0.paths.iter().enumerate().filter(|(_, path)| !FIELDS.contains(&path.as_str())) {
-            let message = format!("`{}` is no field that can be changed; there are {listed}", quotable(path));
-            wrong.push(Violation::new(format!("update_mask.paths[{index}]"), message));
-        }
-        let named = |field: &str| self.0.paths.iter().any(|path| path == field);
+        let fields = mask(&self.0.paths, &FIELDS.map(|field| (field, field)), &mut wrong);
+        let named = |field: &str| fields.contains(&field);
         let mut asked = Asked::default();
         if named("display_name") {
             asked.display_name = field(&mut wrong, "display_name", Name::parse(&self.0.display_name));
