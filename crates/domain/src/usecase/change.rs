@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::api::{Call, Changed, Order};
 use super::authority::{Right, authorise, is_qualifying_manager};
-use super::guard::{self, Raised, Watched};
+use super::guard::{self, Managers, Raised, Watched};
 use super::input::needed_request_id;
 use super::probe::{Probe, Scope};
 use super::record::Deed;
@@ -222,9 +222,9 @@ impl<C: Change> Run<'_, C> {
         if let Some(answer) = answer {
             return self.replayed(&mut unit, answer).await;
         }
-        let managed = qualifies || guard::another_manager(&mut unit).await?;
+        let before = Managers { qualified: qualifies, another: guard::another_manager(&mut unit).await? };
         let made = self.change.make(&mut unit).await?;
-        let raised = guard::check(&mut unit, qualifies, managed).await?;
+        let raised = guard::check(&mut unit, before).await?;
         let Unit { written, .. } = unit;
         self.record(tx, &written, &made, raised).await?;
         let answer = ChangeAnswer { thing: made.id, written };

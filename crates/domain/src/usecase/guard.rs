@@ -45,9 +45,19 @@ pub(super) enum Raised {
     TheOnlyManager,
 }
 
-/// Refuses what the change did to its maker or to the workspace. `qualified` tells whether the maker was a qualifying
-/// manager before, `managed` whether there was any.
-pub(super) async fn check(unit: &mut Unit<'_>, qualified: bool, managed: bool) -> Result<Raised, Refusal> {
+/// Who managed the workspace before the change.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Managers {
+    /// Whether the maker of the change was a qualifying manager.
+    pub(super) qualified: bool,
+    /// Whether somebody else was.
+    pub(super) another: bool,
+}
+
+/// Refuses what the change did to its maker or to the workspace.
+pub(super) async fn check(unit: &mut Unit<'_>, before: Managers) -> Result<Raised, Refusal> {
+    let Managers { qualified, another: had_another } = before;
+    let managed = qualified || had_another;
     let person = unit.person;
     let policies = &unit.domicile.policies;
     let mut gained = BTreeSet::new();
@@ -68,7 +78,8 @@ pub(super) async fn check(unit: &mut Unit<'_>, qualified: bool, managed: bool) -
         return Ok(Raised::Nobody);
     }
     let product_alone = gained.iter().all(|permission| permission.class() == PermissionClass::Product);
-    if qualified && !another && product_alone {
+    // A change that takes the other manager away does not make its maker the only one.
+    if qualified && !had_another && !another && product_alone {
         return Ok(Raised::TheOnlyManager);
     }
     let named = gained.iter().map(PermissionName::as_str).collect::<Vec<_>>().join(", ");
