@@ -115,7 +115,8 @@ impl Texts {
             words(&text)
         };
         let of_member = "x.workspace_id = m.workspace_id AND x.user_id = m.user_id";
-        let point = |head: &str| {
+        // What only an Internal has or only an External is not looked for in the other, and no relationship at home.
+        let point = |head: &str, order: &str| {
             format!(
                 "{head} SELECT w.id, w.revision,
                 u.id, u.home_id, u.state, h.state, h.outbound, h.revision,
@@ -123,9 +124,10 @@ impl Texts {
                 m.assigned_at, m.version,
                 (SELECT {roles} FROM membership_roles x WHERE {of_member}),
                 (SELECT {permissions} FROM membership_permissions x WHERE {of_member}),
-                (SELECT {groups} FROM membership_groups x WHERE {of_member}),
-                (SELECT {units} FROM membership_units x WHERE {of_member}),
-                (SELECT x.typed_contact FROM membership_contacts x WHERE {of_member}),
+                CASE WHEN m.kind = 'INTERNAL' THEN (SELECT {groups} FROM membership_groups x WHERE {of_member}) END,
+                CASE WHEN m.kind = 'INTERNAL' THEN (SELECT {units} FROM membership_units x WHERE {of_member}) END,
+                CASE WHEN m.kind = 'EXTERNAL' THEN
+                    (SELECT x.typed_contact FROM membership_contacts x WHERE {of_member}) END,
                 r.id, r.state, r.suspended_by_host, r.suspended_by_home, r.ceiling_roles, r.ceiling_permissions,
                 r.directory_visibility, r.longest_membership, r.host_acceptance, r.disclosure, r.allows_host,
                 r.home_acceptance, r.proposed_by_side, r.proposed_by, r.proposed_at, r.answered_by, r.answered_at,
@@ -136,12 +138,11 @@ impl Texts {
                 LEFT JOIN users u ON u.id = k.u
                 LEFT JOIN workspaces h ON h.id = u.home_id
                 LEFT JOIN memberships m ON m.workspace_id = k.w AND m.user_id = k.u
-                LEFT JOIN relationships r ON r.id = (SELECT a.id FROM relationships a
+                LEFT JOIN relationships r ON u.home_id <> k.w AND r.id = (SELECT a.id FROM relationships a
                     WHERE a.host_id = k.w AND a.home_id = u.home_id AND a.answered_at IS NOT NULL
                         AND a.state IN ('ACTIVE', 'ENDED')
                     ORDER BY a.ended_at IS NOT NULL, a.ended_at DESC, a.id DESC LIMIT 1)
-                LEFT JOIN permissions p ON p.name = k.p
-                ORDER BY k.n",
+                LEFT JOIN permissions p ON p.name = k.p{order}",
                 roles = ids("x.role_id"),
                 permissions = words("x.permission"),
                 groups = ids("x.group_id"),
@@ -171,8 +172,8 @@ impl Texts {
         let of_person = OF_PERSON.replace("{w}", w).replace("{u}", u);
         let constant = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
         Self {
-            one: constant(point(one)),
-            many: constant(point(many)),
+            one: constant(point(one, "")),
+            many: constant(point(many, " ORDER BY k.n")),
             shelves: constant(shelf("", listed)),
             own: constant(shelf(&of_person, &format!("w.id = {w}"))),
         }
