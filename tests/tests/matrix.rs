@@ -336,8 +336,9 @@ impl Values {
             }
             (kind, list) => panic!("{path}: {kind:?} (list: {list}) is not tried yet"),
         };
-        let one = !matches!(field.kind(), Kind::Message(_));
-        wrongs.extend(self.foreign(path).filter(|_| one).map(|value| ("foreign", Some(value))));
+        // A message defines something and names nothing.
+        let foreign = self.foreign(path).filter(|_| !matches!(field.kind(), Kind::Message(_)));
+        wrongs.extend(foreign.map(|value| ("foreign", Some(value))));
         wrongs
     }
 

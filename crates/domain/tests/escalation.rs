@@ -11,6 +11,7 @@ use domicile_domain::model::membership::{Grants, Membership};
 use domicile_domain::model::permission::{Permission, PermissionName};
 use domicile_domain::model::relationship::{RelationshipState, Side, WorkspaceRelationship};
 use domicile_domain::model::role::Role;
+use domicile_domain::model::time::Timestamp;
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::port::store::Store;
 use domicile_domain::usecase::{
@@ -44,6 +45,8 @@ enum Path {
     TheOtherManagersRightsForAPermission,
     /// A role that one has, and that stands in the ceiling, is marked for Externals.
     ARoleOneHasForExternals,
+    /// A role whose permission is retired, and would count once its service registers it again.
+    ARoleOfARetiredPermission,
     /// A permission that was retired, in a role that one has.
     ARetiredPermissionInARoleOneHas,
     /// The same, registered again by the service over which one acts.
@@ -79,7 +82,7 @@ const RELATIONSHIPS: &str = include_str!("relationships.rs");
 /// A new action does not compile without a row.
 const fn row(action: AuditAction) -> Row {
     match action {
-        AuditAction::SetRoles => Row::Paths(&[Path::RoleForOneself]),
+        AuditAction::SetRoles => Row::Paths(&[Path::RoleForOneself, Path::ARoleOfARetiredPermission]),
         AuditAction::SetPermissions => Row::Paths(&[Path::PermissionForOneself, Path::GovernanceForOneself]),
         AuditAction::UpdateRole => Row::Paths(&[
             Path::PermissionForARoleOneHas,
@@ -169,7 +172,9 @@ const fn expected(path: Path) -> [Outcome; 4] {
     };
     let raised = Refused(SelfEscalation);
     match path {
-        Path::RoleForOneself | Path::PermissionForOneself => [raised, SelfGrant, raised, raised],
+        Path::RoleForOneself | Path::PermissionForOneself | Path::ARoleOfARetiredPermission => {
+            [raised, SelfGrant, raised, raised]
+        }
         // Whoever qualifies may grant it to others, and to themself never.
         Path::GovernanceForOneself => {
             [raised, raised, Refused(GovernanceNotGrantable), Refused(GovernanceNotGrantable)]
@@ -272,37 +277,29 @@ impl Stage {
     async fn prepare(&self, path: Path, who: Maker) {
         match path {
             Path::TheOtherManagersRightsForAPermission => {
-                self.world
-                    .regrant(self.maker.id, |grants| {
-                        grants.roles.insert(self.lead.id);
-                    })
-                    .await;
+                self.world.regrant(self.maker.id, |grants| grants.roles.extend([self.lead.id])).await;
                 if !matches!(who, Maker::TheOnly) {
                     self.world.regrant(self.world.dana.id, |grants| grants.roles = [self.lead.id].into()).await;
                 }
             }
             Path::ARoleOneHasForExternals => {
-                self.world
-                    .regrant(self.maker.id, |grants| {
-                        grants.roles.insert(self.parked.id);
-                    })
-                    .await;
+                self.world.regrant(self.maker.id, |grants| grants.roles.extend([self.parked.id])).await;
             }
-            Path::ARetiredPermissionInARoleOneHas | Path::ARetiredPermissionRegisteredAgain => {
-                if matches!(path, Path::ARetiredPermissionRegisteredAgain) {
-                    self.world
-                        .regrant(self.maker.id, |grants| {
-                            grants.roles.insert(self.parked.id);
-                        })
-                        .await;
-                }
-                let retired = Permission { retired_at: Some(NOW), ..permission("orders.write") };
-                let mut tx = self.world.store.begin(PATIENCE).await.unwrap();
-                tx.roles().update_permission(&retired).await.unwrap();
-                tx.commit().await.unwrap();
+            Path::ARetiredPermissionRegisteredAgain => {
+                self.world.regrant(self.maker.id, |grants| grants.roles.extend([self.parked.id])).await;
+                self.retired(Some(NOW)).await;
             }
+            Path::ARetiredPermissionInARoleOneHas | Path::ARoleOfARetiredPermission => self.retired(Some(NOW)).await,
             _ => {}
         }
+    }
+
+    /// Retires what every path is after, or takes that back, as the service that registered it.
+    async fn retired(&self, retired_at: Option<Timestamp>) {
+        let entry = Permission { retired_at, ..permission("orders.write") };
+        let mut tx = self.world.store.begin(PATIENCE).await.unwrap();
+        tx.roles().update_permission(&entry).await.unwrap();
+        tx.commit().await.unwrap();
     }
 
     /// Whether the maker has what every path is after.
@@ -343,7 +340,7 @@ impl Stage {
         let (domicile, by) = (&self.world.domicile, call(&self.maker));
         let write = vec!["orders.write".to_owned()];
         match path {
-            Path::RoleForOneself => self.take_roles("writer").await,
+            Path::RoleForOneself | Path::ARoleOfARetiredPermission => self.take_roles("writer").await,
             Path::PermissionForOneself => self.take_permission("orders.write").await,
             Path::GovernanceForOneself => self.take_permission("domicile.other").await,
             Path::PermissionForARoleOneHas | Path::ARetiredPermissionInARoleOneHas => {
@@ -446,6 +443,9 @@ async fn whoever_tries_to_raise_themself_is_refused_on_every_path() {
             if !matches!(path, Path::ARetiredPermissionRegisteredAgain) {
                 let row = stage.recorded().await;
                 assert_eq!((row.outcome.as_str(), row.actor), (recorded, Some(stage.maker.id)), "{path:?} {who:?}");
+            }
+            if matches!(path, Path::ARoleOfARetiredPermission) {
+                stage.retired(None).await;
             }
             assert_eq!(stage.may_write().await, could || expected == Outcome::SelfGrant, "{path:?} {who:?}");
             if expected != Outcome::SelfGrant {

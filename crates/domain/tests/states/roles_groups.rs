@@ -87,11 +87,7 @@ impl Standing {
                 world.put(&[(&nora).into(), with_role(internal(&nora), &desk).into()]).await;
             }
             Self::OfAnExternal => {
-                world
-                    .visitor("vera", |visit| {
-                        visit.base.grants.roles.insert(desk.id);
-                    })
-                    .await;
+                world.visitor("vera", |visit| visit.base.grants.roles.extend([desk.id])).await;
             }
             Self::OfAGroup => {
                 let mut crew = group(world.acme.id, "crew");
