@@ -1,6 +1,7 @@
 //! Two workspaces with their managers on a store of the test's choice, served over gRPC on loopback.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ use domicile_domain::usecase::{
     Ports, ProfileInput, RequestIdentity, TxRunner,
 };
 use domicile_grpc::{Limits, ServerParts};
+use domicile_store_seaorm::SeaOrmStore;
 use domicile_testkit::authenticator::TrustingAuthenticator;
 use domicile_testkit::builders::WIDE_BUDGETS;
 use domicile_testkit::clock::FixedClock;
@@ -43,6 +45,9 @@ use uuid::Uuid;
 
 /// The instant at which every world begins.
 pub const BEGINNING: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+
+/// The one method that is about no workspace and serves every person: it lists what is theirs, wherever that is.
+pub const LIST_OF_ONES_OWN: &str = "/domicile.v1.WorkspaceService/ListWorkspaces";
 
 /// A service with scopes of the given reach; `None` is no scope at all.
 pub fn service(reach: Option<ScopeReach>) -> ServicePrincipal {
@@ -340,12 +345,62 @@ fn base(id: Uuid, user: UserId, workspace: WorkspaceId) -> MembershipBase {
     }
 }
 
-/// The dump without what every call changes: the audit record, and the counters of probes.
+/// What every call changes: the audit record, and the counters of probes.
+const OF_CALLS: [&str; 3] = ["audit_records", "personal_values", "budget_counters"];
+
+/// The dump without what every call changes.
 pub fn without_audit(mut dump: BTreeMap<String, Vec<String>>) -> BTreeMap<String, Vec<String>> {
-    for table in ["audit_records", "personal_values", "budget_counters"] {
+    for table in OF_CALLS {
         assert!(dump.remove(table).is_some(), "{table} was renamed");
     }
     dump
+}
+
+/// The same of a database, which is not asked for what is left out: most of what it holds after many calls.
+pub async fn unaudited(store: &SeaOrmStore) -> BTreeMap<String, Vec<String>> {
+    without_audit(store.dump_without(&OF_CALLS).await.expect("the store is read"))
+}
+
+/// Tells after each call whether anything but what every call changes is other than before, in a database in memory. SQLite
+/// counts the rows that are written, by triggers on its one connection; where none was, nothing need be read.
+pub struct Watch {
+    store: Arc<SeaOrmStore>,
+    /// The count, and the content, when they were last looked at.
+    seen: tokio::sync::Mutex<(i64, BTreeMap<String, Vec<String>>)>,
+}
+
+impl Watch {
+    /// Watches from now on.
+    pub async fn begin(store: Arc<SeaOrmStore>) -> Self {
+        let content = unaudited(&store).await;
+        let mut sql = "CREATE TEMP TABLE written (rows INTEGER NOT NULL); INSERT INTO written VALUES (0);".to_owned();
+        for (table, event) in
+            content.keys().flat_map(|table| ["INSERT", "UPDATE", "DELETE"].map(|event| (table, event)))
+        {
+            write!(
+                sql,
+                "CREATE TEMP TRIGGER \"{table} {event}\" AFTER {event} ON main.\"{table}\" \
+                 BEGIN UPDATE written SET rows = rows + 1; END;"
+            )
+            .expect("text is written to memory");
+        }
+        store.run_sql(&sql).await.expect("the triggers are made");
+        Self { store, seen: tokio::sync::Mutex::new((0, content)) }
+    }
+
+    /// Whether the content is what it was when it was last looked at.
+    pub async fn is_unchanged(&self) -> bool {
+        let mut seen = self.seen.lock().await;
+        let written = self.store.number("SELECT rows FROM written", "rows").await.expect("the store is read");
+        let written = written.expect("the count is there");
+        if written == seen.0 {
+            return true;
+        }
+        let content = unaudited(&self.store).await;
+        let unchanged = content == seen.1;
+        *seen = (written, content);
+        unchanged
+    }
 }
 
 /// Reads the workspace as it is stored.

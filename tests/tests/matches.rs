@@ -9,7 +9,7 @@ use domicile_client::{Client, ClientError, v1};
 use domicile_domain::model::membership::{EndReason, ExternalState};
 use domicile_domain::model::user::UserState;
 use domicile_store_seaorm::SeaOrmStore;
-use domicile_tests::world::{BEGINNING, World, without_audit};
+use domicile_tests::world::{BEGINNING, World, unaudited};
 use sea_orm::ConnectionTrait;
 use tempfile::TempDir;
 use tonic::Code;
@@ -59,18 +59,18 @@ impl Stage {
 
     /// The save is refused so, and every table but the audit is as before.
     async fn refused(&self, save: Save<'_>, code: Code, reason: &str) -> ClientError {
-        let before = without_audit(self.store.dump().await.unwrap());
+        let before = unaudited(&self.store).await;
         let error = self.save(save).await.unwrap_err();
         assert_eq!((error.code, error.reason.as_str()), (code, reason), "{error:?}");
-        assert_eq!(without_audit(self.store.dump().await.unwrap()), before, "{reason} changed something");
+        assert_eq!(unaudited(&self.store).await, before, "{reason} changed something");
         error
     }
 
     /// A control: the save succeeds, and the tables differ.
     async fn saved(&self, save: Save<'_>) -> v1::AssignUserResponse {
-        let before = without_audit(self.store.dump().await.unwrap());
+        let before = unaudited(&self.store).await;
         let saved = self.save(save).await.unwrap();
-        assert_ne!(without_audit(self.store.dump().await.unwrap()), before);
+        assert_ne!(unaudited(&self.store).await, before);
         saved
     }
 }
@@ -355,7 +355,7 @@ async fn whoever_has_no_right_learns_nothing_of_what_exists() {
 #[tokio::test]
 async fn every_violation_is_answered_at_once_with_its_field() {
     let stage = Stage::new().await;
-    let before = without_audit(stage.store.dump().await.unwrap());
+    let before = unaudited(&stage.store).await;
     let request = v1::AssignUserRequest {
         workspace: "acme".into(),
         request_id: "x".into(),
@@ -383,14 +383,14 @@ async fn every_violation_is_answered_at_once_with_its_field() {
     assert_eq!(fields, expected);
     let phone = error.violations.iter().find(|(field, _)| field == "phone").unwrap();
     assert!(phone.1.contains("US") && phone.1.contains("+1"), "{}", phone.1);
-    assert_eq!(without_audit(stage.store.dump().await.unwrap()), before);
+    assert_eq!(unaudited(&stage.store).await, before);
 }
 
 #[tokio::test]
 async fn a_role_above_the_ceiling_refuses_the_whole_request_and_is_named() {
     let stage = Stage::new().await;
     stage.world.person(stage.world.borealis, "mbali", None, UserState::Active).await;
-    let before = without_audit(stage.store.dump().await.unwrap());
+    let before = unaudited(&stage.store).await;
     let link = |roles: &[&str]| v1::AssignUserRequest {
         workspace: "acme".into(),
         request_id: stage.world.ports.ids.uuid().to_string(),
@@ -407,7 +407,7 @@ async fn a_role_above_the_ceiling_refuses_the_whole_request_and_is_named() {
         assert_eq!((error.code, error.reason.as_str()), (Code::FailedPrecondition, "ROLE_ABOVE_CEILING"));
         assert_eq!(error.metadata["above_ceiling"], above);
     }
-    assert_eq!(without_audit(stage.store.dump().await.unwrap()), before);
+    assert_eq!(unaudited(&stage.store).await, before);
     stage.client.assign_user(link(&["guest"])).await.unwrap();
 }
 
@@ -428,12 +428,12 @@ async fn one_request_id_has_one_effect_and_another_body_is_refused() {
         ..v1::AssignUserRequest::default()
     };
     let first = stage.client.assign_user(request.clone()).await.unwrap();
-    let dump = without_audit(stage.store.dump().await.unwrap());
+    let dump = unaudited(&stage.store).await;
     assert_eq!(stage.client.assign_user(request.clone()).await.unwrap(), first);
     let other = v1::AssignUserRequest { email: "other@people.example".into(), ..request };
     let error = stage.client.assign_user(other).await.unwrap_err();
     assert_eq!(error.reason, "REQUEST_ID_REUSED");
-    assert_eq!(without_audit(stage.store.dump().await.unwrap()), dump);
+    assert_eq!(unaudited(&stage.store).await, dump);
 }
 
 impl Stage {

@@ -23,12 +23,12 @@ use domicile_domain::port::directory::Directory;
 use domicile_domain::usecase::etag;
 use domicile_grpc::method_policy::MethodPolicies;
 use domicile_proto::FILE_DESCRIPTOR_SET;
-use domicile_proto::v1::{Expectation, MethodPolicy, NotifyMode, Right, ServiceScope};
+use domicile_proto::v1::{Expectation, MethodPolicy, NotifyMode, ServiceScope};
 use domicile_store_seaorm::SeaOrmStore;
 use domicile_testkit::authenticator::{OWN_TOKEN, own_identity};
 use domicile_testkit::builders;
 use domicile_testkit::canary::Canaries;
-use domicile_tests::world::{BEGINNING, World, service, without_audit};
+use domicile_tests::world::{BEGINNING, LIST_OF_ONES_OWN, Watch, World, service, unaudited};
 use prost::Message;
 use prost::bytes::{Buf, BufMut, Bytes};
 use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
@@ -101,18 +101,22 @@ struct Values {
     strange_notice: NoticeId,
     /// A role of `borealis`.
     strange_role: String,
+    /// A group of `borealis`.
+    strange_group: String,
     /// A relationship of `borealis`.
     strange_relationship: WorkspaceRelationship,
     /// The message that holds an update mask.
     field_mask: MessageDescriptor,
-    /// A relationship that `acme` was asked for.
-    proposed: WorkspaceRelationship,
-    /// An active one of `acme`, the host.
-    active: WorkspaceRelationship,
+    /// Relationships that `acme` was asked for: as the host, and as the home.
+    proposed: [WorkspaceRelationship; 2],
+    /// Active ones of `acme`: as the host, and as the home.
+    active: [WorkspaceRelationship; 2],
     /// The etags of what the other methods change: part of the method's name, and the etag.
     etags: Vec<(&'static str, String)>,
     /// The method that is tried.
     method: std::cell::RefCell<String>,
+    /// The field that is tried, by its place in the request.
+    tried: std::cell::RefCell<String>,
     /// Counts, so that nothing that is made is there already.
     serial: std::cell::Cell<u128>,
 }
@@ -194,17 +198,47 @@ impl Values {
             // Each move is rehearsed, so that the next one meets the same.
             (_, "validate_only") => self.rehearses().then_some(Value::Bool(true)),
             (_, "update_mask") => {
-                let field = match () {
-                    () if self.tries("Relationship") => "host_terms.ceiling",
-                    () if self.tries("WorkspacePolicy") => "acceptance_as_host",
-                    () => "display_name",
-                };
-                let paths = vec![Value::String(field.to_owned())];
+                let paths = vec![Value::String(self.masked())];
                 let mut mask = DynamicMessage::new(self.field_mask.clone());
                 mask.set_field_by_name("paths", Value::List(paths));
                 Some(Value::Message(mask))
             }
             _ => panic!("{path} has no usual value in this test; add one"),
+        }
+    }
+
+    /// The path of a mask that names the tried field, so that its value is read. What no mask names goes with any.
+    fn masked(&self) -> String {
+        const UNMASKED: [&str; 10] = [
+            "",
+            "workspace",
+            "request_id",
+            "etag",
+            "policy.etag",
+            "update_mask",
+            "validate_only",
+            "role",
+            "group",
+            "relationship",
+        ];
+        let tried = self.tried.borrow();
+        match tried.as_str() {
+            // Whole messages are named by a part.
+            "host_terms" => "host_terms.ceiling".to_owned(),
+            "home_terms" => "home_terms.disclosure".to_owned(),
+            "policy" => "inbound".to_owned(),
+            "links" => "links.begin".to_owned(),
+            unmasked if UNMASKED.contains(&unmasked) && self.tries("Relationship") => "host_terms.ceiling".to_owned(),
+            unmasked if UNMASKED.contains(&unmasked) && self.tries("WorkspacePolicy") => {
+                "acceptance_as_host".to_owned()
+            }
+            unmasked if UNMASKED.contains(&unmasked) => "display_name".to_owned(),
+            masked => {
+                let path = masked.strip_prefix("policy.").unwrap_or(masked);
+                // A ceiling is replaced as one.
+                let ceiling = path.find("ceiling.").map(|start| start + "ceiling".len());
+                ceiling.and_then(|end| path.get(..end)).unwrap_or(path).to_owned()
+            }
         }
     }
 
@@ -224,10 +258,11 @@ impl Values {
         other.map_or_else(|| etag(self.relationship().id, self.relationship().version), |(_, etag)| etag.clone())
     }
 
-    /// The relationship that the method is about.
+    /// The relationship that the method is about: one in which the tried field is that of `acme`.
     fn relationship(&self) -> &WorkspaceRelationship {
-        let answers = ["Approve", "Decline"].iter().any(|answer| self.method.borrow().contains(answer));
-        if answers { &self.proposed } else { &self.active }
+        let [host, home] =
+            if ["Approve", "Decline"].iter().any(|answer| self.tries(answer)) { &self.proposed } else { &self.active };
+        if self.tried.borrow().starts_with("home_terms") { home } else { host }
     }
 
     /// What is not of this workspace, for a field that names something.
@@ -238,7 +273,13 @@ impl Values {
             "user" => text(&self.stranger.to_string()),
             "relationship" => text(&self.strange_relationship.id.to_string()),
             "notification" => text(&self.strange_notice.to_string()),
+            "role" => text(&self.strange_role),
+            "group" => text(&self.strange_group),
+            "users" => Some(Value::List(vec![Value::String(self.stranger.to_string())])),
             "roles" => Some(Value::List(vec![Value::String(self.strange_role.clone())])),
+            // No service registered it.
+            "permission" => text("strange.word"),
+            "permissions" => Some(Value::List(vec![Value::String("strange.word".to_owned())])),
             "match_handle" | "page_token" | "at_least_as_fresh" | "etag" => text("0123456789abcdef00000000"),
             _ => None,
         }
@@ -255,6 +296,7 @@ impl Values {
                 ("malformed", text("\u{202e}\u{0}<b>'; --".to_owned())),
             ],
             (Kind::String, true) => vec![
+                ("missing", None),
                 ("oversized", twice(Value::String("x".repeat(10)), 2000)),
                 ("malformed", twice(Value::String("\u{202e}<b>".to_owned()), 1)),
             ],
@@ -294,7 +336,9 @@ impl Values {
             }
             (kind, list) => panic!("{path}: {kind:?} (list: {list}) is not tried yet"),
         };
-        wrongs.extend(self.foreign(path).map(|value| ("foreign", Some(value))));
+        // A message defines something and names nothing.
+        let foreign = self.foreign(path).filter(|_| !matches!(field.kind(), Kind::Message(_)));
+        wrongs.extend(foreign.map(|value| ("foreign", Some(value))));
         wrongs
     }
 
@@ -346,6 +390,7 @@ impl Values {
         let mut all = Vec::new();
         for (path, fields) in places(of, "", &[]) {
             let field = fields.last().unwrap();
+            path.clone_into(&mut self.tried.borrow_mut());
             for (kind, value) in self.wrongs(&path, field) {
                 self.serial.set(self.serial.get() + 1);
                 let mut request = self.request(of, "");
@@ -353,6 +398,7 @@ impl Values {
                 all.push((path.clone(), kind, request));
             }
         }
+        self.tried.borrow_mut().clear();
         all
     }
 }
@@ -381,7 +427,10 @@ fn places(of: &MessageDescriptor, prefix: &str, way: &[FieldDescriptor]) -> Vec<
 
 struct Stage {
     store: Arc<SeaOrmStore>,
+    /// Tells whether an answer changed something.
+    watch: Watch,
     values: Values,
+    policies: MethodPolicies,
     pool: DescriptorPool,
     /// Whoever may call everything.
     own: Caller,
@@ -407,18 +456,28 @@ impl Stage {
             world.place_in("third", WorkspaceState::Active).await,
             world.place_in("fourth", WorkspaceState::Active).await,
         );
-        let mut proposed = builders::relationship(world.acme.workspace, third.workspace);
-        (proposed.state, proposed.proposed_by_side) = (RelationshipState::Proposed, Side::Home);
-        (proposed.proposed_at, proposed.answered_at) = (BEGINNING, None);
-        let active = builders::relationship(world.acme.workspace, fourth.workspace);
+        let acme = world.acme.workspace;
+        let proposed = |host, home, by| WorkspaceRelationship {
+            state: RelationshipState::Proposed,
+            proposed_by_side: by,
+            proposed_at: BEGINNING,
+            answered_at: None,
+            ..builders::relationship(host, home)
+        };
+        let proposed = [proposed(acme, third.workspace, Side::Home), proposed(fourth.workspace, acme, Side::Host)];
+        let active = [builders::relationship(acme, fourth.workspace), builders::relationship(third.workspace, acme)];
         let strange_relationship = builders::relationship(world.borealis.workspace, unrelated.workspace);
-        world.put(vec![(&proposed).into(), (&active).into(), (&strange_relationship).into()]).await;
+        world.put(proposed.iter().chain(&active).chain([&strange_relationship]).map(Into::into).collect()).await;
         let own_token = own_identity(&world.acme.manager.to_string());
         world.put(vec![(world.acme.manager, own_token).into()]).await;
         let crew = builders::group(world.acme.workspace, "crew");
         let reader = builders::role(world.acme.workspace, "reader");
         let word = Permission { registered_by: "tests".to_owned(), ..builders::permission("new.word") };
+        // Their handles would tell of them.
+        let strange_role = builders::role(world.borealis.workspace, CANARY);
+        let strange_group = builders::group(world.borealis.workspace, CANARY);
         world.put(vec![(&crew).into(), (&reader).into(), word.into()]).await;
+        world.put(vec![(&strange_role).into(), (&strange_group).into()]).await;
         let membership = store.member(world.acme.workspace, member).await.unwrap().unwrap().membership;
         let acme = store.workspace(&WorkspaceRef::Id(world.acme.workspace)).await.unwrap().unwrap();
         let etags = vec![
@@ -435,11 +494,13 @@ impl Stage {
             strange_relationship,
             field_mask: pool.get_message_by_name("google.protobuf.FieldMask").unwrap(),
             method: std::cell::RefCell::default(),
+            tried: std::cell::RefCell::default(),
             member,
             notice: world.notice(world.acme, member).await,
             stranger,
             strange_notice: world.notice(world.borealis, stranger).await,
-            strange_role: world.borealis.guest.to_string(),
+            strange_role: strange_role.id.to_string(),
+            strange_group: strange_group.id.to_string(),
             serial: std::cell::Cell::new(1),
         };
         let everything = connect(&world, service(Some(domicile_domain::model::actor::ScopeReach::Everywhere))).await;
@@ -452,12 +513,17 @@ impl Stage {
             caller("erased", Some(gone)),
         ];
         let own = Caller { name: "own", channel: everything, user: Some(world.acme.manager) };
-        Self { store, values, pool, own, others }
+        let watch = Watch::begin(store.clone()).await;
+        Self { store, watch, values, policies: MethodPolicies::read().unwrap(), pool, own, others }
     }
 
     /// The request of a method, which is tried from here on.
     fn request_of(&self, path: &str) -> MessageDescriptor {
         path.clone_into(&mut self.values.method.borrow_mut());
+        self.input(path)
+    }
+
+    fn input(&self, path: &str) -> MessageDescriptor {
         let (service, method) = path.trim_start_matches('/').split_once('/').unwrap();
         let service = self.pool.get_service_by_name(service).unwrap();
         service.methods().find(|m| m.name() == method).unwrap().input()
@@ -468,6 +534,7 @@ impl Stage {
         let subject = format!("subject{}", self.values.serial.get());
         let identity = Identity { issuer: ISSUER.to_owned(), subject };
         domicile_testkit::seed::seed(&*self.store, &[(self.values.member, identity).into()]).await;
+        assert!(!self.watch.is_unchanged().await, "the watch sees a change");
     }
 
     async fn call(&self, caller: &Caller, path: &str, body: Vec<u8>) -> Result<Bytes, Status> {
@@ -476,7 +543,7 @@ impl Stage {
         let mut request = Request::new(Bytes::from(body));
         let metadata = request.metadata_mut();
         metadata.insert("x-request-id", "the-same-for-all".parse().unwrap());
-        let own_token = MethodPolicies::read().unwrap().get(path).is_some_and(|policy| policy.own_token);
+        let own_token = self.policies.get(path).is_some_and(|policy| policy.own_token);
         match caller.user {
             // What only the person can say, the manager says.
             Some(user) if own_token && caller.name == "own" => {
@@ -502,16 +569,25 @@ impl Stage {
         canaries.are_not_in(place, &said.replace("anna@acme.example", ""));
     }
 
-    /// The answer in a line, after a proof that it leaks nothing and, if it is a refusal, that it changed nothing.
+    /// Whether the tried method changes something when it is served.
+    fn changes(&self, path: &str) -> bool {
+        self.input(path).get_field_by_name("request_id").is_some() && !self.values.rehearses()
+    }
+
+    /// The answer in a line, after a proof that it leaks nothing and that it changed nothing, if it is a refusal, a
+    /// rehearsal or a read.
     async fn answered(&self, caller: &Caller, path: &str, body: Vec<u8>, of: &str) -> (String, Vec<u8>) {
-        let before = without_audit(self.store.dump().await.unwrap());
         let sent = String::from_utf8_lossy(&body).into_owned();
         let answer = self.call(caller, path, body).await;
+        let unchanged = self.watch.is_unchanged().await;
+        assert!(
+            unchanged || answer.is_ok() && self.changes(path),
+            "{} {path} {of}: it changed something: {answer:?}",
+            caller.name
+        );
         let (line, bytes) = match answer {
             Ok(body) => ("OK".to_owned(), body.to_vec()),
             Err(status) => {
-                let after = without_audit(self.store.dump().await.unwrap());
-                assert_eq!(after, before, "{} {path} {of}: a refused call changed something", caller.name);
                 self.tells_of_nobody(&status, &sent, &format!("{} {path} {of}: the refusal", caller.name)).await;
                 let told = status.get_error_details();
                 let reason = told.error_info().unwrap_or_else(|| panic!("{path} {of}: {status:?}")).reason.clone();
@@ -538,9 +614,9 @@ async fn connect(world: &World, service: ServicePrincipal) -> Channel {
     Channel::from_shared(format!("http://{}", world.serve_to(service).await)).unwrap().connect().await.unwrap()
 }
 
-/// Whether the caller is somebody there after all: the manager of `borealis` in `borealis`.
-fn at_home(caller: &Caller, field: &str, kind: &str) -> bool {
-    caller.name == "foreign" && field == "workspace" && kind == "foreign"
+/// Whether the caller is somebody there after all: the manager of `borealis` in `borealis`, and in the list of their own.
+fn at_home(caller: &Caller, path: &str, (field, kind): (&str, &str)) -> bool {
+    caller.name == "foreign" && (path == LIST_OF_ONES_OWN || field == "workspace" && kind == "foreign")
 }
 
 /// Whether a service can do with its own scope, so that nobody need act.
@@ -556,7 +632,7 @@ async fn every_wrong_value_is_answered_as_the_page_says() {
          # method, field, what is wrong with it -> code, reason, fields that are named.\n\
          # Written by `DOMICILE_WRITE_DOCS=1 cargo test -p domicile-tests --test matrix`; the test compares.\n",
     );
-    for (path, _) in MethodPolicies::read().unwrap().iter() {
+    for (path, _) in stage.policies.iter() {
         let of = stage.request_of(path);
         let method = path.trim_start_matches("/domicile.v1.");
         if path.ends_with("/UnbindIdentity") {
@@ -584,17 +660,14 @@ async fn every_wrong_value_is_answered_as_the_page_says() {
 #[tokio::test]
 async fn whoever_may_not_call_learns_nothing_from_wrong_values() {
     let stage = Stage::new().await;
+    let before = unaudited(&stage.store).await;
     let mut told = Vec::new();
-    for (path, policy) in MethodPolicies::read().unwrap().iter() {
-        // What is one's own, wherever that is, is asked by anybody and tells of nobody else.
-        if policy.scope_field.is_empty() && policy.rights().any(|right| right == Right::Member) {
-            continue;
-        }
+    for (path, policy) in stage.policies.iter() {
         let of = stage.request_of(path);
         for caller in &stage.others {
             let mut answers = BTreeSet::new();
             for (field, kind, request) in stage.values.wrong_requests(&of) {
-                if at_home(caller, &field, kind) {
+                if at_home(caller, path, (&field, kind)) {
                     continue;
                 }
                 let what = format!("{field} {kind}");
@@ -612,4 +685,5 @@ async fn whoever_may_not_call_learns_nothing_from_wrong_values() {
         assert_eq!(line, format!("{:?} {expected}", Code::PermissionDenied), "{path} without a person");
     }
     assert!(told.is_empty(), "who may not call learns something:\n{}", told.join("\n"));
+    assert_eq!(unaudited(&stage.store).await, before, "the calls together changed something");
 }

@@ -236,6 +236,12 @@ impl Refusal {
         Self { violations, ..Self::new(Reason::InvalidRequest) }
     }
 
+    /// A refusal of what a field names, where nothing of that name is there for the caller.
+    pub fn missing(field: &str) -> Self {
+        let wrong = Violation::new(field, "nothing here has that name; check it");
+        Self { violations: vec![wrong], ..Self::new(Reason::NotFound) }
+    }
+
     /// A refusal of a call that is more than a budget allows.
     pub fn exhausted(budget: BudgetKey, limit: NonZeroU32, pause: Duration) -> Self {
         let kind = budget.kind();

@@ -13,9 +13,9 @@ use domicile_domain::model::workspace::Openness;
 use domicile_domain::port::directory::Directory;
 use domicile_domain::usecase::{
     ApproveRelationship, AssignUser, Changed, Choice, Consistency, DomicileApi, Expectation, ExternalInput,
-    HomeTermsInput, HostTermsInput, LookupUser, NamedRelationship, Order, OtherWorkspace, PageRequest,
-    ProposeRelationship, RelationshipChange, RelationshipFilter, RelationshipView, TermsInput, UpdateRelationship,
-    etag,
+    GrantsInput, HomeTermsInput, HostTermsInput, LookupUser, NamedRelationship, Order, OtherWorkspace, PageRequest,
+    PolicyInput, ProposeRelationship, RelationshipChange, RelationshipFilter, RelationshipView, TermsInput,
+    UpdateRelationship, UpdateRole, UpdateWorkspacePolicy, etag,
 };
 use domicile_testkit::builders::{NOW, id, permission_name, relationship, role, user, workspace};
 
@@ -496,8 +496,47 @@ impl Dice {
     }
 }
 
-/// Random histories through the product: suspending and ending never widen what anybody may do, nor does a proposal or a no,
-/// whatever the host's default for unknown homes is; and nobody ever has more than the last agreed ceiling.
+/// Dana replaces what the reader's role grants and for whom, or a rule of Acme; answers whether that may widen anything.
+async fn redefine(world: &World, dice: &mut Dice) -> bool {
+    let (by, order) = (call(&world.dana), order("acme"));
+    if dice.roll(2) == 0 {
+        let read = world.domicile.get_role(&by, "acme", "reader", &Consistency::FullyConsistent).await.unwrap();
+        let (path, for_externals) =
+            [("for_externals", false), ("for_externals", true), ("permissions", true)][dice.roll(3)];
+        let permissions = if dice.roll(3) == 0 { vec![] } else { vec!["orders.read".to_owned()] };
+        let update = UpdateRole {
+            role: "reader".to_owned(),
+            etag: etag(read.id, read.version),
+            paths: vec![path.to_owned()],
+            permissions: permissions.clone(),
+            for_externals,
+            ..UpdateRole::default()
+        };
+        world.domicile.update_role(&by, &order, &update).await.unwrap();
+        return if path == "permissions" { !permissions.is_empty() } else { for_externals };
+    }
+    let now = world.acme_now().await;
+    let (path, inbound) = [
+        ("inbound", Openness::Closed),
+        ("inbound", Openness::Open),
+        ("inbound", Openness::RelatedOnly),
+        ("default_ceiling", Openness::Open),
+    ][dice.roll(4)];
+    let default_ceiling = GrantsInput {
+        roles: if dice.roll(2) == 0 { vec!["guest".to_owned()] } else { vec![] },
+        permissions: if dice.roll(2) == 0 { vec!["orders.write".to_owned()] } else { vec![] },
+    };
+    let update = UpdateWorkspacePolicy {
+        etag: etag(now.id, now.version),
+        update_mask: vec![path.to_owned()],
+        policy: PolicyInput { inbound: Some(inbound), default_ceiling, ..PolicyInput::default() },
+    };
+    world.domicile.update_workspace_policy(&by, &order, &update).await.unwrap();
+    path == "default_ceiling" || inbound != Openness::Closed
+}
+
+/// Random histories through the product, in which roles and rules are edited too: suspending and ending never widen what
+/// anybody may do, nor does a proposal or a no, whatever the host's default for unknown homes is.
 #[tokio::test]
 async fn suspending_and_ending_never_widen_access_in_any_history() {
     const ROLES: [&[&str]; 4] = [&[], &["guest"], &["reader"], &["guest", "reader"]];
@@ -521,6 +560,14 @@ async fn suspending_and_ending_never_widen_access_in_any_history() {
         let mut before = access().await;
         for _ in 0..30 {
             let side = Side::ALL[dice.roll(2)];
+            if dice.roll(5) == 0 {
+                let widens = redefine(&world, &mut dice).await;
+                let after = access().await;
+                let more = before.iter().zip(&after).any(|(before, after)| *after && !before);
+                assert!(widens || !more, "history {seed}: {before:?} became {after:?} by a rule that narrows");
+                before = after;
+                continue;
+            }
             let mut widens = false;
             let answer = match (&live, dice.roll(7)) {
                 (None, _) => world.propose(host(ROLES[dice.roll(4)])).await,

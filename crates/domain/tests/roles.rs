@@ -156,14 +156,22 @@ async fn every_wrong_field_is_named_at_once() {
         paths: ["handle", "display_name", "*"].map(ToOwned::to_owned).to_vec(),
         ..UpdateRole::default()
     };
+    let unnamed = UpdateRole { role: "No role!".to_owned(), ..change.clone() };
     let wrong = wrong_fields(world.domicile.update_role(&by, &bad, &change).await);
     let expected = ["request_id", "etag", "update_mask", "display_name"];
+    assert_eq!(wrong, expected.map(ToOwned::to_owned).into());
+    let wrong = wrong_fields(world.domicile.update_role(&by, &bad, &unnamed).await);
+    let expected = ["request_id", "role", "etag", "update_mask", "display_name"];
     assert_eq!(wrong, expected.map(ToOwned::to_owned).into());
     let nothing = UpdateRole { role: "reader".to_owned(), etag: etag_of(&world.reader), ..UpdateRole::default() };
     let wrong = wrong_fields(world.domicile.update_role(&by, &order(), &nothing).await);
     assert_eq!(wrong, ["update_mask".to_owned()].into());
     let wrong = wrong_fields(world.domicile.delete_role(&by, &bad, &DeleteRole::default()).await);
-    assert_eq!(wrong, ["request_id", "etag"].map(ToOwned::to_owned).into());
+    assert_eq!(wrong, ["request_id", "role", "etag"].map(ToOwned::to_owned).into());
+    for unnamed in ["", "Reader", &"x".repeat(5000)] {
+        let wrong = wrong_fields(world.domicile.get_role(&by, "acme", unnamed, &ANY).await);
+        assert_eq!(wrong, ["role".to_owned()].into(), "{unnamed}");
+    }
 }
 
 #[tokio::test]
@@ -182,7 +190,20 @@ async fn a_stale_etag_is_told_the_current_one_and_what_is_not_there_is_not_found
     world.put(&[(&far).into()]).await;
     for name in ["nothing".to_owned(), "far".to_owned(), far.id.to_string()] {
         let change = UpdateRole { role: name.clone(), ..change.clone() };
-        assert_eq!(reason(world.domicile.update_role(&by, &order(), &change).await), Reason::NotFound, "{name}");
+        let answers = [
+            world.domicile.update_role(&by, &order(), &change).await.map(drop),
+            world
+                .domicile
+                .delete_role(&by, &order(), &DeleteRole { role: name.clone(), ..delete.clone() })
+                .await
+                .map(drop),
+            world.domicile.get_role(&by, "acme", &name, &ANY).await.map(drop),
+        ];
+        for answer in answers {
+            let refusal = answer.unwrap_err();
+            assert_eq!(refusal.reason, Reason::NotFound, "{name}");
+            assert_eq!(refusal.violations.first().map(|wrong| wrong.field.as_str()), Some("role"), "{name}");
+        }
     }
 }
 

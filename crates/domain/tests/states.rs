@@ -5,6 +5,7 @@
 mod identities;
 mod notices;
 mod relationship_moves;
+mod roles_groups;
 mod table;
 
 use domicile_domain::error::Refusal;
@@ -27,6 +28,7 @@ use domicile_testkit::builders::{NOW, email, external, id, internal, minute, rel
 use identities::identities;
 use notices::notices;
 use relationship_moves::{approval, moved, moves};
+use roles_groups::{group_moves, role_moves};
 use table::{Table, words};
 
 use crate::support::{PHONE, Plan, World, call, in_state, mail, roles, save_as, with_phone};
@@ -423,6 +425,8 @@ async fn every_state_does_to_every_move_what_the_text_says() {
     tables.extend(Box::pin(notices()).await);
     tables.push(Box::pin(identities()).await);
     tables.push(moves());
+    tables.push(Box::pin(role_moves()).await);
+    tables.push(Box::pin(group_moves()).await);
     let text = HEAD.to_owned() + &tables.iter().map(Table::render).collect::<String>();
     // The tables reach every answer there is.
     for answer in LookupOutcome::ALL.map(outcome) {

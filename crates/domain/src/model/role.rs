@@ -94,6 +94,41 @@ impl Role {
     }
 }
 
+/// Names a role of a workspace as callers do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RoleRef {
+    /// By id.
+    Id(RoleId),
+    /// By handle.
+    Handle(Handle),
+}
+
+impl RoleRef {
+    /// The role that has the name.
+    pub fn of<'r>(&self, roles: &'r [Role]) -> Option<&'r Role> {
+        roles.iter().find(|role| match self {
+            Self::Id(id) => *id == role.id,
+            Self::Handle(handle) => *handle == role.handle,
+        })
+    }
+}
+
+/// Neither the id nor the handle of a role.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is neither the id nor the handle of a role")]
+pub struct ParseRoleRefError(String);
+
+impl std::str::FromStr for RoleRef {
+    type Err = ParseRoleRefError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(id) = text.parse() {
+            return Ok(Self::Id(id));
+        }
+        Handle::parse(text).map(Self::Handle).map_err(|_| ParseRoleRefError(super::text::quotable(text)))
+    }
+}
+
 /// In how many places a role is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RoleUses {

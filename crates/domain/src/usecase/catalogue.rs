@@ -262,7 +262,7 @@ impl CatalogueChange for Retire<'_> {
     }
 
     async fn again(&self, unit: &mut Unit<'_>) -> Result<RetiredPermission, Refusal> {
-        let name = PermissionName::parse(&self.0.name).map_err(|_| Refusal::new(Reason::NotFound))?;
+        let name = PermissionName::parse(&self.0.name).map_err(|_| Refusal::missing("permission"))?;
         let permission = entry(unit, &name).await?;
         let uses = unit.tx.roles().permission_uses(&name).await?;
         Ok(RetiredPermission { permission, uses })
@@ -271,7 +271,7 @@ impl CatalogueChange for Retire<'_> {
 
 async fn entry(unit: &mut Unit<'_>, name: &PermissionName) -> Result<Permission, Refusal> {
     let found = unit.tx.roles().permissions(&BTreeSet::from([name.clone()])).await?.pop();
-    found.ok_or_else(|| Refusal::new(Reason::NotFound).with("field", "permission"))
+    found.ok_or_else(|| Refusal::missing("permission"))
 }
 
 /// How an entry changed, for the record.

@@ -10,7 +10,7 @@ use super::grant::{Regrant, check_ceiling, check_governance, handles, names};
 use super::input::{field, granted_permissions, granted_roles, needed_etag, same_etag};
 use super::replay::replayed_row;
 use super::view::{Viewer, member_view};
-use crate::error::{Reason, Refusal};
+use crate::error::{Reason, Refusal, Violation};
 use crate::event::EventBody;
 use crate::model::audit::{AuditAction, AuditChange};
 use crate::model::facts::AccessFacts;
@@ -87,20 +87,22 @@ struct Member {
 impl Member {
     /// Finds the member. What is over is there no more, whether or not it was swept; what was not accepted yet is there.
     async fn find(unit: &mut Unit<'_>, user: UserId, etag: &str) -> Result<Self, Refusal> {
-        let not_found = || Refusal::new(Reason::NotFound).with("field", "user");
-        let facts = unit.tx.memberships().access_facts(unit.workspace, user).await?.ok_or_else(not_found)?;
+        let facts = unit.tx.memberships().access_facts(unit.workspace, user).await?;
+        let facts = facts.ok_or_else(|| Refusal::missing("user"))?;
         let account = facts.account.as_ref().map_or(UserState::Erased, |account| account.state);
-        let (allowed, otherwise) = match &facts.membership {
-            Some(Membership::Internal(internal)) => {
-                let otherwise =
-                    if account == UserState::Deactivated { Reason::HomeUserInactive } else { Reason::NotFound };
-                (internal.allowed_actions(account), otherwise)
-            }
-            Some(Membership::External(external)) => (external.allowed_actions(unit.now), Reason::NotFound),
-            None => (Vec::new(), Reason::NotFound),
+        let allowed = match &facts.membership {
+            Some(Membership::Internal(internal)) => internal.allowed_actions(account),
+            Some(Membership::External(external)) => external.allowed_actions(unit.now),
+            None => Vec::new(),
         };
         let membership = facts.membership.as_ref().filter(|_| allowed.contains(&AllowedAction::SetRoles));
-        let membership = membership.ok_or_else(|| Refusal::new(otherwise).with("field", "user"))?;
+        let membership = membership.ok_or_else(|| match (&facts.membership, account) {
+            (Some(Membership::Internal(_)), UserState::Deactivated) => {
+                let wrong = Violation::new("user", "the account is deactivated; reactivate it first");
+                Refusal { violations: vec![wrong], ..Refusal::new(Reason::HomeUserInactive) }
+            }
+            _ => Refusal::missing("user"),
+        })?;
         let is_external = matches!(membership, Membership::External(_));
         let base = membership.base().clone();
         same_etag(etag, base.id, base.version)?;
@@ -133,7 +135,7 @@ impl Member {
             roles_after: base.grants.roles.iter().copied().collect(),
         };
         unit.event(event).await?;
-        let view = view(unit, base.user, base.id).await?.ok_or_else(|| Refusal::new(Reason::NotFound))?;
+        let view = view(unit, base.user, base.id).await?.ok_or_else(|| Refusal::missing("user"))?;
         Ok(Made { subject: Some(base.user), ..Made::new(view, base.id, changes) })
     }
 }

@@ -64,7 +64,7 @@ impl Change for Unbind<'_> {
         let (user, identity) = read(self.0, unit)?;
         let user = at_home(unit.tx, unit.workspace, user).await?;
         if !unit.tx.users().identities(user.id).await?.contains(&identity) {
-            return Err(Refusal::new(Reason::NotFound).with("field", "identity"));
+            return Err(Refusal::missing("identity"));
         }
         unit.tx.users().count_change(user.id, user.version, unit.now).await?;
         unit.tx.users().unbind_identity(user.id, &identity).await?;
@@ -120,8 +120,8 @@ async fn at_home(tx: &mut dyn UnitOfWork, home: WorkspaceId, person: UserId) -> 
     match tx.memberships().find(home, person).await? {
         Some(Membership::Internal(_)) => {}
         Some(Membership::External(_)) => return Err(Refusal::new(Reason::HomeOwnedField)),
-        None => return Err(Refusal::new(Reason::NotFound)),
+        None => return Err(Refusal::missing("user")),
     }
     let user = tx.users().find(person).await?.filter(|user| user.state != UserState::Erased);
-    user.ok_or_else(|| Refusal::new(Reason::NotFound))
+    user.ok_or_else(|| Refusal::missing("user"))
 }

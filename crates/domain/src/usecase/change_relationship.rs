@@ -239,7 +239,7 @@ impl Change for Update<'_> {
         };
         let (current, side) = current(found, &self.0.named, wrong)?;
         others(&fields, side)?;
-        let own = read.ok_or_else(|| Refusal::new(Reason::NotFound))?.allowed()?;
+        let own = read.ok_or_else(|| Refusal::missing("relationship"))?.allowed()?;
         let mut changed = current.clone();
         changed
             .change_terms(terms::with(&current, own, &fields), unit.now)
@@ -285,7 +285,7 @@ impl Change for Approve<'_> {
             (terms, _) => own_terms(unit, terms.as_ref(), &mut wrong).await?,
         };
         let (current, side) = current(found, &self.0.named, wrong)?;
-        let terms = own.ok_or_else(|| Refusal::new(Reason::NotFound))?.allowed()?;
+        let terms = own.ok_or_else(|| Refusal::missing("relationship"))?.allowed()?;
         let mut changed = current.clone();
         changed.approve(unit.person, terms, unit.now).map_err(|error| refused(error, &current, unit.now))?;
         store(unit, side, current, changed).await
@@ -352,7 +352,7 @@ fn current(found: Option<Found>, named: &NamedRelationship, wrong: Vec<Violation
     if !wrong.is_empty() {
         return Err(Refusal::invalid(wrong));
     }
-    let (found, side) = found.ok_or_else(|| Refusal::new(Reason::NotFound))?;
+    let (found, side) = found.ok_or_else(|| Refusal::missing("relationship"))?;
     same_etag(&named.etag, found.id, found.version)?;
     Ok((found, side))
 }
@@ -472,7 +472,7 @@ async fn made(
     tell(unit, before, &after).await?;
     let (id, changes) = (after.id, terms::changes(before, &after));
     let view = view(unit, after).await?;
-    let view = view.ok_or_else(|| Refusal::new(Reason::NotFound))?;
+    let view = view.ok_or_else(|| Refusal::missing("relationship"))?;
     Ok(Made::new(RelationshipChange { view, effect: Some(effect) }, id, changes))
 }
 

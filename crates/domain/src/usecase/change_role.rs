@@ -10,12 +10,12 @@ use super::api::{CreateRole, DeleteRole, DeletedRole, RoleChange, UpdateRole};
 use super::change::{Authority, Change, Made, Unit};
 use super::grant::names;
 use super::input::{field, mask, needed_etag, role_permissions, same_etag};
-use crate::error::{Reason, Refusal};
+use crate::error::{Reason, Refusal, Violation};
 use crate::event::EventBody;
 use crate::model::audit::{AuditAction, AuditChange};
 use crate::model::id::RoleId;
 use crate::model::name::{Handle, Name};
-use crate::model::role::{BuiltInRole, Role, RoleUses};
+use crate::model::role::{BuiltInRole, Role, RoleRef, RoleUses};
 use crate::model::time::Version;
 use crate::port::store::Constraint;
 
@@ -88,8 +88,8 @@ impl Change for Update<'_> {
     const AUTHORITY: Authority = Authority::QualifyingManager;
 
     async fn make(&self, unit: &mut Unit<'_>) -> Result<Made<RoleChange>, Refusal> {
-        let asked = self.read(unit).await?;
-        let role = changeable(unit, &self.0.role, &self.0.etag).await?;
+        let (named, asked) = self.read(unit).await?;
+        let role = changeable(unit, &named, &self.0.etag).await?;
         let after = Role {
             display_name: asked.display_name.unwrap_or_else(|| role.display_name.clone()),
             permissions: asked.permissions.unwrap_or_else(|| role.permissions.clone()),
@@ -126,8 +126,9 @@ struct Asked {
 
 impl Update<'_> {
     /// Reads the fields that the mask names, and no others; all violations at once.
-    async fn read(&self, unit: &mut Unit<'_>) -> Result<Asked, Refusal> {
+    async fn read(&self, unit: &mut Unit<'_>) -> Result<(RoleRef, Asked), Refusal> {
         let mut wrong = unit.violations();
+        let role = named(&self.0.role, &mut wrong);
         needed_etag(&mut wrong, &self.0.etag);
         let fields = mask(&self.0.paths, &FIELDS.map(|field| (field, field)), &mut wrong);
         let named = |field: &str| fields.contains(&field);
@@ -139,7 +140,10 @@ impl Update<'_> {
             asked.permissions = Some(role_permissions(unit.tx, &self.0.permissions, &mut wrong).await?);
         }
         asked.for_externals = named("for_externals").then_some(self.0.for_externals);
-        if wrong.is_empty() { Ok(asked) } else { Err(Refusal::invalid(wrong)) }
+        match role {
+            Some(role) if wrong.is_empty() => Ok((role, asked)),
+            _ => Err(Refusal::invalid(wrong)),
+        }
     }
 }
 
@@ -151,11 +155,12 @@ impl Change for Delete<'_> {
 
     async fn make(&self, unit: &mut Unit<'_>) -> Result<Made<DeletedRole>, Refusal> {
         let mut wrong = unit.violations();
+        let role = named(&self.0.role, &mut wrong);
         needed_etag(&mut wrong, &self.0.etag);
-        if !wrong.is_empty() {
+        let Some(role) = role.filter(|_| wrong.is_empty()) else {
             return Err(Refusal::invalid(wrong));
-        }
-        let role = changeable(unit, &self.0.role, &self.0.etag).await?;
+        };
+        let role = changeable(unit, &role, &self.0.etag).await?;
         let uses = unit.tx.roles().uses(&role).await?;
         if !(uses.is_none() || self.0.force) {
             return Err(in_use(uses));
@@ -187,15 +192,14 @@ fn in_use(uses: RoleUses) -> Refusal {
     Refusal { message, ..refusal }
 }
 
-/// The role that a caller names by id or handle.
-pub(super) fn named<'r>(roles: &'r [Role], text: &str) -> Option<&'r Role> {
-    roles.iter().find(|role| role.handle.as_str() == text || role.id.to_string() == text)
+fn named(text: &str, wrong: &mut Vec<Violation>) -> Option<RoleRef> {
+    field(wrong, "role", text.parse::<RoleRef>())
 }
 
 /// A role that is there, is the workspace's own, and is at the version that the caller read.
-async fn changeable(unit: &mut Unit<'_>, text: &str, etag: &str) -> Result<Role, Refusal> {
+async fn changeable(unit: &mut Unit<'_>, named: &RoleRef, etag: &str) -> Result<Role, Refusal> {
     let roles = unit.tx.roles().of_workspace(unit.workspace).await?;
-    let role = named(&roles, text).ok_or_else(|| Refusal::new(Reason::NotFound).with("field", "role"))?;
+    let role = named.of(&roles).ok_or_else(|| Refusal::missing("role"))?;
     if role.built_in.is_some() {
         return Err(Refusal::new(Reason::BuiltInRole).with("role", &role.handle));
     }

@@ -54,7 +54,9 @@ impl Question {
 
 /// A name that nobody offers is a mistake of the caller, never a denial.
 fn unknown(permission: &PermissionName) -> Refusal {
-    Refusal::new(Reason::UnknownPermission).with("permission", permission)
+    let wrong = Violation::new("permission", "no service registered that permission; check the spelling");
+    let refusal = Refusal::new(Reason::UnknownPermission).with("permission", permission);
+    Refusal { violations: vec![wrong], ..refusal }
 }
 
 impl Domicile {

@@ -327,7 +327,7 @@ async fn found(unit: &mut Unit<'_>, named: Option<GroupRef>, wrong: Vec<Violatio
         return Err(Refusal::invalid(wrong));
     };
     let found = unit.tx.groups().find(unit.workspace, &named).await?;
-    found.ok_or_else(|| Refusal::new(Reason::NotFound).with("field", "group"))
+    found.ok_or_else(|| Refusal::missing("group"))
 }
 
 async fn by_id(unit: &mut Unit<'_>, thing: Uuid) -> Result<Option<GroupSize>, Refusal> {

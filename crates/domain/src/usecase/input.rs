@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use super::api::{GrantsInput, ProfileInput, etag};
-use super::change_role::named;
 use crate::error::{Reason, Refusal, Violation};
 use crate::model::id::{Id, RequestId, RoleId};
 use crate::model::language::LanguageTag;
 use crate::model::membership::Grants;
 use crate::model::name::{Name, Username};
 use crate::model::permission::PermissionName;
-use crate::model::role::Role;
+use crate::model::role::{Role, RoleRef};
 use crate::model::time::Version;
 use crate::port::store::{StoreError, UnitOfWork};
 
@@ -113,7 +112,7 @@ pub(super) fn granted_roles(
         return granted;
     }
     for (index, text) in typed.iter().enumerate() {
-        match named(roles, text) {
+        match text.parse().ok().and_then(|named: RoleRef| named.of(roles)) {
             Some(role) => {
                 granted.insert(role.id);
             }

@@ -2,7 +2,6 @@
 
 use super::api::{Account, Call, Consistency, MemberView, NoticeView, Page, PageRequest, UserView};
 use super::authority::{Right, holds};
-use super::change_role::named;
 use super::record::Deed;
 use super::service::{Domicile, acting_user, workspace_ref};
 use super::token::{PageToken, TouchedRows, ensure_fresh};
@@ -13,7 +12,7 @@ use crate::model::facts::AccessFacts;
 use crate::model::id::{Id, NoticeId, RoleId, UserId, WorkspaceId};
 use crate::model::membership::{ExternalState, Membership};
 use crate::model::notice::Notice;
-use crate::model::role::Role;
+use crate::model::role::{Role, RoleRef};
 use crate::model::time::Timestamp;
 use crate::model::user::UserState;
 use crate::model::workspace::{Workspace, WorkspaceState};
@@ -130,7 +129,7 @@ impl Domicile {
         let seen = self.seen(call, workspace, fresh, may).await?;
         let id = id.map_err(|error| Refusal::invalid(vec![Violation::new("user", error)]))?;
         let row = self.ports.directory.member(seen.facts.workspace.id, id).await?;
-        row.map(|row| (seen, row)).ok_or_else(|| Refusal::new(Reason::NotFound))
+        row.map(|row| (seen, row)).ok_or_else(|| Refusal::missing("user"))
     }
 
     pub(super) async fn read_workspace(
@@ -239,8 +238,9 @@ impl Domicile {
 
     async fn role_for(&self, call: &Call, workspace: &str, role: &str, fresh: &Consistency) -> Result<Role, Refusal> {
         let workspace = self.member_of(call, workspace, fresh).await?;
+        let named: RoleRef = role.parse().map_err(|error| Refusal::invalid(vec![Violation::new("role", error)]))?;
         let roles = self.ports.directory.roles(workspace).await?;
-        named(&roles, role).cloned().ok_or_else(|| Refusal::new(Reason::NotFound))
+        named.of(&roles).cloned().ok_or_else(|| Refusal::missing("role"))
     }
 
     pub(super) async fn read_notice(
@@ -276,7 +276,7 @@ impl Domicile {
         id.map_err(|error| Refusal::invalid(vec![Violation::new("notification", error)]))?;
         row.filter(|row| of_here(&seen, &row.notice))
             .map(|row| notice_view(row, &seen))
-            .ok_or_else(|| Refusal::new(Reason::NotFound))
+            .ok_or_else(|| Refusal::missing("notification"))
     }
 
     pub(super) async fn read_notices(

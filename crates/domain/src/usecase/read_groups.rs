@@ -38,7 +38,7 @@ impl Domicile {
         let id = seen.facts.workspace.id;
         let named: GroupRef = group.parse().map_err(|error| Refusal::invalid(vec![Violation::new("group", error)]))?;
         let found = self.ports.directory.group(id, &named).await?;
-        let found = found.ok_or_else(|| Refusal::new(Reason::NotFound).with("field", "group"))?;
+        let found = found.ok_or_else(|| Refusal::missing("group"))?;
         Ok((id, found))
     }
 

@@ -9,7 +9,7 @@ use super::read::{Seen, cut, page_size};
 use super::relationship_terms::chosen;
 use super::service::Domicile;
 use super::token::PageToken;
-use crate::error::{Reason, Refusal, Violation};
+use crate::error::{Refusal, Violation};
 use crate::model::audit::AuditAction;
 use crate::model::id::{RelationshipId, WorkspaceId};
 use crate::model::relationship::{RelationshipState, Side, WorkspaceRelationship};
@@ -102,7 +102,7 @@ impl Domicile {
         let id = id.map_err(|error| Refusal::invalid(vec![Violation::new("relationship", error)]))?;
         let row = self.ports.directory.relationship(id).await?;
         let view = row.and_then(|row| self.seen_from(seen.facts.workspace.id, row));
-        view.ok_or_else(|| Refusal::new(Reason::NotFound))
+        view.ok_or_else(|| Refusal::missing("relationship"))
     }
 
     /// A relationship of others looks like none.

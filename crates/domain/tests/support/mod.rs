@@ -10,7 +10,7 @@ use domicile_domain::model::actor::{Actor, ScopeReach, ServicePrincipal, Service
 use domicile_domain::model::answer::RequestFingerprint;
 use domicile_domain::model::audit::AuditRecord;
 use domicile_domain::model::id::{NoticeId, UserId};
-use domicile_domain::model::membership::{EndReason, ExternalMembership, Membership};
+use domicile_domain::model::membership::{EndReason, ExternalMembership, Grants, Membership, MembershipBase};
 use domicile_domain::model::notice::Notice;
 use domicile_domain::model::permission::PermissionName;
 use domicile_domain::model::role::{BuiltInRole, Role};
@@ -193,6 +193,17 @@ impl World {
         };
         let read_at = live.base.version;
         tx.memberships().end(&live.end(reason, self.clock.now()), read_at).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// Changes what somebody has directly in Acme, past every rule.
+    pub(crate) async fn regrant(&self, person: UserId, change: impl FnOnce(&mut Grants)) {
+        let base = self.member(person).await.unwrap().base().clone();
+        let mut grants = base.grants.clone();
+        change(&mut grants);
+        let after = MembershipBase { grants, version: base.version.next(), ..base.clone() };
+        let mut tx = self.store.begin(PATIENCE).await.unwrap();
+        tx.memberships().grant(&after, base.version).await.unwrap();
         tx.commit().await.unwrap();
     }
 

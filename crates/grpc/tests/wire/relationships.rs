@@ -2,27 +2,32 @@
 //! the word of the contract.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domicile_domain::error::{Reason, Refusal};
+use domicile_domain::model::actor::{ActingUser, Actor, Means};
 use domicile_domain::model::id::Id;
 use domicile_domain::model::relationship::{Ceiling, Disclosure, HomeTerms, HostTerms, RelationshipState, Side};
 use domicile_domain::model::time::Version;
 use domicile_domain::model::workspace::DirectoryVisibility;
+use domicile_domain::port::authenticator::PersonClaim;
 use domicile_domain::usecase::{
-    Call, Changed, Choice, Consistency, GrantsInput, HomeTermsInput, HostTermsInput, HostTermsView, MemberEffect,
-    MockDomicileApi, NamedRelationship, Order, OtherWorkspace, Page, PageRequest, ProposeRelationship,
-    RelationshipChange, RelationshipEffect, RelationshipFilter, RelationshipView, RequestIdentity, RoleLabel,
-    TermsInput, UpdateRelationship, WorkspaceLabel,
+    ApproveRelationship, Call, Changed, Choice, Consistency, GrantsInput, HomeTermsInput, HostTermsInput,
+    HostTermsView, MemberEffect, MockDomicileApi, NamedRelationship, Order, OtherWorkspace, Page, PageRequest,
+    ProposeRelationship, RelationshipChange, RelationshipEffect, RelationshipFilter, RelationshipView, RequestIdentity,
+    RoleLabel, TermsInput, UpdateRelationship, WorkspaceLabel,
 };
+use domicile_grpc::ServerParts;
 use domicile_proto::v1;
-use domicile_proto::v1::propose_relationship_request;
 use domicile_proto::v1::relationship_service_client::RelationshipServiceClient;
+use domicile_proto::v1::{approve_relationship_request, propose_relationship_request};
+use domicile_testkit::authenticator::{OWN_TOKEN, TrustingAuthenticator};
 use domicile_testkit::builders::{NOW, handle, minute, name, permission_name};
 use domicile_testkit::ids::SequentialIds;
 use tonic::{Code, Request};
 
-use crate::support::{Served, acting, assert_refused, signed};
+use crate::support::{Served, acting, actor_id, assert_refused, parts, service, signed};
 
 fn call(allowed: Duration) -> Call {
     Call { actor: acting(), deadline: NOW.after(allowed), correlation_id: "order-17".to_owned(), surface: "grpc" }
@@ -150,6 +155,46 @@ async fn approve_relationship_needs_the_persons_own_token() {
     let mut client = RelationshipServiceClient::new(Served::mock(api).await.channel().await);
     let status = client.approve_relationship(named(v1::ApproveRelationshipRequest::default())).await.unwrap_err();
     assert_refused(&status, Code::PermissionDenied, "OWN_TOKEN_REQUIRED");
+}
+
+#[tokio::test]
+async fn approve_relationship_hears_every_field_from_the_person() {
+    use approve_relationship_request::Terms;
+    let forms = [
+        (Some(Terms::HostTerms(host_terms())), Some(TermsInput::Host(host_input()))),
+        (Some(Terms::HomeTerms(home_terms())), Some(TermsInput::Home(home_input()))),
+        (None, None),
+    ];
+    for (sent, terms) in forms {
+        let person = Actor { user: Some(ActingUser { id: actor_id(), means: Means::OwnToken }), ..acting() };
+        let expected_call = Call { actor: person.clone(), ..call(Duration::from_secs(5)) };
+        let mut api = MockDomicileApi::new();
+        api.expect_identify().returning(move |caller, _| {
+            assert!(matches!(caller.person, Some(PersonClaim::Proven { own: true, .. })), "{caller:?}");
+            Ok(person.clone())
+        });
+        api.expect_approve_relationship().returning(move |heard_call, heard_order, request| {
+            assert_eq!((heard_call, heard_order), (&expected_call, &order(heard_order)));
+            assert_eq!(*request, ApproveRelationship { named: as_read(), terms: terms.clone() });
+            heard()
+        });
+        let authenticator = Arc::new(TrustingAuthenticator::new(service()));
+        let served = Served::of(ServerParts { authenticator, ..parts(api) }).await;
+        let mut request = Request::new(v1::ApproveRelationshipRequest {
+            workspace: "acme".to_owned(),
+            request_id: "id-1".to_owned(),
+            relationship: "r-1".to_owned(),
+            etag: "e-1".to_owned(),
+            terms: sent,
+            validate_only: true,
+        });
+        let metadata = request.metadata_mut();
+        metadata.insert("authorization", format!("Bearer {OWN_TOKEN}anna").parse().unwrap());
+        metadata.insert("x-request-id", "order-17".parse().unwrap());
+        let mut client = RelationshipServiceClient::new(served.channel().await);
+        let status = client.approve_relationship(request).await.unwrap_err();
+        assert_refused(&status, Code::NotFound, "NOT_FOUND");
+    }
 }
 
 macro_rules! moves {

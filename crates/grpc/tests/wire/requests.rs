@@ -377,6 +377,51 @@ reads_page! {
         expect_list_notifications, NotificationServiceClient.list_notifications(ListNotificationsRequest);
 }
 
+#[tokio::test]
+async fn list_workspaces_hears_every_field() {
+    let mut api = MockDomicileApi::new();
+    api.expect_list_workspaces().returning(|heard_call, page, consistency| {
+        assert_eq!(*heard_call, call(Duration::from_secs(30)));
+        let expected = PageRequest { size: 17, token: "next".to_owned() };
+        assert_eq!((page, consistency), (&expected, &fresh()));
+        heard()
+    });
+    let message =
+        v1::ListWorkspacesRequest { page_size: 17, page_token: "next".to_owned(), consistency: Some(token()) };
+    hears!(api, WorkspaceServiceClient.list_workspaces(message));
+}
+
+#[tokio::test]
+async fn list_group_members_hears_every_field() {
+    let mut api = MockDomicileApi::new();
+    api.expect_list_group_members().returning(|heard_call, workspace, group, page, consistency| {
+        assert_eq!(*heard_call, call(Duration::from_secs(30)));
+        let expected = PageRequest { size: 17, token: "next".to_owned() };
+        assert_eq!((workspace, group, page, consistency), ("acme", "crew", &expected, &fresh()));
+        heard()
+    });
+    let message = v1::ListGroupMembersRequest {
+        workspace: "acme".to_owned(),
+        group: "crew".to_owned(),
+        page_size: 17,
+        page_token: "next".to_owned(),
+        consistency: Some(token()),
+    };
+    hears!(api, GroupServiceClient.list_group_members(message));
+}
+
+#[tokio::test]
+async fn get_workspace_policy_hears_every_field() {
+    let mut api = MockDomicileApi::new();
+    api.expect_get_workspace_policy().returning(|heard_call, workspace, consistency| {
+        assert_eq!(*heard_call, call(Duration::from_secs(2)));
+        assert_eq!((workspace, consistency), ("acme", &fresh()));
+        heard()
+    });
+    let message = v1::GetWorkspacePolicyRequest { workspace: "acme".to_owned(), consistency: Some(token()) };
+    hears!(api, WorkspaceServiceClient.get_workspace_policy(message));
+}
+
 /// A change: where, by which request, whether it is a rehearsal, and what.
 macro_rules! changes {
     ($($test:ident: $expect:ident, $client:ident.$method:ident($request:ident { $($wire:tt)* }) => $heard:expr;)*) => {$(

@@ -7,6 +7,7 @@
 pub mod budgets;
 pub mod checks;
 pub mod groups;
+pub mod histories;
 pub mod memberships;
 pub mod notices;
 pub mod races;
@@ -159,7 +160,10 @@ macro_rules! conformance_suite {
             }
             checks {
                 many_facts_are_those_of_each, grantees_are_paged, governors_are_internals_with_a_right,
-                a_check_after_a_revocation_is_never_stale, no_history_lifts_anybody_above_the_ceiling,
+                a_check_after_a_revocation_is_never_stale,
+            }
+            histories {
+                no_history_lifts_anybody_above_the_ceiling, histories_catch_a_broken_rule,
             }
         );
     };
@@ -193,6 +197,7 @@ mod tests {
             include_str!("relationships.rs"),
             include_str!("budgets.rs"),
             include_str!("checks.rs"),
+            include_str!("histories.rs"),
             include_str!("roles.rs"),
         ];
         let names: Vec<&str> = sources
