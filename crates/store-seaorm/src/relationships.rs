@@ -152,18 +152,22 @@ async fn put_together(
         .collect()
 }
 
-/// The live relationships of a host with every home, for lists.
+/// The live relationships of a host with every home, by home.
 pub(crate) async fn of_host(
     exec: &mut dyn Executor,
     host: WorkspaceId,
 ) -> Result<Vec<WorkspaceRelationship>, StoreError> {
-    let live = [RelationshipState::Proposed.word(), RelationshipState::Active.word()];
-    let statement = relationship::Entity::find()
-        .filter(relationship::Column::HostId.eq(uuid(host)))
-        .filter(relationship::Column::State.is_in(live))
-        .build(exec.backend());
+    let statement = live_of_host(host).build(exec.backend());
     let rows = exec.all(statement).await?;
     rows.iter().map(|row| model("relationships", row).and_then(relationship_of)).collect()
+}
+
+fn live_of_host(host: WorkspaceId) -> Select<relationship::Entity> {
+    let live = [RelationshipState::Proposed.word(), RelationshipState::Active.word()];
+    relationship::Entity::find()
+        .filter(relationship::Column::HostId.eq(uuid(host)))
+        .filter(relationship::Column::State.is_in(live))
+        .order_by(relationship::Column::HomeId, Order::Asc)
 }
 
 fn relationship_of(row: relationship::Model) -> Result<WorkspaceRelationship, StoreError> {
@@ -247,6 +251,14 @@ impl RelationshipRepository for Lent<'_> {
         home: WorkspaceId,
     ) -> Result<Option<WorkspaceRelationship>, StoreError> {
         agreed(self.exec, host, home).await
+    }
+
+    async fn admitting(&mut self, role: &Role) -> Result<Vec<WorkspaceRelationship>, StoreError> {
+        // A list of ids is one text, in which the text of an id is found.
+        let naming = relationship::Column::CeilingRoles.contains(role.id.to_string());
+        let statement = live_of_host(role.workspace).filter(naming).build(self.exec.backend());
+        let rows = self.exec.all(statement).await?;
+        self.checked(rows.iter().map(|row| model("relationships", row).and_then(relationship_of)).collect())
     }
 
     async fn insert(&mut self, relationship: &WorkspaceRelationship) -> Result<(), StoreError> {

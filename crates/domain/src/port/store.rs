@@ -409,7 +409,8 @@ pub trait RoleRepository: Send {
     async fn reach(&mut self, role: &Role) -> Result<RoleReach, StoreError>;
 
     /// Deletes a role, at the version of `role`, and takes it from every membership, group and ceiling that names it, each
-    /// of which takes its next version.
+    /// of which takes its next version. Of relationships those that [`RelationshipRepository::admitting`] tells of; what is
+    /// over stays as it was, with a role that nobody has.
     ///
     /// # Errors
     /// [`StoreError::Stale`] when it is not at that version any more.
@@ -448,6 +449,10 @@ pub trait RelationshipRepository: Send {
         host: WorkspaceId,
         home: WorkspaceId,
     ) -> Result<Option<WorkspaceRelationship>, StoreError>;
+
+    /// The proposed and active relationships of a role's workspace in whose ceiling the role stands, in order of the home's
+    /// id. Exactly one statement.
+    async fn admitting(&mut self, role: &Role) -> Result<Vec<WorkspaceRelationship>, StoreError>;
 
     /// Adds a relationship.
     ///

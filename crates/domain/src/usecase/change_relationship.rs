@@ -195,7 +195,7 @@ impl Propose<'_> {
             let mut lapsed = live.clone();
             lapsed.lapse();
             unit.tx.relationships().update(&lapsed, live.version).await?;
-            return tell(unit, Some(&live), &lapsed).await;
+            return relationship_changed(unit, Some(&live), &lapsed).await;
         }
         let refusal = Refusal::new(Reason::RelationshipExists);
         // By a person the caller would learn whose home it is.
@@ -441,7 +441,7 @@ async fn effect(
 }
 
 /// Appends the event, unless nothing changed.
-async fn tell(
+pub(super) async fn relationship_changed(
     unit: &mut Unit<'_>,
     before: Option<&WorkspaceRelationship>,
     after: &WorkspaceRelationship,
@@ -469,7 +469,7 @@ async fn made(
     after: WorkspaceRelationship,
     effect: RelationshipEffect,
 ) -> Result<Made<RelationshipChange>, Refusal> {
-    tell(unit, before, &after).await?;
+    relationship_changed(unit, before, &after).await?;
     let (id, changes) = (after.id, terms::changes(before, &after));
     let view = view(unit, after).await?;
     let view = view.ok_or_else(|| Refusal::new(Reason::NotFound))?;

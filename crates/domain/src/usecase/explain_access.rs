@@ -299,7 +299,7 @@ impl Domicile {
         let fresh = TouchedRows::of(&*self.ports.sealer, &request.consistency)?;
         // A page without rows tells nothing of how fresh it is.
         if let Some(workspace) = &asker.found {
-            ensure_fresh(fresh.clone(), workspace)?;
+            ensure_fresh(fresh.as_ref(), workspace)?;
         }
         let rows = self.ports.directory.grantees(asker.workspace, &permission.name, after, size + 1).await?;
         let now = self.now();

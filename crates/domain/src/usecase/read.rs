@@ -58,7 +58,7 @@ impl Domicile {
         let facts = facts.filter(|facts| call.actor.reaches(Some(&facts.workspace)));
         let seen = facts.map(|facts| Seen::by(&self.policies, facts, user, self.now())).filter(may);
         let seen = seen.ok_or_else(|| Refusal::new(Reason::PermissionDenied))?;
-        ensure_fresh(TouchedRows::of(&*self.ports.sealer, fresh)?, &seen.facts.workspace)?;
+        ensure_fresh(TouchedRows::of(&*self.ports.sealer, fresh)?.as_ref(), &seen.facts.workspace)?;
         Ok(seen)
     }
 
@@ -157,7 +157,7 @@ impl Domicile {
                 return Err(Refusal::new(Reason::PermissionDenied));
             }
             let found = found.ok_or_else(|| Refusal::new(Reason::NotFound))?;
-            ensure_fresh(token, &found)?;
+            ensure_fresh(token.as_ref(), &found)?;
             return Ok(found);
         }
         Ok(self.seen(call, workspace, fresh, |seen| seen.is_member).await?.facts.workspace.as_ref().clone())

@@ -152,7 +152,7 @@ impl Domicile {
         };
         let (mut items, last) = cut(entries, size, |entry| entry.workspace.id);
         for entry in &items {
-            ensure_fresh(touched.clone(), &entry.workspace)?;
+            ensure_fresh(touched.as_ref(), &entry.workspace)?;
         }
         // A grant to name people shows what lies within it alone, so a page may hold fewer than were asked for.
         items.retain(|entry| call.actor.reaches(Some(&entry.workspace)));

@@ -180,7 +180,7 @@ impl TouchedRows {
 }
 
 /// A read that must see a write sees it, or says that it cannot yet.
-pub(super) fn ensure_fresh(token: Option<TouchedRows>, read: &Workspace) -> Result<(), Refusal> {
+pub(super) fn ensure_fresh(token: Option<&TouchedRows>, read: &Workspace) -> Result<(), Refusal> {
     match token {
         Some(rows) if !rows.are_seen_by(read.id, read.revision) => Err(Refusal::new(Reason::StoreUnavailable)),
         _ => Ok(()),

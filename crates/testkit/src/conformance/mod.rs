@@ -147,6 +147,7 @@ macro_rules! conformance_suite {
                 relationships_are_read_by_id, relationships_are_paged_by_side_and_state, what_was_agreed_last_decides,
                 externals_of_a_home_come_with_their_facts, two_proposals_at_once_are_one,
                 two_sides_that_change_at_once_both_do, a_link_never_outruns_a_narrower_ceiling,
+                a_deleted_role_tells_every_home, a_role_is_deleted_while_its_homes_change,
             }
             records {
                 audit_rows_come_back_newest_first, events_come_back_in_order, answers_come_back,
