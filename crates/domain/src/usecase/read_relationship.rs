@@ -8,7 +8,7 @@ use super::authority::is_qualifying_manager;
 use super::read::{Seen, cut, page_size};
 use super::relationship_terms::chosen;
 use super::service::Domicile;
-use super::token::{PageToken, TouchedRows, ensure_fresh};
+use super::token::{PageToken, ensure_fresh, freshness};
 use crate::error::{Reason, Refusal, Violation};
 use crate::model::audit::AuditAction;
 use crate::model::id::{RelationshipId, WorkspaceId};
@@ -110,9 +110,9 @@ impl Domicile {
 
     /// What is shown of a relationship is of both sides: of a role of the ceiling its name, which the host alone changes.
     fn ensure_rows_fresh(&self, fresh: &Consistency, rows: &[RelationshipRow]) -> Result<(), Refusal> {
-        let token = TouchedRows::of(&*self.ports.sealer, fresh)?;
+        let fresh = freshness(&*self.ports.sealer, fresh)?;
         let mut sides = rows.iter().flat_map(|row| [&row.host, &row.home]);
-        sides.try_for_each(|side| ensure_fresh(token.as_ref(), side))
+        sides.try_for_each(|side| ensure_fresh(&fresh, side))
     }
 
     /// A relationship of others looks like none.
