@@ -10,7 +10,7 @@ use domicile_domain::model::time::{Timestamp, Version};
 use domicile_domain::model::workspace::Workspace;
 use domicile_domain::port::directory::{RelationshipQuery, RelationshipRow};
 use domicile_domain::port::store::{RelationshipRepository, StoreError};
-use sea_orm::sea_query::NullOrdering;
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, NullOrdering, Query, SelectStatement};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder,
     QuerySelect, QueryTrait, Select,
@@ -53,6 +53,44 @@ pub(crate) async fn agreed(
         .order_by(relationship::Column::Id, Order::Desc)
         .limit(1);
     one(exec, statement).await
+}
+
+/// The homes with which what a host agreed last leaves its default ceiling no say: it is active, or ended while it was
+/// suspended or forbidden by the home.
+pub(crate) fn homes_beyond_the_default(host: WorkspaceId) -> SelectStatement {
+    use relationship::Column::{
+        AllowsHost, AnsweredAt, EndedAt, HomeId, HostId, Id, State, SuspendedByHome, SuspendedByHost,
+    };
+
+    let later = Alias::new("later");
+    let own = |column: relationship::Column| Expr::col((relationship::Entity, column));
+    let its = |column: relationship::Column| Expr::col((later.clone(), column));
+    let agreed = [RelationshipState::Active.word(), RelationshipState::Ended.word()];
+    let follows = Condition::any()
+        .add(its(EndedAt).is_null())
+        .add(its(EndedAt).gt(own(EndedAt)))
+        .add(its(EndedAt).eq(own(EndedAt)).and(its(Id).gt(own(Id))));
+    let followed = Query::select()
+        .expr(Expr::val(1))
+        .from_as(relationship::Entity, later.clone())
+        .and_where(its(HostId).eq(own(HostId)))
+        .and_where(its(HomeId).eq(own(HomeId)))
+        .and_where(its(AnsweredAt).is_not_null())
+        .and_where(its(State).is_in(agreed))
+        .cond_where(follows)
+        .take();
+    let empty = Condition::any().add(SuspendedByHost.eq(true)).add(SuspendedByHome.eq(true)).add(AllowsHost.eq(false));
+    let ended = Condition::all()
+        .add(State.eq(RelationshipState::Ended.word()))
+        .add(AnsweredAt.is_not_null())
+        .add(empty)
+        .add(Expr::exists(followed).not());
+    relationship::Entity::find()
+        .select_only()
+        .column(HomeId)
+        .filter(HostId.eq(uuid(host)))
+        .filter(Condition::any().add(State.eq(RelationshipState::Active.word())).add(ended))
+        .into_query()
 }
 
 /// The relationship with that id, in whatever state.

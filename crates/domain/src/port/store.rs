@@ -315,8 +315,9 @@ pub trait MembershipRepository: Send {
 pub enum Externals {
     /// Every one in a host.
     In(WorkspaceId),
-    /// Those in a host whose home has no active relationship with it.
-    OfUnknownHomesIn(WorkspaceId),
+    /// Those in a host whose ceiling is its default, or lies within it: it has agreed on nothing with their home, or the
+    /// relationship that they agreed on last ended without having been suspended, or forbidden by the home.
+    UnderDefaultOf(WorkspaceId),
     /// Those of a home's people, anywhere.
     From(WorkspaceId),
 }

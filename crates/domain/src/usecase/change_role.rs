@@ -168,10 +168,14 @@ impl Change for Delete<'_> {
         if admitting.len() > MOST_HOMES {
             return Err(in_too_many_ceilings(admitting.len()));
         }
+        // A relationship changes under the revisions of both sides alone, so those are taken first.
+        for before in &admitting {
+            tell_home(unit, &role, before).await?;
+        }
         unit.tx.roles().delete(&role).await?;
         unit.event(EventBody::RoleDeleted { role: role.id }).await?;
         for before in &admitting {
-            tell_home(unit, &role, before).await?;
+            relationship_changed(unit, Some(before), &before.without_role(role.id)).await?;
         }
         let mut changes = in_words(&role).map(|(path, before)| change(path, Some(before), None)).to_vec();
         changes.extend(counts(uses).map(|(path, count)| change(path, Some(count.to_string()), None)));
@@ -196,14 +200,11 @@ fn in_too_many_ceilings(count: usize) -> Refusal {
     Refusal { message, ..refusal }
 }
 
-/// Says that the ceiling of a relationship has lost a role: in the log, and in the record of the home, which sees of a role
-/// its handle.
+/// Says to the home that the ceiling of its relationship loses a role, of which it sees the handle.
 async fn tell_home(unit: &mut Unit<'_>, role: &Role, before: &WorkspaceRelationship) -> Result<(), Refusal> {
-    let after = before.without_role(role.id);
-    let mut told = vec![change("role.handle", Some(role.handle.to_string()), None)];
-    told.extend(terms::changes(Some(before), &after));
-    unit.told_in(after.home, told).await?;
-    relationship_changed(unit, Some(before), &after).await
+    let mut told = terms::recorded(Some(before), &before.without_role(role.id));
+    told.push(change("role.handle", Some(role.handle.to_string()), None));
+    unit.told_in(before.home, told).await
 }
 
 const fn counts(uses: RoleUses) -> [(&'static str, u64); 3] {

@@ -124,6 +124,7 @@ macro_rules! conformance_suite {
                 groups_come_back, groups_have_their_keys, groups_are_replaced_at_their_version,
                 people_join_and_leave_groups, what_groups_carry_counts, who_ends_leaves_the_groups,
                 workspaces_are_replaced_at_their_version, externals_are_counted, workspaces_are_listed,
+                the_default_reaches_whom_no_agreement_keeps_from_it,
             }
             notices {
                 every_field_and_state_comes_back, leases_keep_others_away_and_run_out, leases_taken_at_once_are_apart,

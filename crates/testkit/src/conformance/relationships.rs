@@ -402,7 +402,7 @@ pub async fn a_deleted_role_tells_every_home(harness: &dyn Harness) {
         let row = good(directory.audit(home.id, 1).await).pop().expect("the home is told");
         assert_eq!((row.action, row.actor, row.outcome.as_str()), (AuditAction::DeleteRole, None, "done"));
         let paths: Vec<&str> = row.changes.iter().map(|change| change.path.as_str()).collect();
-        assert_eq!(paths, ["role.handle", "host_terms.ceiling"]);
+        assert_eq!(paths, ["relationship.id", "host_terms.ceiling", "role.handle"]);
     }
     for (home, before) in [&past, &untouched].into_iter().zip(&left) {
         assert_eq!(revision(home).await, Some(home.revision));

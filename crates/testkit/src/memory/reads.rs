@@ -298,12 +298,14 @@ impl Tables {
     }
 
     pub(super) fn count_externals(&self, which: Externals) -> u64 {
-        let related = |host: WorkspaceId, home: WorkspaceId| {
-            self.relationship(host, home).is_some_and(|r| r.state == RelationshipState::Active)
+        let by_default = |host: WorkspaceId, home: WorkspaceId| {
+            self.agreed(host, home).is_none_or(|agreed| {
+                agreed.state == RelationshipState::Ended && !agreed.is_suspended() && agreed.home_terms.allows_host
+            })
         };
         let counts = |host: WorkspaceId, home: WorkspaceId| match which {
             Externals::In(workspace) => host == workspace,
-            Externals::OfUnknownHomesIn(workspace) => host == workspace && !related(host, home),
+            Externals::UnderDefaultOf(workspace) => host == workspace && by_default(host, home),
             Externals::From(workspace) => home == workspace,
         };
         let counted = self.every_external().filter(|(external, home)| counts(external.base.workspace, *home));
