@@ -15,16 +15,16 @@ use domicile_domain::model::membership::{ExternalState, Membership};
 use domicile_domain::model::name::Username;
 use domicile_domain::model::permission::PermissionName;
 use domicile_domain::model::phone::Region;
+use domicile_domain::model::role::Role;
 use domicile_domain::model::time::{Revision, Timestamp};
 use domicile_domain::model::user::UserState;
 use domicile_domain::model::workspace::{Openness, WorkspaceRef, WorkspaceState};
-use domicile_domain::policy::access::{AccessPolicy, ShippedAccessPolicy};
-use domicile_domain::policy::ceiling::{CeilingPolicy, ShippedCeilingPolicy};
+use domicile_domain::policy::Policies;
 use domicile_domain::port::contact::PhoneParser;
 use domicile_domain::port::directory::Directory;
 use domicile_domain::port::store::Store;
 use domicile_store_seaorm::SeaOrmStore;
-use domicile_testkit::builders::{external, internal, permission_name, relationship, role, user, with_role, workspace};
+use domicile_testkit::builders::{external, group, internal, permission_name, relationship, role, user, workspace};
 
 fn main() {
     divan::main();
@@ -46,23 +46,35 @@ fn phone(bencher: Bencher<'_, '_>, text: &str) {
     bencher.bench(|| LibPhoneParser.parse(black_box(text), region).unwrap());
 }
 
-/// Facts about an Internal with one role, or about an External of a related home.
+/// How many permissions a role of a usual workspace has.
+const USUAL_PERMISSIONS: usize = 20;
+
+/// Facts about a usual member with three roles, the last of which grants: of an Internal it is carried by a group; an External
+/// of a related home has it within a ceiling of three roles and a direct permission.
 fn facts(is_external: bool) -> (AccessFacts, PermissionName) {
     let (host, home) = (workspace("acme"), workspace("borealis"));
     let permission = permission_name("orders.read");
-    let mut granting = role(host.id, "reader");
-    granting.permissions.insert(permission.clone());
-    granting.for_externals = true;
+    let usual = |handle: &str| {
+        let names = (0..USUAL_PERMISSIONS).map(|number| permission_name(&format!("{handle}.action-{number}")));
+        Role { permissions: names.collect(), for_externals: true, ..role(host.id, handle) }
+    };
+    let (clerk, packer, mut reader) = (usual("clerk"), usual("packer"), usual("reader"));
+    reader.permissions.insert(permission.clone());
+    let all = [clerk.id, packer.id, reader.id];
     let person = user(if is_external { home.id } else { host.id }, "anna");
     let mut related = relationship(host.id, home.id);
-    related.host_terms.ceiling.roles.insert(granting.id);
+    related.host_terms.ceiling.roles = all.into();
+    related.host_terms.ceiling.permissions.insert(permission_name("orders.note"));
     let membership = if is_external {
         let mut visit = external(&person, host.id);
-        visit.base.grants.roles.insert(granting.id);
+        visit.base.grants.roles = all.into();
         visit.state = ExternalState::Active;
         Membership::External(visit)
     } else {
-        with_role(internal(&person), &granting)
+        let mut own = internal(&person);
+        own.base.grants.roles = [clerk.id, packer.id].into();
+        own.groups.insert(group(host.id, "readers").id);
+        Membership::Internal(own)
     };
     let account = AccountFacts {
         user: person.id,
@@ -76,21 +88,18 @@ fn facts(is_external: bool) -> (AccessFacts, PermissionName) {
         workspace: host.into(),
         account: Some(account),
         membership: Some(membership),
-        roles: vec![granting.into()],
+        roles: [clerk, packer, reader].map(Into::into).into(),
         relationship: is_external.then(|| related.into()),
     };
     (facts, permission)
 }
 
+/// One decision by the policies, as every check makes it.
 #[divan::bench(args = [false, true])]
 fn decision(bencher: Bencher<'_, '_>, is_external: bool) {
     let (facts, permission) = facts(is_external);
-    let now = Timestamp::from_micros(1_800_000_000_000_000);
-    let decide = || {
-        let facts = black_box(&facts);
-        let ceiling = ShippedCeilingPolicy.ceiling(facts);
-        ShippedAccessPolicy.decide(facts, &ceiling, &permission, now)
-    };
+    let (policies, now) = (Policies::default(), Timestamp::from_micros(1_800_000_000_000_000));
+    let decide = || policies.decide(black_box(&facts), black_box(&permission), now);
     assert_eq!(decide(), Ok(()));
     bencher.bench(decide);
 }

@@ -80,7 +80,7 @@ impl Server {
             .env("DOMICILE_LISTEN", address.to_string())
             .env("DOMICILE_DATABASE_URL", &setup.database)
             .env("DOMICILE_DATABASE_POOL_SIZE", setup.pool_size.to_string())
-            .envs((!setup.cache).then_some(("DOMICILE_CACHE_CHECKS", "0")))
+            .envs((!setup.cache).then_some(("DOMICILE_CACHE_BYTES", "0")))
             .env("DOMICILE_AUTH_DEVELOPMENT_TOKEN", TOKEN)
             .env("DOMICILE_SEALING_KEYS", "07".repeat(32))
             .env("DOMICILE_MESSAGES_FOLDER", setup.folder.join("messages"))

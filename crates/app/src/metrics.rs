@@ -26,6 +26,7 @@ const RERUNS: &str = "domicile.store.reruns";
 const CACHE_HITS: &str = "domicile.cache.hits";
 const CACHE_MISSES: &str = "domicile.cache.misses";
 const CACHE_ENTRIES: &str = "domicile.cache.entries";
+const CACHE_BYTES: &str = "domicile.cache";
 const WAITING: &str = "domicile.notices.waiting";
 const OLDEST: &str = "domicile.notices.oldest.age";
 const ISSUER_USABLE: &str = "domicile.identity.issuer.usable";
@@ -122,6 +123,7 @@ fn describe() {
     describe_counter!(CACHE_HITS, "Checks of access whose facts were kept in memory");
     describe_counter!(CACHE_MISSES, "Checks of access whose facts were read");
     describe_gauge!(CACHE_ENTRIES, "People in workspaces whose facts are kept in memory");
+    describe_gauge!(CACHE_BYTES, Unit::Bytes, "About how much memory the facts that are kept take");
     describe_gauge!(WAITING, "Messages that wait to be sent, for the first time or again");
     describe_gauge!(OLDEST, Unit::Seconds, "Age of the oldest message that waits; 0 while none does");
     describe_gauge!(ISSUER_USABLE, "Whether the tokens of an issuer can be checked: 1 or 0");
@@ -154,6 +156,7 @@ async fn read_store(asked: &Asked) {
         counter!(CACHE_HITS).absolute(counts.hits);
         counter!(CACHE_MISSES).absolute(counts.misses);
         gauge!(CACHE_ENTRIES).set(of_size(counts.entries));
+        gauge!(CACHE_BYTES).set(number(counts.bytes));
     }
     for of in asked.store.connections() {
         gauge!(CONNECTIONS, "pool" => of.pool, "state" => "busy").set(of_size(of.busy));

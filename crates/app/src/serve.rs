@@ -44,7 +44,7 @@ async fn serve(layers: &Layers, log_settings: &LogSettings, logs: &ServiceLogs) 
     let enter = |stage| admin.iter().for_each(|admin| admin.readiness().enter(stage));
     let store = SeaOrmStore::open(&config.database.database, config.database.pool_size).await?;
     let service =
-        Service::new(store.clone(), AeadSealer::new(&config.sealing_keys.0), config.budgets, config.cached_checks);
+        Service::new(store.clone(), AeadSealer::new(&config.sealing_keys.0), config.budgets, config.cache_bytes);
     if let Some(admin) = &admin {
         admin.readiness().watch(Arc::new(StoreProbe(store.clone())));
         admin.metrics().ask(store, service.api.clone(), service.cache.clone());

@@ -47,7 +47,7 @@ pub(crate) struct Outside {
 }
 
 impl Service {
-    /// Over a store, with a cache for so many people in workspaces; none for 0.
+    /// Over a store, with a cache of so many bytes; none for 0.
     pub(crate) fn new(store: SeaOrmStore, sealer: AeadSealer, budgets: Budgets, cache: usize) -> Self {
         let (store, clock) = (Arc::new(store), Arc::new(SystemClock));
         let (cache, write_side, read_side): (_, Arc<dyn Store>, Arc<dyn Directory>) = if cache == 0 {

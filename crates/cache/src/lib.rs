@@ -12,6 +12,7 @@
 
 mod known;
 mod noting;
+mod weight;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,6 +40,7 @@ use quick_cache::sync::Cache;
 
 use known::{Known, Moment};
 use noting::NotingStore;
+use weight::Weight;
 
 /// How long what was read is taken as it was, without anybody looking again. Counted from the beginning of the read.
 pub const FRESH: Duration = Duration::from_secs(1);
@@ -54,18 +56,29 @@ pub struct Cached {
     pub directory: Arc<CachedDirectory>,
 }
 
-/// Puts a cache for at most so many people in workspaces before a store and its directory. All writes of this process
-/// must go through the store that is answered.
-pub fn cached(store: Arc<dyn Store>, directory: Arc<dyn Directory>, clock: Arc<dyn Clock>, most: usize) -> Cached {
-    let known = Arc::new(Knowledge { revisions: Known::new(most), permissions: Known::new(most) });
+/// Into how many parts the memory is divided, and what of them is for facts; one is for each of four smaller things.
+const PARTS: (usize, usize) = (16, 12);
+/// What the facts of a person take where roles are few: only a guess at how many there will be.
+const USUAL_FACTS: usize = 2_048;
+
+/// Puts a cache that takes about so many bytes at most before a store and its directory. All writes of this process must go
+/// through the store that is answered.
+pub fn cached(store: Arc<dyn Store>, directory: Arc<dyn Directory>, clock: Arc<dyn Clock>, bytes: usize) -> Cached {
+    let part = bytes / PARTS.0;
+    let for_facts = part * PARTS.1;
+    let weighed = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+    let known = Arc::new(Knowledge {
+        revisions: Known::new(part / weight::REVISION),
+        permissions: Known::new(part / weight::PERMISSION),
+    });
     let store = Arc::new(NotingStore { inner: store, known: known.clone() });
     let directory = Arc::new(CachedDirectory {
         inner: directory,
         clock,
         known,
-        facts: Cache::new(most),
-        handles: Cache::new(most),
-        identities: Cache::new(most),
+        facts: Cache::with_weighter(for_facts / USUAL_FACTS, weighed(for_facts), Weight),
+        handles: Cache::new(part / weight::HANDLE),
+        identities: Cache::with_weighter(part / weight::HANDLE, weighed(part), Weight),
         hits: AtomicU64::new(0),
         misses: AtomicU64::new(0),
     });
@@ -87,6 +100,15 @@ pub struct Counts {
     pub misses: u64,
     /// People in workspaces that are kept.
     pub entries: usize,
+    /// About how many bytes what is kept of them takes.
+    pub bytes: u64,
+}
+
+/// The facts of a person, weighed once.
+#[derive(Debug, Clone)]
+struct Kept {
+    facts: Arc<AccessFacts>,
+    weight: u64,
 }
 
 /// The read side of a store, with what decides access kept in memory.
@@ -94,11 +116,11 @@ pub struct CachedDirectory {
     inner: Arc<dyn Directory>,
     clock: Arc<dyn Clock>,
     known: Arc<Knowledge>,
-    facts: Cache<(WorkspaceId, UserId), Arc<AccessFacts>>,
+    facts: Cache<(WorkspaceId, UserId), Kept, Weight>,
     /// A handle never changes its workspace.
     handles: Cache<Handle, WorkspaceId>,
     /// Whom an identity was bound to at a revision of that person's home; binding and unbinding takes the next one.
-    identities: Cache<Identity, (UserId, Revision)>,
+    identities: Cache<Identity, (UserId, Revision), Weight>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -110,6 +132,7 @@ impl CachedDirectory {
             hits: self.hits.load(Ordering::Relaxed),
             misses: self.misses.load(Ordering::Relaxed),
             entries: self.facts.len(),
+            bytes: self.facts.weight(),
         }
     }
 
@@ -126,7 +149,7 @@ impl CachedDirectory {
                 (user, Some(home_revision))
             }
         };
-        let facts = self.facts.get(&(workspace, user))?;
+        let Kept { facts, .. } = self.facts.get(&(workspace, user))?;
         let account = facts.account.as_ref()?;
         let host = (workspace, facts.workspace.revision);
         let home = (account.home, account.home_revision);
@@ -176,7 +199,8 @@ impl CachedDirectory {
         if let CheckedSubject::Identity(identity) = &check.subject {
             self.identities.insert(identity.clone(), (account.user, home.1));
         }
-        self.facts.insert((host.0, account.user), facts.clone());
+        let kept = Kept { facts: facts.clone(), weight: weight::of_facts(facts) };
+        self.facts.insert((host.0, account.user), kept);
     }
 }
 

@@ -6,20 +6,33 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domicile_cache::{Cached, CachedDirectory, FRESH, SERVES, cached};
+use domicile_domain::model::actor::{Actor, ScopeReach, ServicePrincipal, ServiceScope};
+use domicile_domain::model::answer::RequestFingerprint;
 use domicile_domain::model::id::{UserId, WorkspaceId};
 use domicile_domain::model::membership::{EndReason, ExternalMembership, Membership};
-use domicile_domain::model::permission::Permission;
+use domicile_domain::model::permission::{Permission, PermissionName};
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::directory::{CheckFacts, CheckKey, CheckedSubject, Directory, Freshness, MockDirectory};
 use domicile_domain::port::runtime::Clock as _;
 use domicile_domain::port::store::{Store, StoreError};
-use domicile_testkit::builders::{external, id, internal, minute, permission, permission_name, user, workspace};
+use domicile_domain::usecase::{
+    BatchCheckAccess, BatchEntry, Call, CheckAccess, CheckSubject, Consistency, Domicile, DomicileApi, Order, Ports,
+    RequestIdentity, SetPermissions, etag,
+};
+use domicile_testkit::builders::{external, id, internal, minute, permission, permission_name, role, user, workspace};
 use domicile_testkit::clock::FixedClock;
 use domicile_testkit::decorators::HeldStore;
+use domicile_testkit::ids::SequentialIds;
+use domicile_testkit::languages::PrefixMatcher;
 use domicile_testkit::memory::{Injection, MemoryStore, Moment};
+use domicile_testkit::phones::SimplePhones;
+use domicile_testkit::sealer::PlainSealer;
 use domicile_testkit::seed::{PATIENCE, seed};
 use proptest::prelude::*;
+
+/// More than any test here keeps.
+const MEMORY: usize = 64 << 20;
 
 /// A host with its guest from a home, and a cache before the store.
 struct World {
@@ -44,7 +57,7 @@ impl World {
             [(&host).into(), (&home).into(), (&anna).into(), internal(&anna).into(), external(&anna, host.id).into()];
         seed(&store, &rows).await;
         seed(&store, &[permission("orders.read").into()]).await;
-        let ours = cached(below(store.clone()), Arc::new(store.clone()), clock.clone(), 1_000);
+        let ours = cached(below(store.clone()), Arc::new(store.clone()), clock.clone(), MEMORY);
         Self { store, clock, ours, host, home, anna }
     }
 
@@ -200,7 +213,7 @@ async fn a_read_that_raced_a_commit_is_not_kept() {
         }
         seen
     });
-    let ours = cached(Arc::new(world.store.clone()), Arc::new(late), world.clock.clone(), 1_000);
+    let ours = cached(Arc::new(world.store.clone()), Arc::new(late), world.clock.clone(), MEMORY);
     *write_side.lock().unwrap() = Some(ours.store.clone());
     let raced = one(&ours.directory, &world.key(), &Freshness::Bounded).await;
     assert!(is_member(&raced), "it began before the commit, so it may say so");
@@ -315,19 +328,115 @@ async fn a_batch_is_of_one_moment() {
     assert_eq!(world.hits(), 2);
 }
 
-/// Nobody is kept beyond the bound, however many are asked for.
-#[tokio::test]
-async fn memory_is_bounded() {
+/// A person with a role of so many permissions, asked about through a cache of a megabyte; how many of two hundred such
+/// people it keeps, in how many bytes.
+async fn kept_with_roles_of(permissions: usize) -> (usize, u64) {
     let world = World::new().await;
-    let ours = cached(Arc::new(world.store.clone()), Arc::new(world.store.clone()), world.clock.clone(), 32);
+    let ours = cached(Arc::new(world.store.clone()), Arc::new(world.store.clone()), world.clock.clone(), 1 << 20);
+    let names: Vec<_> = (0..permissions).map(|number| permission(&format!("orders.action-{number}"))).collect();
+    for name in &names {
+        seed(&world.store, &[name.clone().into()]).await;
+    }
     for number in 0..200 {
         let guest = user(world.home.id, &format!("guest{number}"));
-        seed(&world.store, &[(&guest).into()]).await;
+        let mut own = role(world.host.id, &format!("role-{number}"));
+        own.permissions = names.iter().map(|permission| permission.name.clone()).collect();
+        let mut here = external(&guest, world.host.id);
+        here.base.grants.roles.insert(own.id);
+        seed(&world.store, &[(&own).into(), (&guest).into(), here.into()]).await;
         let key = CheckKey { subject: CheckedSubject::User(guest.id), ..world.key() };
         one(&ours.directory, &key, &Freshness::Bounded).await;
     }
-    let entries = ours.directory.counts().entries;
-    assert!((1..=64).contains(&entries), "{entries}");
+    let counts = ours.directory.counts();
+    (counts.entries, counts.bytes)
+}
+
+/// Memory is bounded by what is kept, not by how many: of people with large roles fewer are kept, in no more memory.
+#[tokio::test]
+async fn memory_is_bounded_by_weight() {
+    let (small, small_bytes) = kept_with_roles_of(1).await;
+    let (large, large_bytes) = kept_with_roles_of(500).await;
+    assert!(small > 150, "{small} people with small roles");
+    assert!((1..40).contains(&large), "{large} people with large roles");
+    for bytes in [small_bytes, large_bytes] {
+        assert!((1..=1 << 20).contains(&bytes), "{bytes}");
+    }
+    // Names alone are 500 x 16 bytes a role.
+    let least = u64::try_from(large).unwrap() * 500 * 16;
+    assert!(large_bytes > least, "{large_bytes} for {large} people");
+}
+
+/// What takes more than there is room for is not kept, and answered all the same.
+#[tokio::test]
+async fn a_cache_without_room_keeps_nothing() {
+    let world = World::new().await;
+    let ours = cached(Arc::new(world.store.clone()), Arc::new(world.store.clone()), world.clock.clone(), 1);
+    for _ in 0..2 {
+        assert!(is_member(&one(&ours.directory, &world.key(), &Freshness::Bounded).await));
+    }
+    assert_eq!((ours.directory.counts().hits, ours.directory.counts().entries), (0, 0));
+}
+
+/// Whatever another process wrote: a check that wants everything that is committed is not answered from memory, alone or in a
+/// batch, and neither is one with the token of that write.
+#[tokio::test]
+async fn a_fully_consistent_check_is_read() {
+    let world = World::new().await;
+    let product = |store: Arc<dyn Store>, directory: Arc<dyn Directory>| {
+        Domicile::new(Ports {
+            store,
+            directory,
+            clock: world.clock.clone(),
+            ids: Arc::new(SequentialIds::from(1 << 40)),
+            sealer: Arc::new(PlainSealer),
+            phones: Arc::new(SimplePhones),
+            languages: Arc::new(PrefixMatcher),
+        })
+    };
+    let ours = product(world.ours.store.clone(), world.ours.directory.clone());
+    let other_process = product(Arc::new(world.store.clone()), Arc::new(world.store.clone()));
+    let manager = user(world.host.id, "manager");
+    let mut managing = internal(&manager);
+    managing.base.grants.permissions = [PermissionName::create(), PermissionName::update()].into();
+    seed(&world.store, &[(&manager).into(), managing.clone().into()]).await;
+    let service = ServicePrincipal::new("shop").with_scope(ServiceScope::AccessCheck, ScopeReach::Everywhere);
+    let call = |actor| Call { actor, deadline: minute(60), correlation_id: "test".to_owned(), surface: "embedded" };
+    let (by_service, by_manager) = (call(Actor::service(service.clone())), call(Actor::person(service, manager.id)));
+    let subject = CheckSubject::User(manager.id.to_string());
+    let ask = async |consistency: Consistency| {
+        let (workspace, permission) = (world.host.id.to_string(), "orders.read".to_owned());
+        let entry = BatchEntry {
+            correlation_id: String::new(),
+            workspace: workspace.clone(),
+            subject: subject.clone(),
+            permission: permission.clone(),
+        };
+        let batch = BatchCheckAccess { entries: vec![entry], consistency: consistency.clone() };
+        let one = CheckAccess { workspace, subject: subject.clone(), permission, consistency };
+        let one = ours.check_access(&by_service, &one).await.unwrap().decision.is_ok();
+        let many = ours.batch_check_access(&by_service, &batch).await.unwrap().entries.remove(0);
+        (one, many.answer.unwrap().decision.is_ok())
+    };
+    let mut held = managing.base;
+    for (round, allowed) in [true, false, true, false].into_iter().enumerate() {
+        let before = ask(Consistency::FullyConsistent).await;
+        assert_eq!(before, (!allowed, !allowed), "round {round}");
+        assert_eq!(ask(Consistency::MinimizeLatency).await, before, "round {round}");
+        let mut permissions = vec!["domicile.create".to_owned(), "domicile.update".to_owned()];
+        permissions.extend(allowed.then(|| "orders.read".to_owned()));
+        let change = SetPermissions { user: manager.id.to_string(), permissions, etag: etag(held.id, held.version) };
+        let request = RequestIdentity { id: id::<()>().to_string(), fingerprint: RequestFingerprint([1; 32]) };
+        let order = Order { workspace: "host".to_owned(), request, validate_only: false };
+        let changed = other_process.set_permissions(&by_manager, &order, &change).await.unwrap();
+        held = changed.thing.unwrap().membership.base().clone();
+        assert_eq!(ask(Consistency::MinimizeLatency).await, before, "round {round}: or this test shows nothing");
+        let fresh = if round < 2 {
+            Consistency::FullyConsistent
+        } else {
+            Consistency::AtLeastAsFresh(changed.consistency_token.unwrap())
+        };
+        assert_eq!(ask(fresh).await, (allowed, allowed), "round {round}");
+    }
 }
 
 /// The end of a membership is part of what is kept, so the decision, which is made anew each time, sees it come.
@@ -395,7 +504,7 @@ proptest! {
             for person in &people {
                 seed(&store, &[person.into(), internal(person).into()]).await;
             }
-            let ours = cached(Arc::new(store.clone()), Arc::new(store.clone()), clock.clone(), 1_000);
+            let ours = cached(Arc::new(store.clone()), Arc::new(store.clone()), clock.clone(), MEMORY);
             for step in steps {
                 match step {
                     Step::Change { workspace, person, commits } => {

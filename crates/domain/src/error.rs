@@ -172,7 +172,7 @@ reasons! {
     RelationshipState = "RELATIONSHIP_STATE", Precondition;
     /// The other workspace decides that. Ask it to change its part.
     OtherSidesField = "OTHER_SIDES_FIELD", Precondition;
-    /// As many as a workspace may have are there. Delete what is not used.
+    /// As many as there may be are there, or as many as one change reaches. The limit is named; delete what is not used.
     LimitReached = "LIMIT_REACHED", Precondition;
     /// The consistency token was not made here.
     InvalidConsistencyToken = "INVALID_CONSISTENCY_TOKEN", Invalid;

@@ -112,6 +112,17 @@ async fn rights_of_externals_go_as_soon_as_the_host_switches_them_off() {
     assert!(!allowed(&world, &world.acme, &visitor, "domicile.update").await);
 }
 
+/// The same as in the ceiling of a relationship: the mark for Externals says nothing of rights over the workspace.
+#[tokio::test]
+async fn a_role_with_rights_stands_in_the_default_ceiling_by_the_policy_alone() {
+    let world = World::new().await;
+    let governing = || ceiling(&["access-manager"], &[]);
+    let refused = set(&world, &world.dana, &world.acme, &["default_ceiling"], governing()).await;
+    assert_eq!(reason(refused), Reason::GovernanceNotGrantable);
+    let both = PolicyInput { external_managers: true, ..governing() };
+    set(&world, &world.dana, &world.acme, &["default_ceiling", "external_managers"], both).await.unwrap();
+}
+
 #[tokio::test]
 async fn roles_that_are_not_for_externals_are_named_all_at_once() {
     let world = World::new().await;

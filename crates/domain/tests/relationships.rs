@@ -202,6 +202,8 @@ async fn every_change_is_told_in_both_workspaces() {
             let by_other = row.action.as_str() == other;
             assert_eq!(row.actor, (!by_other).then_some(own.id), "{row:?}");
             assert!(row.changes.iter().any(|change| change.path == "state"), "{row:?}");
+            let which = row.changes.iter().find(|change| change.path == "relationship.id").unwrap();
+            assert_eq!(which.after, Some(active.id.to_string()), "{row:?}");
         }
     }
     // A reader of the other workspace that is behind does not answer as if it had seen the change.

@@ -8,9 +8,10 @@ use domicile_domain::model::permission::PermissionName;
 use domicile_domain::model::role::{Role, RoleReach, RoleUses};
 use domicile_domain::model::time::Version;
 use domicile_domain::usecase::{
-    Consistency, CreateRole, DeleteRole, DomicileApi, Order, RequestIdentity, UpdateRole, etag,
+    Consistency, CreateRole, DeleteRole, DomicileApi, HomeTermsInput, HostTermsInput, NamedRelationship, Order,
+    PageRequest, RelationshipFilter, RequestIdentity, UpdateRelationship, UpdateRole, etag,
 };
-use domicile_testkit::builders::{permission_name, role};
+use domicile_testkit::builders::{permission_name, relationship, role};
 
 use crate::support::{World, call, order, reason, request, wrong_fields};
 
@@ -293,4 +294,71 @@ async fn an_edit_that_takes_the_rights_of_the_last_manager_is_refused() {
     assert_eq!(reason(world.domicile.update_role(&by, &order(), &weaker).await), Reason::LastManager);
     let delete = DeleteRole { role: "chiefs".to_owned(), etag: etag_of(&chiefs), force: true };
     assert_eq!(reason(world.domicile.delete_role(&by, &order(), &delete).await), Reason::LastManager);
+}
+
+/// What homes read of a relationship is of the host too: a token of the host's change of a role holds there.
+#[tokio::test]
+async fn a_home_that_is_behind_does_not_show_an_old_ceiling_by_the_hosts_token() {
+    let world = World::new().await;
+    let mut agreed = relationship(world.acme.id, world.borealis.id);
+    agreed.host_terms.ceiling.roles.insert(world.reader.id);
+    world.put(&[(&agreed).into()]).await;
+    let (by, lena, id) = (call(&world.dana), call(&world.lena), agreed.id.to_string());
+    let behind = world.replica();
+    let rename = UpdateRole {
+        role: "reader".to_owned(),
+        paths: vec!["display_name".to_owned()],
+        display_name: "Order reader".to_owned(),
+        etag: etag_of(&world.reader),
+        ..UpdateRole::default()
+    };
+    let renamed = world.domicile.update_role(&by, &order(), &rename).await.unwrap();
+    let role = renamed.thing.unwrap().role;
+    let delete = DeleteRole { role: "reader".to_owned(), etag: etag_of(&role), force: true };
+    let between = world.replica();
+    let deleted = world.domicile.delete_role(&by, &order(), &delete).await.unwrap();
+    for (reader, token) in [(behind, renamed.consistency_token), (between, deleted.consistency_token)] {
+        let fresh = Consistency::AtLeastAsFresh(token.unwrap());
+        assert!(reader.get_relationship(&lena, "borealis", &id, &ANY).await.is_ok());
+        let one = reader.get_relationship(&lena, "borealis", &id, &fresh).await;
+        assert_eq!(reason(one), Reason::StoreUnavailable);
+        let (all, page) = (RelationshipFilter::default(), PageRequest::default());
+        let list = reader.list_relationships(&lena, "borealis", &all, &page, &fresh).await;
+        assert_eq!(reason(list), Reason::StoreUnavailable);
+        let shown = world.domicile.get_relationship(&lena, "borealis", &id, &fresh).await.unwrap();
+        assert_eq!(shown.host_terms.unwrap().roles, []);
+    }
+}
+
+#[tokio::test]
+async fn a_role_in_more_ceilings_than_one_change_reaches_is_refused_with_their_number() {
+    let world = World::new().await;
+    let by = call(&world.dana);
+    let mut admitting = Vec::new();
+    for number in 0..101 {
+        let home = domicile_testkit::builders::workspace(&format!("home-{number}"));
+        let mut agreed = relationship(world.acme.id, home.id);
+        agreed.host_terms.ceiling.roles.insert(world.reader.id);
+        world.put(&[(&home).into(), (&agreed).into()]).await;
+        admitting.push(agreed);
+    }
+    let delete = DeleteRole { role: "reader".to_owned(), etag: etag_of(&world.reader), force: true };
+    let content = world.content();
+    let refusal = world.domicile.delete_role(&by, &order(), &delete).await.unwrap_err();
+    assert_eq!(refusal.reason, Reason::LimitReached);
+    assert_eq!(refusal.metadata, [("limit", "100".to_owned()), ("ceilings", "101".to_owned())]);
+    assert_eq!(world.content(), content);
+    let last = admitting.pop().unwrap();
+    let narrower = UpdateRelationship {
+        named: NamedRelationship { relationship: last.id.to_string(), etag: etag(last.id, last.version) },
+        host_terms: HostTermsInput::default(),
+        home_terms: HomeTermsInput::default(),
+        paths: vec!["host_terms.ceiling".to_owned()],
+    };
+    world.domicile.update_relationship(&by, &order(), &narrower).await.unwrap();
+    let gone = world.domicile.delete_role(&by, &order(), &delete).await.unwrap().thing.unwrap();
+    assert_eq!(gone.uses.ceilings, 100);
+    let told = world.events().await;
+    let changed = told.iter().filter(|event| matches!(event, EventBody::RelationshipChanged { .. }));
+    assert_eq!(changed.count(), 101);
 }

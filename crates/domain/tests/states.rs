@@ -401,7 +401,7 @@ fn no_state_is_forgotten() {
         ("RelationshipState", variants(relationship, "RelationshipState"), RelationshipState::ALL.len()),
         ("NoticeState", notice_states, NoticeState::ALL.len()),
         ("NoticeKind", variants(notice, "NoticeKind"), NoticeKind::ALL.len()),
-        ("Expectation", variants(include_str!("../src/usecase/api/mod.rs"), "Expectation"), Expectation::ALL.len()),
+        ("Expectation", variants(include_str!("../src/usecase/api/member.rs"), "Expectation"), Expectation::ALL.len()),
         ("Denial", variants(include_str!("../src/policy/access.rs"), "Denial"), Denial::ALL.len()),
         ("AssignOutcome", variants(include_str!("../src/model/answer.rs"), "AssignOutcome"), AssignOutcome::ALL.len()),
         (

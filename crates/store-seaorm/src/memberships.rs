@@ -12,7 +12,6 @@ use domicile_domain::model::membership::{
 };
 use domicile_domain::model::name::ExternalId;
 use domicile_domain::model::permission::PermissionName;
-use domicile_domain::model::relationship::RelationshipState;
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::{Revision, Timestamp, Version};
 use domicile_domain::model::workspace::WorkspaceRef;
@@ -27,7 +26,7 @@ use uuid::Uuid;
 use crate::convert::{At, Word, id_list, maybe_id, maybe_uuid, model, text_list, uuid};
 use crate::entity::{
     group_role, membership, membership_contact, membership_group, membership_history, membership_permission,
-    membership_role, membership_unit, relationship, role, role_permission, user, workspace,
+    membership_role, membership_unit, role, role_permission, user, workspace,
 };
 use crate::executor::Executor;
 use crate::unit_of_work::Lent;
@@ -529,17 +528,9 @@ impl MembershipRepository for Lent<'_> {
         let query = match which {
             Externals::In(host) => query.filter(membership::Column::WorkspaceId.eq(uuid(host))),
             Externals::From(home) => query.filter(user::Column::HomeId.eq(uuid(home))),
-            Externals::OfUnknownHomesIn(host) => {
-                let related = relationship::Entity::find()
-                    .select_only()
-                    .column(relationship::Column::HomeId)
-                    .filter(relationship::Column::HostId.eq(uuid(host)))
-                    .filter(relationship::Column::State.eq(RelationshipState::Active.word()))
-                    .into_query();
-                query
-                    .filter(membership::Column::WorkspaceId.eq(uuid(host)))
-                    .filter(user::Column::HomeId.not_in_subquery(related))
-            }
+            Externals::UnderDefaultOf(host) => query
+                .filter(membership::Column::WorkspaceId.eq(uuid(host)))
+                .filter(user::Column::HomeId.not_in_subquery(relationships::homes_beyond_the_default(host))),
         };
         let statement = query.build(self.exec.backend());
         crate::convert::counted(TABLE, self.exec.one(statement).await?.as_ref())

@@ -10,7 +10,7 @@ use domicile_domain::model::time::{Timestamp, Version};
 use domicile_domain::model::workspace::Workspace;
 use domicile_domain::port::directory::{RelationshipQuery, RelationshipRow};
 use domicile_domain::port::store::{RelationshipRepository, StoreError};
-use sea_orm::sea_query::NullOrdering;
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, NullOrdering, Query, SelectStatement};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder,
     QuerySelect, QueryTrait, Select,
@@ -53,6 +53,44 @@ pub(crate) async fn agreed(
         .order_by(relationship::Column::Id, Order::Desc)
         .limit(1);
     one(exec, statement).await
+}
+
+/// The homes with which what a host agreed last leaves its default ceiling no say: it is active, or ended while it was
+/// suspended or forbidden by the home.
+pub(crate) fn homes_beyond_the_default(host: WorkspaceId) -> SelectStatement {
+    use relationship::Column::{
+        AllowsHost, AnsweredAt, EndedAt, HomeId, HostId, Id, State, SuspendedByHome, SuspendedByHost,
+    };
+
+    let later = Alias::new("later");
+    let own = |column: relationship::Column| Expr::col((relationship::Entity, column));
+    let its = |column: relationship::Column| Expr::col((later.clone(), column));
+    let agreed = [RelationshipState::Active.word(), RelationshipState::Ended.word()];
+    let follows = Condition::any()
+        .add(its(EndedAt).is_null())
+        .add(its(EndedAt).gt(own(EndedAt)))
+        .add(its(EndedAt).eq(own(EndedAt)).and(its(Id).gt(own(Id))));
+    let followed = Query::select()
+        .expr(Expr::val(1))
+        .from_as(relationship::Entity, later.clone())
+        .and_where(its(HostId).eq(own(HostId)))
+        .and_where(its(HomeId).eq(own(HomeId)))
+        .and_where(its(AnsweredAt).is_not_null())
+        .and_where(its(State).is_in(agreed))
+        .cond_where(follows)
+        .take();
+    let empty = Condition::any().add(SuspendedByHost.eq(true)).add(SuspendedByHome.eq(true)).add(AllowsHost.eq(false));
+    let ended = Condition::all()
+        .add(State.eq(RelationshipState::Ended.word()))
+        .add(AnsweredAt.is_not_null())
+        .add(empty)
+        .add(Expr::exists(followed).not());
+    relationship::Entity::find()
+        .select_only()
+        .column(HomeId)
+        .filter(HostId.eq(uuid(host)))
+        .filter(Condition::any().add(State.eq(RelationshipState::Active.word())).add(ended))
+        .into_query()
 }
 
 /// The relationship with that id, in whatever state.
@@ -152,18 +190,22 @@ async fn put_together(
         .collect()
 }
 
-/// The live relationships of a host with every home, for lists.
+/// The live relationships of a host with every home, by home.
 pub(crate) async fn of_host(
     exec: &mut dyn Executor,
     host: WorkspaceId,
 ) -> Result<Vec<WorkspaceRelationship>, StoreError> {
-    let live = [RelationshipState::Proposed.word(), RelationshipState::Active.word()];
-    let statement = relationship::Entity::find()
-        .filter(relationship::Column::HostId.eq(uuid(host)))
-        .filter(relationship::Column::State.is_in(live))
-        .build(exec.backend());
+    let statement = live_of_host(host).build(exec.backend());
     let rows = exec.all(statement).await?;
     rows.iter().map(|row| model("relationships", row).and_then(relationship_of)).collect()
+}
+
+fn live_of_host(host: WorkspaceId) -> Select<relationship::Entity> {
+    let live = [RelationshipState::Proposed.word(), RelationshipState::Active.word()];
+    relationship::Entity::find()
+        .filter(relationship::Column::HostId.eq(uuid(host)))
+        .filter(relationship::Column::State.is_in(live))
+        .order_by(relationship::Column::HomeId, Order::Asc)
 }
 
 fn relationship_of(row: relationship::Model) -> Result<WorkspaceRelationship, StoreError> {
@@ -247,6 +289,14 @@ impl RelationshipRepository for Lent<'_> {
         home: WorkspaceId,
     ) -> Result<Option<WorkspaceRelationship>, StoreError> {
         agreed(self.exec, host, home).await
+    }
+
+    async fn admitting(&mut self, role: &Role) -> Result<Vec<WorkspaceRelationship>, StoreError> {
+        // A list of ids is one text, in which the text of an id is found.
+        let naming = relationship::Column::CeilingRoles.contains(role.id.to_string());
+        let statement = live_of_host(role.workspace).filter(naming).build(self.exec.backend());
+        let rows = self.exec.all(statement).await?;
+        self.checked(rows.iter().map(|row| model("relationships", row).and_then(relationship_of)).collect())
     }
 
     async fn insert(&mut self, relationship: &WorkspaceRelationship) -> Result<(), StoreError> {

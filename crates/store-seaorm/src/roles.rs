@@ -7,7 +7,7 @@ use domicile_domain::model::id::{RoleId, WorkspaceId};
 use domicile_domain::model::membership::MembershipKind;
 use domicile_domain::model::name::{Handle, Name};
 use domicile_domain::model::permission::{Permission, PermissionName, PermissionUses};
-use domicile_domain::model::relationship::{Ceiling, WorkspaceRelationship};
+use domicile_domain::model::relationship::Ceiling;
 use domicile_domain::model::role::{Role, RoleReach, RoleUses};
 use domicile_domain::model::time::{Timestamp, Version};
 use domicile_domain::model::workspace::WorkspaceRef;
@@ -25,7 +25,7 @@ use crate::entity::{
 };
 use crate::executor::Executor;
 use crate::unit_of_work::Lent;
-use crate::{relationships, workspaces};
+use crate::workspaces;
 
 /// Reads the roles that fit, by handle, with one statement: a row for each permission, or one without.
 pub(crate) async fn load(exec: &mut dyn Executor, which: Condition) -> Result<Vec<Role>, StoreError> {
@@ -167,13 +167,6 @@ impl Lent<'_> {
         self.exec.exec(statement).await.map(|_| ())
     }
 
-    /// The relationships in force or proposed in whose ceiling the role stands.
-    async fn admitting(&mut self, role: &Role) -> Result<Vec<WorkspaceRelationship>, StoreError> {
-        let mut live = relationships::of_host(self.exec, role.workspace).await?;
-        live.retain(|relationship| relationship.host_terms.ceiling.roles.contains(&role.id));
-        Ok(live)
-    }
-
     /// The default ceiling of the workspace, if the role stands in it.
     async fn admitting_default(&mut self, role: &Role) -> Result<Option<Ceiling>, StoreError> {
         let workspace = workspaces::find(self.exec, &WorkspaceRef::Id(role.workspace)).await?;
@@ -207,11 +200,9 @@ impl Lent<'_> {
     }
 
     async fn take_from_ceilings(&mut self, role: &Role) -> Result<(), StoreError> {
-        for mut relationship in self.admitting(role).await? {
-            let read_at = relationship.version;
-            relationship.host_terms.ceiling.roles.remove(&role.id);
-            relationship.version = read_at.next();
-            RelationshipRepository::update(self, &relationship, read_at).await?;
+        for relationship in self.admitting(role).await? {
+            let without = relationship.without_role(role.id);
+            RelationshipRepository::update(self, &without, relationship.version).await?;
         }
         let Some(mut ceiling) = self.admitting_default(role).await? else {
             return Ok(());

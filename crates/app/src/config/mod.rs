@@ -41,7 +41,7 @@ pub(crate) struct ServeConfig {
     pub(crate) sealing_keys: Hidden<Vec<[u8; 32]>>,
     pub(crate) budgets: Budgets,
     /// Of how many people in workspaces what decides a check is kept.
-    pub(crate) cached_checks: usize,
+    pub(crate) cache_bytes: usize,
     pub(crate) language: LanguageTag,
     pub(crate) messages: PathBuf,
     /// How mail leaves; captured where absent.
@@ -107,7 +107,7 @@ impl Layers {
         let keys = reader.read("sealing.keys", sealing_keys);
         let keys = reader.needed("sealing.keys", keys);
         let budgets = reader.budgets();
-        let cached_checks = reader.whole("cache.checks", 0, 10_000_000).and_then(|most| usize::try_from(most).ok());
+        let cache_bytes = reader.whole("cache.bytes", 0, 1 << 40).and_then(|most| usize::try_from(most).ok());
         let language = reader.read("messages.language", LanguageTag::parse);
         let messages = reader.parsed("messages.folder");
         let mail = reader.mail();
@@ -121,7 +121,7 @@ impl Layers {
                 sign_in: sign_in?,
                 sealing_keys: keys?,
                 budgets: budgets?,
-                cached_checks: cached_checks?,
+                cache_bytes: cache_bytes?,
                 language: language?,
                 messages: messages?,
                 mail,

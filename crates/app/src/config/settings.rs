@@ -68,9 +68,9 @@ pub(crate) const SETTINGS: &[Row] = &[
     row("budgets.probes_per_workspace_hour", Some("300"), "how many of them one workspace may see in an hour"),
     row("budgets.probes_per_service_hour", Some("2000"), "how many of them one calling service may make in an hour"),
     row(
-        "cache.checks",
-        Some("100000"),
-        "people in workspaces of whom this process keeps what decides a check of access; 0 keeps none",
+        "cache.bytes",
+        Some("268435456"),
+        "memory in which this process keeps what decides checks of access; 0 keeps none",
     ),
     row("messages.language", Some("en"), "language for people for whom nothing else has a text"),
     row("messages.folder", Some("./domicile-messages"), "where messages are kept while there is no mail server"),

@@ -82,6 +82,15 @@ impl ScopeReach {
             Self::Workspaces(list) => list.iter().any(|named| named.names(workspace)),
         }
     }
+
+    /// Whether it is known to hold in a workspace by its name alone, without looking whose the name is. One that is listed
+    /// by its other name is not known so.
+    pub fn lists(&self, named: &WorkspaceRef) -> bool {
+        match self {
+            Self::Everywhere => true,
+            Self::Workspaces(list) => list.contains(named),
+        }
+    }
 }
 
 /// Which methods of the contract a service may call, by their names: `domicile.v1.UserService/LookupUser`.
@@ -152,6 +161,11 @@ impl ServicePrincipal {
         self.scopes.iter().any(|(held, reach)| held == scope && reach.covers(workspace))
     }
 
+    /// Whether the service is known to have the scope in a workspace by its name alone ([`ScopeReach::lists`]).
+    pub fn lists(&self, scope: &ServiceScope, named: &WorkspaceRef) -> bool {
+        self.scopes.iter().any(|(held, reach)| held == scope && reach.lists(named))
+    }
+
     /// Whether the scope holds in all workspaces, so that the service may learn that one does not exist.
     pub fn may_everywhere(&self, scope: &ServiceScope) -> bool {
         self.scopes.iter().any(|(held, reach)| held == scope && *reach == ScopeReach::Everywhere)
@@ -201,11 +215,21 @@ impl Actor {
     /// Whether the call may be about a workspace, as far as the means go by which the person acts: a grant to name
     /// people holds in its own workspaces alone, and the operator has none. One that does not exist is within no bounds.
     pub fn reaches(&self, workspace: Option<&Workspace>) -> bool {
-        let Some(Means::ActAs(reach)) = self.user.as_ref().map(|user| &user.means) else {
-            return true;
-        };
-        let within = *reach == ScopeReach::Everywhere || workspace.is_some_and(|workspace| reach.covers(workspace));
-        within && !self.service.operator
+        self.is_within(|reach| {
+            *reach == ScopeReach::Everywhere || workspace.is_some_and(|workspace| reach.covers(workspace))
+        })
+    }
+
+    /// Whether that is known of a workspace by its name alone ([`ScopeReach::lists`]).
+    pub fn reaches_listed(&self, named: &WorkspaceRef) -> bool {
+        self.is_within(|reach| reach.lists(named))
+    }
+
+    fn is_within(&self, lies: impl FnOnce(&ScopeReach) -> bool) -> bool {
+        match self.user.as_ref().map(|user| &user.means) {
+            Some(Means::ActAs(reach)) => lies(reach) && !self.service.operator,
+            Some(Means::OwnToken | Means::Exchanged) | None => true,
+        }
     }
 
     /// The id of the person it acts for.

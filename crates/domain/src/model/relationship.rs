@@ -415,6 +415,14 @@ impl WorkspaceRelationship {
         Ok(())
     }
 
+    /// The same at its next version, with a role of the host taken from the ceiling.
+    #[must_use]
+    pub fn without_role(&self, role: RoleId) -> Self {
+        let mut without = Self { version: self.version.next(), ..self.clone() };
+        without.host_terms.ceiling.roles.remove(&role);
+        without
+    }
+
     fn put(&mut self, terms: Terms) {
         match terms {
             Terms::Host(terms) => self.host_terms = terms,

@@ -235,11 +235,11 @@ fn is_granted(facts: &AccessFacts, base: &MembershipBase, permission: &Permissio
 fn is_within(facts: &AccessFacts, base: &MembershipBase, ceiling: &Ceiling, permission: &PermissionName) -> bool {
     let direct = base.grants.permissions.contains(permission)
         && ceiling.permissions.contains(permission)
-        && permission_counts_for_externals(permission, &facts.workspace);
+        && permission_counts_for_externals(permission, &facts.workspace.policy);
     let by_role = facts.roles.iter().any(|role| {
-        ceiling.roles.contains(&role.id)
-            && role_counts_for_externals(role, &facts.workspace)
-            && role.permissions.contains(permission)
+        role.permissions.contains(permission)
+            && ceiling.roles.contains(&role.id)
+            && role_counts_for_externals(role, &facts.workspace.policy)
     });
     direct || by_role
 }

@@ -4,7 +4,7 @@ use crate::model::facts::AccessFacts;
 use crate::model::permission::{PermissionClass, PermissionName};
 use crate::model::relationship::{Ceiling, RelationshipState, WorkspaceRelationship};
 use crate::model::role::Role;
-use crate::model::workspace::{Openness, Workspace};
+use crate::model::workspace::{Openness, Workspace, WorkspacePolicy};
 
 /// From where a ceiling comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -118,12 +118,12 @@ fn is_closed(openness: Openness, relationship: Option<&WorkspaceRelationship>) -
 
 /// Whether a direct permission of the ceiling really counts for an External: governance needs the host's policy
 /// `external_managers`.
-pub(crate) fn permission_counts_for_externals(permission: &PermissionName, host: &Workspace) -> bool {
-    permission.class() == PermissionClass::Product || host.policy.external_managers
+pub(crate) fn permission_counts_for_externals(permission: &PermissionName, host: &WorkspacePolicy) -> bool {
+    permission.class() == PermissionClass::Product || host.external_managers
 }
 
-/// Whether a role of the ceiling really counts for an External: it must still be marked so, and governance needs the
-/// host's policy `external_managers`.
-pub(crate) fn role_counts_for_externals(role: &Role, host: &Workspace) -> bool {
-    if role.is_governing() { host.policy.external_managers } else { role.for_externals }
+/// Whether a role of the ceiling really counts for an External: it must still be marked so, or carry governance where the
+/// host's policy `external_managers` says so.
+pub(crate) fn role_counts_for_externals(role: &Role, host: &WorkspacePolicy) -> bool {
+    if role.is_governing() { host.external_managers } else { role.for_externals }
 }

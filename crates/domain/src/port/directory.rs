@@ -94,16 +94,11 @@ pub enum Freshness {
     Newest,
 }
 
-/// Whether what was read of a workspace at a revision is not older than the rows say.
-pub fn is_met(rows: &[(WorkspaceId, Revision)], workspace: WorkspaceId, read: Revision) -> bool {
-    rows.iter().all(|(of, least)| *of != workspace || *least <= read)
-}
-
 impl Freshness {
     /// Whether what was read of a workspace at a revision is not older than was wanted.
     pub fn is_met_by(&self, workspace: WorkspaceId, read: Revision) -> bool {
         match self {
-            Self::AtLeast(rows) => is_met(rows, workspace, read),
+            Self::AtLeast(rows) => rows.iter().all(|(of, least)| *of != workspace || *least <= read),
             Self::Bounded | Self::Newest => true,
         }
     }

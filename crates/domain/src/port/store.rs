@@ -315,8 +315,9 @@ pub trait MembershipRepository: Send {
 pub enum Externals {
     /// Every one in a host.
     In(WorkspaceId),
-    /// Those in a host whose home has no active relationship with it.
-    OfUnknownHomesIn(WorkspaceId),
+    /// Those in a host whose ceiling is its default, or lies within it: it has agreed on nothing with their home, or the
+    /// relationship that they agreed on last ended without having been suspended, or forbidden by the home.
+    UnderDefaultOf(WorkspaceId),
     /// Those of a home's people, anywhere.
     From(WorkspaceId),
 }
@@ -409,7 +410,8 @@ pub trait RoleRepository: Send {
     async fn reach(&mut self, role: &Role) -> Result<RoleReach, StoreError>;
 
     /// Deletes a role, at the version of `role`, and takes it from every membership, group and ceiling that names it, each
-    /// of which takes its next version.
+    /// of which takes its next version. Of relationships those that [`RelationshipRepository::admitting`] tells of; what is
+    /// over stays as it was, with a role that nobody has.
     ///
     /// # Errors
     /// [`StoreError::Stale`] when it is not at that version any more.
@@ -448,6 +450,10 @@ pub trait RelationshipRepository: Send {
         host: WorkspaceId,
         home: WorkspaceId,
     ) -> Result<Option<WorkspaceRelationship>, StoreError>;
+
+    /// The proposed and active relationships of a role's workspace in whose ceiling the role stands, in order of the home's
+    /// id. Exactly one statement.
+    async fn admitting(&mut self, role: &Role) -> Result<Vec<WorkspaceRelationship>, StoreError>;
 
     /// Adds a relationship.
     ///

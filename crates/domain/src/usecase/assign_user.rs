@@ -6,9 +6,10 @@ use super::api::{AssignReply, AssignUser, Call, Expectation};
 use super::authority::{Right, authorise, is_qualifying_manager};
 use super::enrol::{EventLog, Fixed, Newcomer, NoticeOf};
 use super::grant::{Regrant, check_ceiling, check_governance, handles, names};
-use super::input::{Profile, field, grants, profile, typed_profile_fields};
+use super::input::typed_profile_fields;
 use super::lookup_user::searched;
 use super::probe::{Probe, Scope};
+use super::read_assignment::{Read, Reading};
 use super::record::Deed;
 use super::replay::{Repeatable, replayed_row};
 use super::resolve::{Candidate, Contacts, Resolution, resolve};
@@ -22,9 +23,7 @@ use crate::model::audit::{AuditAction, AuditChange, AuditRecord};
 use crate::model::budget::BudgetStanding;
 use crate::model::facts::AccessFacts;
 use crate::model::id::RequestId;
-use crate::model::language::LanguageTag;
 use crate::model::membership::{EndReason, ExternalMembership, ExternalState, Grants, Membership, MembershipBase};
-use crate::model::name::ExternalId;
 use crate::model::notice::NoticeKind;
 use crate::model::relationship::WorkspaceRelationship;
 use crate::model::role::Role;
@@ -36,17 +35,6 @@ use crate::port::store::{Constraint, StoreError, UnitOfWork};
 
 /// What it takes to save.
 const RIGHTS: [Right; 2] = [Right::Create, Right::Update];
-
-/// A request whose every field was read.
-struct Read {
-    expectation: Expectation,
-    contacts: Contacts,
-    profile: Result<Profile, Vec<Violation>>,
-    internal: Grants,
-    external: Grants,
-    language: Option<LanguageTag>,
-    external_id: Option<ExternalId>,
-}
 
 /// What the unit leaves for the reply.
 struct Saved {
@@ -125,7 +113,9 @@ impl Assign<'_> {
             return self.replayed(tx, answer).await;
         }
         let roles = tx.roles().of_workspace(actor.workspace.id).await?;
-        let read = self.read(tx, &actor.workspace, &roles).await?;
+        let phones = &*self.domicile.ports.phones;
+        let reading = Reading { phones, host: &actor.workspace, roles: &roles, now: self.fixed.now };
+        let read = Read::of(self.request, tx, &reading).await?;
         let handle = self.match_handle(&actor.workspace)?;
         let found = resolve(tx, actor.workspace.id, &read.contacts, self.fixed.now).await?;
         let attempt = Attempt { actor: &actor, roles: &roles, revision, read: &read, handle, found };
@@ -172,76 +162,6 @@ impl Assign<'_> {
     /// Sealed in the unit: a save whose answer cannot be given is not made.
     fn consistency_token(&self, answer: &AssignAnswer) -> Result<String, Refusal> {
         TouchedRows::new(vec![(answer.workspace, answer.revision)]).seal(&*self.domicile.ports.sealer)
-    }
-
-    /// Reads the whole request; all violations at once.
-    async fn read(&self, tx: &mut dyn UnitOfWork, host: &Workspace, roles: &[Role]) -> Result<Read, Refusal> {
-        let request = self.request;
-        let mut wrong = Vec::new();
-        let contacts = Contacts::read(
-            &*self.domicile.ports.phones,
-            host.default_region,
-            ("email", &request.email),
-            ("phone", &request.phone),
-            &mut wrong,
-        );
-        if self.request_id.is_none() {
-            wrong.push(Violation::new("request_id", "give a new UUID for each save; the same one repeats it safely"));
-        }
-        self.check_presence(&mut wrong);
-        let mut profile_wrong = Vec::new();
-        let profile = profile("profile", &request.profile, &mut profile_wrong).ok_or_else(|| profile_wrong.clone());
-        if request.expectation == Some(Expectation::Create) {
-            wrong.append(&mut profile_wrong);
-        }
-        let internal = grants(tx, roles, "internal", &request.internal, &mut wrong).await?;
-        let external = grants(tx, roles, "external", &request.external.grants, &mut wrong).await?;
-        let language = (!request.external.language.is_empty())
-            .then(|| field(&mut wrong, "external.language", LanguageTag::parse(&request.external.language)))
-            .flatten();
-        let said = match request.external.expires_at {
-            Some(end) if end <= self.fixed.now => Some("the end of the membership is in the past"),
-            Some(end) if end > Timestamp::LAST => Some("give an instant before the year 10000, or none for no end"),
-            _ => None,
-        };
-        wrong.extend(said.map(|said| Violation::new("external.expire_time", said)));
-        if request.notify.is_none() {
-            wrong.push(Violation::new("notify", "choose TELL or NONE, or leave it out to tell the person"));
-        }
-        let external_id = (!request.external_id.is_empty())
-            .then(|| field(&mut wrong, "external_id", ExternalId::parse(&request.external_id)))
-            .flatten();
-        match request.expectation {
-            Some(expectation) if wrong.is_empty() => {
-                Ok(Read { expectation, contacts, profile, internal, external, language, external_id })
-            }
-            _ => Err(Refusal::invalid(wrong)),
-        }
-    }
-
-    fn check_presence(&self, wrong: &mut Vec<Violation>) {
-        let request = self.request;
-        let no_email = request.email.trim().is_empty();
-        let no_phone = request.phone.trim().is_empty();
-        match request.expectation {
-            None => wrong.push(Violation::new("expectation", "say CREATE, LINK or EITHER")),
-            Some(Expectation::Create | Expectation::Either) if no_email => {
-                wrong.push(Violation::new("email", "an email address is needed, for example anna@acme.example"));
-            }
-            Some(Expectation::Link) if no_email && no_phone => {
-                wrong.push(Violation::new("email", "give the email address or the phone number that the lookup found"));
-            }
-            Some(_) => {}
-        }
-        let typed = |g: &super::api::GrantsInput| !g.roles.is_empty() || !g.permissions.is_empty();
-        let external = &request.external;
-        let typed_external = typed(&external.grants) || !external.language.is_empty() || external.expires_at.is_some();
-        if request.expectation == Some(Expectation::Create) && typed_external {
-            wrong.push(Violation::new("external", "these are for linking; with CREATE give `internal`"));
-        }
-        if request.expectation == Some(Expectation::Link) && typed(&request.internal) {
-            wrong.push(Violation::new("internal", "these are for creating; with LINK give `external`"));
-        }
     }
 
     async fn save(&self, tx: &mut dyn UnitOfWork, at: &Attempt<'_>) -> Result<Saved, Refusal> {
@@ -402,10 +322,7 @@ impl Assign<'_> {
     }
 
     /// The end of the membership: the relationship may limit how long one lasts.
-    fn expiry(
-        &self,
-        relationship: Option<&WorkspaceRelationship>,
-    ) -> Result<Option<crate::model::time::Timestamp>, Refusal> {
+    fn expiry(&self, relationship: Option<&WorkspaceRelationship>) -> Result<Option<Timestamp>, Refusal> {
         let asked = self.request.external.expires_at;
         let latest =
             relationship.and_then(|r| r.host_terms.longest_membership).map(|longest| self.fixed.now.after(longest));

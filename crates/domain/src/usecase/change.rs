@@ -59,6 +59,8 @@ pub(super) trait Change: Send + Sync {
     const RACES: &'static [Constraint] = &[];
     /// Whether its answer depends on whether somebody of others exists.
     const IS_PROBE: bool = false;
+    /// How many events it writes at most.
+    const MOST_EVENTS: usize = 4;
 
     /// Reads the whole request, looks at what is there, and writes. It may be run again from the start.
     async fn make(&self, unit: &mut Unit<'_>) -> Result<Made<Self::Thing>, Refusal>;
@@ -88,6 +90,14 @@ impl<T> Made<T> {
     }
 }
 
+/// A workspace in which a change counts.
+struct Written {
+    workspace: WorkspaceId,
+    revision: Revision,
+    /// What its record tells, where that is not what the own one tells.
+    told: Option<Vec<AuditChange>>,
+}
+
 /// The unit of work of a change, with what was found out before it is made.
 pub(super) struct Unit<'t> {
     pub(super) tx: &'t mut dyn UnitOfWork,
@@ -102,7 +112,7 @@ pub(super) struct Unit<'t> {
     pub(super) now: Timestamp,
     fixed: &'t Fixed,
     /// The workspaces in which the change counts, the own one first.
-    written: Vec<(WorkspaceId, Revision)>,
+    written: Vec<Written>,
     /// What the acting person had where the change counts.
     pub(super) watched: Vec<Watched>,
     events: u16,
@@ -124,17 +134,31 @@ impl Unit<'_> {
     /// Says that the change counts in another workspace too: its writers wait, its readers learn of it by the token, and
     /// nobody raises themself there either.
     pub(super) async fn also_in(&mut self, other: WorkspaceId) -> Result<(), Refusal> {
-        let taken = self.tx.workspaces().take_revision(&WorkspaceRef::Id(other)).await?;
-        let taken = taken.ok_or_else(|| Refusal::new(Reason::NotFound))?;
-        self.written.push(taken);
+        self.counts_in(other, None).await?;
         let facts = self.tx.memberships().access_facts(other, self.person).await?;
         self.watched.extend(facts.map(|facts| Watched::new(&self.domicile.policies, &facts, self.now)));
         Ok(())
     }
 
+    /// The same of a change that grants nothing there, with what the record of that workspace tells of it.
+    ///
+    /// Whoever takes more than one takes them in the order of their ids, so that two changes which do never wait for each
+    /// other in a circle. Only with a change that is made in one of those can there be one: the store breaks it, and the
+    /// loser is run again.
+    pub(super) async fn told_in(&mut self, other: WorkspaceId, told: Vec<AuditChange>) -> Result<(), Refusal> {
+        self.counts_in(other, Some(told)).await
+    }
+
+    async fn counts_in(&mut self, other: WorkspaceId, told: Option<Vec<AuditChange>>) -> Result<(), Refusal> {
+        let taken = self.tx.workspaces().take_revision(&WorkspaceRef::Id(other)).await?;
+        let (workspace, revision) = taken.ok_or_else(|| Refusal::new(Reason::NotFound))?;
+        self.written.push(Written { workspace, revision, told });
+        Ok(())
+    }
+
     /// Appends an event to the log of the workspace.
     pub(super) async fn event(&mut self, body: EventBody) -> Result<(), Refusal> {
-        let own = self.written.first().copied();
+        let own = self.written.first().map(|own| (own.workspace, own.revision));
         let id = self.fixed.events.get(usize::from(self.events)).copied();
         let (Some((workspace, revision)), Some(id)) = (own, id) else {
             let too_many = StoreError::Fault("a change writes more events than it has ids".to_owned());
@@ -148,14 +172,11 @@ impl Unit<'_> {
     }
 }
 
-/// How many events one change writes at most.
-const MOST_EVENTS: usize = 4;
-
 /// Ids and the request id, fixed before the first attempt.
 struct Fixed {
     request_id: Option<RequestId>,
     thing: Uuid,
-    events: [EventId; MOST_EVENTS],
+    events: Vec<EventId>,
 }
 
 struct Run<'a, C> {
@@ -215,7 +236,7 @@ impl<C: Change> Run<'_, C> {
             actor: &actor,
             now: self.now,
             fixed: &self.fixed,
-            written: vec![own],
+            written: vec![Written { workspace: own.0, revision: own.1, told: None }],
             watched: vec![Watched::new(policies, &actor, self.now)],
             events: 0,
         };
@@ -227,6 +248,7 @@ impl<C: Change> Run<'_, C> {
         let raised = guard::check(&mut unit, before).await?;
         let Unit { written, .. } = unit;
         self.record(tx, &written, &made, raised).await?;
+        let written = written.iter().map(|written| (written.workspace, written.revision)).collect();
         let answer = ChangeAnswer { thing: made.id, written };
         self.repeatable().keep(tx, StoredAnswer::Change(answer.clone()), self.now).await?;
         let changed = self.changed(Some(made.thing), answer, false)?;
@@ -266,7 +288,7 @@ impl<C: Change> Run<'_, C> {
     async fn record(
         &self,
         tx: &mut dyn UnitOfWork,
-        written: &[(WorkspaceId, Revision)],
+        written: &[Written],
         made: &Made<C::Thing>,
         raised: Raised,
     ) -> Result<(), StoreError> {
@@ -275,19 +297,21 @@ impl<C: Change> Run<'_, C> {
             Raised::TheOnlyManager => "self_grant",
         };
         let told = AuditRecord { outcome: outcome.to_owned(), changes: made.changes.clone(), ..self.audit.clone() };
-        let mut written = written.iter().map(|(workspace, _)| *workspace);
-        let row = AuditRecord { workspace: written.next(), subject: made.subject, ..told.clone() };
+        let mut written = written.iter();
+        let own = written.next().map(|own| own.workspace);
+        let row = AuditRecord { workspace: own, subject: made.subject, ..told.clone() };
         tx.records().audit(&row, &made.personal).await?;
         for other in written {
             let row = AuditRecord {
                 id: self.domicile.new_id(),
-                workspace: Some(other),
-                workspace_text: other.to_string(),
+                workspace: Some(other.workspace),
+                workspace_text: other.workspace.to_string(),
                 service: String::new(),
                 actor: None,
                 request_id: None,
                 correlation_id: String::new(),
                 outcome: "done".to_owned(),
+                changes: other.told.clone().unwrap_or_else(|| told.changes.clone()),
                 ..told.clone()
             };
             tx.records().audit(&row, &[]).await?;
@@ -316,7 +340,8 @@ impl Domicile {
             None
         };
         let now = self.now();
-        let fixed = Fixed { request_id, thing: self.ports.ids.uuid(), events: std::array::from_fn(|_| self.new_id()) };
+        let events = std::iter::repeat_with(|| self.new_id()).take(C::MOST_EVENTS).collect();
+        let fixed = Fixed { request_id, thing: self.ports.ids.uuid(), events };
         let audit = deed.row(self, "", now);
         let run = Run { domicile: self, call, order, change, fixed, audit, now, probe };
         let (changed, budget) = match self.runner.run(&run, call.deadline).await {

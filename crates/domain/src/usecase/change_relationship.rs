@@ -1,36 +1,27 @@
-//! Proposes, answers, changes, suspends and ends relationships of two workspaces. Each change counts in both of them: the
+//! Answers, changes, suspends and ends relationships of two workspaces. Each change counts in both of them: the
 //! two wait for each other, and both know of it at once.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::api::{
-    ApproveRelationship, MemberEffect, NamedRelationship, OtherWorkspace, ProposeRelationship, RelationshipChange,
-    RelationshipEffect, TermsInput, UpdateRelationship,
+    ApproveRelationship, NamedRelationship, RelationshipChange, RelationshipEffect, TermsInput, UpdateRelationship,
 };
 use super::change::{Authority, Change, Made, Unit};
 use super::input::{field, needed_etag, same_etag};
 use super::read_relationship::relationship_view;
+use super::relationship_effect::effect;
 use super::relationship_terms::{self as terms, ReadTerms, TermsField};
-use super::service::workspace_ref;
-use super::token::MatchHandle;
 use crate::error::{Reason, Refusal, Violation};
 use crate::event::EventBody;
 use crate::model::audit::AuditAction;
-use crate::model::facts::AccessFacts;
-use crate::model::id::{RelationshipId, UserId, WorkspaceId};
-use crate::model::relationship::{Disclosure, RelationshipMoveError, RelationshipState, Side, WorkspaceRelationship};
+use crate::model::id::{RelationshipId, UserId};
+use crate::model::relationship::{RelationshipMoveError, RelationshipState, Side, WorkspaceRelationship};
 use crate::model::time::Timestamp;
-use crate::model::workspace::{Workspace, WorkspaceRef, WorkspaceState};
-use crate::policy::access::effective;
+use crate::model::workspace::WorkspaceRef;
 use crate::port::directory::RelationshipRow;
-use crate::port::store::Constraint;
-
-/// Proposes. Tells whether a workspace is there and where a person lives, so it is a probe.
-pub(super) struct Propose<'a>(pub(super) &'a ProposeRelationship);
 
 /// Changes the own side's terms.
 pub(super) struct Update<'a>(pub(super) &'a UpdateRelationship);
@@ -94,131 +85,6 @@ moves! {
 }
 
 #[async_trait]
-impl Change for Propose<'_> {
-    type Thing = RelationshipChange;
-    const ACTION: AuditAction = AuditAction::ProposeRelationship;
-    const AUTHORITY: Authority = Authority::QualifyingManager;
-    const RACES: &'static [Constraint] = &[Constraint::Relationship];
-    const IS_PROBE: bool = true;
-
-    async fn make(&self, unit: &mut Unit<'_>) -> Result<Made<RelationshipChange>, Refusal> {
-        let mut wrong = unit.violations();
-        let own = own_terms(unit, self.0.terms.as_ref(), &mut wrong).await?;
-        self.check_other(&mut wrong);
-        let Some(own) = own.filter(|_| wrong.is_empty()) else {
-            return Err(Refusal::invalid(wrong));
-        };
-        let Other { workspace: other, withheld } = self.other(unit).await?;
-        if other.id == unit.workspace {
-            let said = "a workspace has no relationship with itself; name another one";
-            return Err(Refusal::invalid(vec![Violation::new(self.other_field(), said)]));
-        }
-        let terms = own.allowed()?;
-        let side = terms.side();
-        unit.also_in(other.id).await?;
-        let pair = match side {
-            Side::Host => (unit.workspace, other.id),
-            Side::Home => (other.id, unit.workspace),
-        };
-        self.make_room(unit, pair, side).await?;
-        let id = unit.new_id();
-        let mut proposed = WorkspaceRelationship::propose(id, pair, terms, unit.person, unit.now);
-        proposed.home_withheld = withheld;
-        unit.tx.relationships().insert(&proposed).await?;
-        made(unit, None, proposed, RelationshipEffect::default()).await
-    }
-
-    async fn again(&self, unit: &mut Unit<'_>, thing: Uuid) -> Result<Option<RelationshipChange>, Refusal> {
-        again(unit, thing).await
-    }
-}
-
-/// To whom a relationship is proposed.
-struct Other {
-    workspace: Workspace,
-    /// Whether the caller may not know which workspace it is.
-    withheld: bool,
-}
-
-impl Propose<'_> {
-    fn check_other(&self, wrong: &mut Vec<Violation>) {
-        let said = match (&self.0.other, &self.0.terms) {
-            (None, _) => "name the other workspace by id or handle, or give the match handle of a lookup",
-            (Some(OtherWorkspace::Named(text)), _) if text.is_empty() => "name the other workspace by id or handle",
-            (Some(OtherWorkspace::HomeOfMatch(token)), _) if token.is_empty() => "give the match handle of a lookup",
-            (Some(OtherWorkspace::HomeOfMatch(_)), Some(TermsInput::Home(_))) => {
-                "the workspace that looked somebody up is the host of that person; give `host_terms`"
-            }
-            _ => return,
-        };
-        wrong.push(Violation::new(self.other_field(), said));
-    }
-
-    const fn other_field(&self) -> &'static str {
-        match self.0.other {
-            Some(OtherWorkspace::HomeOfMatch(_)) => "match_handle",
-            Some(OtherWorkspace::Named(_)) | None => "other",
-        }
-    }
-
-    /// The other workspace. One that is not there is answered like one that is not in use.
-    async fn other(&self, unit: &mut Unit<'_>) -> Result<Other, Refusal> {
-        let usable = |workspace: &Workspace| workspace.state == WorkspaceState::Active;
-        let (named, person) = match &self.0.other {
-            Some(OtherWorkspace::HomeOfMatch(token)) => (WorkspaceRef::Id(home_of_match(unit, token).await?), true),
-            Some(OtherWorkspace::Named(text)) => (workspace_ref(text), false),
-            None => return Err(Refusal::new(Reason::NotFound)),
-        };
-        let found = unit.tx.workspaces().find(&named).await?.filter(usable);
-        match found {
-            Some(workspace) => {
-                let told = unit.domicile.policies.directory.disclosure(&workspace) == Disclosure::Full;
-                Ok(Other { withheld: person && workspace.id != unit.workspace && !told, workspace })
-            }
-            None if person => Err(Refusal::new(Reason::NotLinkable)),
-            None => Err(Refusal {
-                message: "No workspace in use has that id or handle. Check it with the other side.".to_owned(),
-                ..Refusal::new(Reason::NotFound).with("field", "other")
-            }),
-        }
-    }
-
-    /// At most one is proposed or active. A proposal that lapsed stands in nobody's way: it is put aside.
-    async fn make_room(
-        &self,
-        unit: &mut Unit<'_>,
-        (host, home): (WorkspaceId, WorkspaceId),
-        side: Side,
-    ) -> Result<(), Refusal> {
-        let Some(live) = unit.tx.relationships().find(host, home).await? else { return Ok(()) };
-        if live.is_lapsed(unit.now) {
-            let mut lapsed = live.clone();
-            lapsed.lapse();
-            unit.tx.relationships().update(&lapsed, live.version).await?;
-            return tell(unit, Some(&live), &lapsed).await;
-        }
-        let refusal = Refusal::new(Reason::RelationshipExists);
-        // By a person the caller would learn whose home it is.
-        let by_name = matches!(self.0.other, Some(OtherWorkspace::Named(_))) && live.shows_other_to(side);
-        Err(if by_name { refusal.with("relationship", live.id).with("state", word(live.state)) } else { refusal })
-    }
-}
-
-/// The home of whoever the own lookup of the caller showed.
-async fn home_of_match(unit: &mut Unit<'_>, token: &str) -> Result<WorkspaceId, Refusal> {
-    let sealer = &*unit.domicile.ports.sealer;
-    let handle = MatchHandle::of_save(sealer, token, unit.workspace, unit.call, unit.now)?;
-    let found = handle.filter(|handle| !handle.is_miss()).map(|handle| handle.found);
-    let Some(found) = found else {
-        let wrong =
-            Violation::new("match_handle", "that lookup showed nobody; look up somebody whose home it is to be");
-        return Err(Refusal { violations: vec![wrong], ..Refusal::new(Reason::MatchHandleInvalid) });
-    };
-    let person = unit.tx.users().find(found).await?;
-    person.map(|person| person.home).ok_or_else(|| Refusal::new(Reason::MatchHandleStale))
-}
-
-#[async_trait]
 impl Change for Update<'_> {
     type Thing = RelationshipChange;
     const ACTION: AuditAction = AuditAction::UpdateRelationship;
@@ -227,7 +93,7 @@ impl Change for Update<'_> {
     async fn make(&self, unit: &mut Unit<'_>) -> Result<Made<RelationshipChange>, Refusal> {
         let mut wrong = unit.violations();
         let found = found(unit, &self.0.named, &mut wrong).await?;
-        let fields = terms::mask(&self.0.paths, &mut wrong);
+        let fields = TermsField::of_mask(&self.0.paths, &mut wrong);
         let own = match found.as_ref().map(|(_, side)| *side) {
             Some(Side::Host) => Some(TermsInput::Host(self.0.host_terms.clone())),
             Some(Side::Home) => Some(TermsInput::Home(self.0.home_terms.clone())),
@@ -317,7 +183,7 @@ impl<M: Move> Change for Moved<'_, M> {
 }
 
 /// Reads the terms of the own side, which are needed.
-async fn own_terms(
+pub(super) async fn own_terms(
     unit: &mut Unit<'_>,
     input: Option<&TermsInput>,
     wrong: &mut Vec<Violation>,
@@ -373,7 +239,7 @@ fn refused(error: RelationshipMoveError, current: &WorkspaceRelationship, now: T
 }
 
 /// The word of the contract.
-const fn word(state: RelationshipState) -> &'static str {
+pub(super) const fn word(state: RelationshipState) -> &'static str {
     match state {
         RelationshipState::Proposed => "PROPOSED",
         RelationshipState::Active => "ACTIVE",
@@ -400,48 +266,8 @@ async fn store(
     made(unit, Some(&current), changed, effect).await
 }
 
-/// How many people are looked at in one read.
-const AT_ONCE: u32 = 500;
-
-/// What the change does to each External of the home, decided as every check decides it.
-async fn effect(
-    unit: &mut Unit<'_>,
-    of: &WorkspaceRelationship,
-    before: Option<WorkspaceRelationship>,
-    after: Option<WorkspaceRelationship>,
-) -> Result<RelationshipEffect, Refusal> {
-    let mut told = RelationshipEffect::default();
-    let (before, after) = (before.map(Arc::new), after.map(Arc::new));
-    let policies = &unit.domicile.policies;
-    let mut last = UserId::nil();
-    loop {
-        let page = unit.tx.memberships().externals(of.host, of.home, last, AT_ONCE).await?;
-        for facts in &page {
-            let under = |relationship: &Option<Arc<WorkspaceRelationship>>| {
-                let facts = AccessFacts { relationship: relationship.clone(), ..facts.clone() };
-                effective(policies, &facts, unit.now)
-            };
-            let Some(user) = facts.account.as_ref().map(|account| account.user) else { continue };
-            last = user;
-            told.externals += 1;
-            let (had, has) = (under(&before), under(&after));
-            if had != has {
-                told.affected += 1;
-                if told.members.len() < RelationshipEffect::MOST_NAMED {
-                    let gains = has.difference(&had).cloned().collect();
-                    let loses = had.difference(&has).cloned().collect();
-                    told.members.push(MemberEffect { user, gains, loses });
-                }
-            }
-        }
-        if page.len() < AT_ONCE as usize {
-            return Ok(told);
-        }
-    }
-}
-
 /// Appends the event, unless nothing changed.
-async fn tell(
+pub(super) async fn relationship_changed(
     unit: &mut Unit<'_>,
     before: Option<&WorkspaceRelationship>,
     after: &WorkspaceRelationship,
@@ -463,20 +289,20 @@ async fn tell(
     .await
 }
 
-async fn made(
+pub(super) async fn made(
     unit: &mut Unit<'_>,
     before: Option<&WorkspaceRelationship>,
     after: WorkspaceRelationship,
     effect: RelationshipEffect,
 ) -> Result<Made<RelationshipChange>, Refusal> {
-    tell(unit, before, &after).await?;
-    let (id, changes) = (after.id, terms::changes(before, &after));
+    relationship_changed(unit, before, &after).await?;
+    let (id, changes) = (after.id, terms::recorded(before, &after));
     let view = view(unit, after).await?;
     let view = view.ok_or_else(|| Refusal::missing("relationship"))?;
     Ok(Made::new(RelationshipChange { view, effect: Some(effect) }, id, changes))
 }
 
-async fn again(unit: &mut Unit<'_>, thing: Uuid) -> Result<Option<RelationshipChange>, Refusal> {
+pub(super) async fn again(unit: &mut Unit<'_>, thing: Uuid) -> Result<Option<RelationshipChange>, Refusal> {
     let Some(found) = unit.tx.relationships().by_id(RelationshipId::from_uuid(thing)).await? else {
         return Ok(None);
     };

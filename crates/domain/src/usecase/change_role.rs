@@ -8,13 +8,16 @@ use uuid::Uuid;
 
 use super::api::{CreateRole, DeleteRole, DeletedRole, RoleChange, UpdateRole};
 use super::change::{Authority, Change, Made, Unit};
+use super::change_relationship::relationship_changed;
 use super::grant::names;
 use super::input::{field, mask, needed_etag, role_permissions, same_etag};
+use super::relationship_terms as terms;
 use crate::error::{Reason, Refusal, Violation};
 use crate::event::EventBody;
 use crate::model::audit::{AuditAction, AuditChange};
 use crate::model::id::RoleId;
 use crate::model::name::{Handle, Name};
+use crate::model::relationship::WorkspaceRelationship;
 use crate::model::role::{BuiltInRole, Role, RoleRef, RoleUses};
 use crate::model::time::Version;
 use crate::port::store::Constraint;
@@ -152,6 +155,7 @@ impl Change for Delete<'_> {
     type Thing = DeletedRole;
     const ACTION: AuditAction = AuditAction::DeleteRole;
     const AUTHORITY: Authority = Authority::QualifyingManager;
+    const MOST_EVENTS: usize = 1 + MOST_HOMES;
 
     async fn make(&self, unit: &mut Unit<'_>) -> Result<Made<DeletedRole>, Refusal> {
         let mut wrong = unit.violations();
@@ -165,8 +169,19 @@ impl Change for Delete<'_> {
         if !(uses.is_none() || self.0.force) {
             return Err(in_use(uses));
         }
+        let admitting = unit.tx.relationships().admitting(&role).await?;
+        if admitting.len() > MOST_HOMES {
+            return Err(in_too_many_ceilings(admitting.len()));
+        }
+        // A relationship changes under the revisions of both sides alone, so those are taken first.
+        for before in &admitting {
+            tell_home(unit, &role, before).await?;
+        }
         unit.tx.roles().delete(&role).await?;
         unit.event(EventBody::RoleDeleted { role: role.id }).await?;
+        for before in &admitting {
+            relationship_changed(unit, Some(before), &before.without_role(role.id)).await?;
+        }
         let mut changes = in_words(&role).map(|(path, before)| change(path, Some(before), None)).to_vec();
         changes.extend(counts(uses).map(|(path, count)| change(path, Some(count.to_string()), None)));
         let id = role.id;
@@ -176,6 +191,25 @@ impl Change for Delete<'_> {
     async fn again(&self, _unit: &mut Unit<'_>, _thing: Uuid) -> Result<Option<DeletedRole>, Refusal> {
         Ok(None)
     }
+}
+
+/// From how many relationships one change takes a role: it takes the revision of each home, which keeps the writers of that
+/// one waiting, and each stands in its token.
+const MOST_HOMES: usize = 100;
+
+fn in_too_many_ceilings(count: usize) -> Refusal {
+    let refusal = Refusal::new(Reason::LimitReached).with("limit", MOST_HOMES).with("ceilings", count);
+    let message = format!(
+        "The role stands in the ceilings of {count} relationships; one change takes it from {MOST_HOMES} at most. Take it out of ceilings by changing those relationships, then delete it."
+    );
+    Refusal { message, ..refusal }
+}
+
+/// Says to the home that the ceiling of its relationship loses a role, of which it sees the handle.
+async fn tell_home(unit: &mut Unit<'_>, role: &Role, before: &WorkspaceRelationship) -> Result<(), Refusal> {
+    let mut told = terms::recorded(Some(before), &before.without_role(role.id));
+    told.push(change("role.handle", Some(role.handle.to_string()), None));
+    unit.told_in(before.home, told).await
 }
 
 const fn counts(uses: RoleUses) -> [(&'static str, u64); 3] {

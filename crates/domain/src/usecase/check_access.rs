@@ -1,28 +1,28 @@
 //! May this person do that there? (seed "Access Rights") One question, or many as of one moment.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::api::{
     AccessAnswer, BatchAnswer, BatchCheckAccess, BatchEntry, BatchEntryAnswer, Call, CheckAccess, CheckSubject,
-    Consistency,
 };
 use super::input::field;
 use super::record::Deed;
 use super::service::{Domicile, workspace_ref};
-use super::token::{TouchedRows, ensure_facts_fresh, freshness};
+use super::token::{ensure_facts_fresh, freshness};
 use crate::error::{Reason, Refusal, Violation};
 use crate::model::actor::ServiceScope;
 use crate::model::audit::AuditAction;
 use crate::model::facts::AccessFacts;
-use crate::model::id::{UserId, WorkspaceId};
+use crate::model::id::UserId;
 use crate::model::membership::Membership;
 use crate::model::permission::{Permission, PermissionName};
 use crate::model::time::Timestamp;
 use crate::model::user::{Identity, parse_issuer, parse_subject};
 use crate::model::workspace::{Workspace, WorkspaceRef};
 use crate::policy::access::Denial;
-use crate::port::directory::{CheckFacts, CheckKey, CheckedSubject};
+use crate::port::directory::{CheckFacts, CheckKey, CheckedSubject, Freshness};
 use crate::port::store::StoreError;
 
 /// How long a caller may rely on an answer, unless the membership ends before.
@@ -72,54 +72,55 @@ impl Domicile {
     }
 
     async fn answer(&self, call: &Call, request: &CheckAccess) -> Result<AccessAnswer, Refusal> {
-        // Whoever may not ask everywhere is held to their scope before anything is read: a refusal costs the same whether or
-        // not there is such a workspace.
-        if !may_check(call, None, &ServiceScope::AccessCheck) {
-            self.named_by_checker(call, &request.workspace, &ServiceScope::AccessCheck).await?;
+        if !self.may_be_answered(call, &request.workspace).await? {
+            return Err(Refusal::new(Reason::PermissionDenied));
         }
         let began = self.now();
-        let asked = TouchedRows::of(&*self.ports.sealer, &request.consistency)
-            .and_then(|fresh| Ok((fresh, key(&request.workspace, &request.subject, &request.permission)?)));
-        let (fresh, key) = match asked {
-            Ok(asked) => asked,
-            Err(refusal) => return Err(self.of_permitted(call, &request.workspace, refusal).await?),
-        };
-        let found = self.found(std::slice::from_ref(&key), &request.consistency, fresh.as_ref()).await?.pop();
+        let fresh = freshness(&*self.ports.sealer, &request.consistency)?;
+        let key = key(&request.workspace, &request.subject, &request.permission)?;
+        let found = self.found(std::slice::from_ref(&key), &fresh).await?.pop();
         let question = Question::of(call, &key, found.ok_or_else(unanswered)?)?;
-        self.ensure_fresh_for(fresh.as_ref(), question.facts.as_deref()).await?;
+        self.ensure_fresh_for(&fresh, question.facts.as_deref()).await?;
         Ok(self.decided(&question, self.now(), began))
     }
 
     /// What decides some checks, in the same order and as of one moment.
-    async fn found(
-        &self,
-        keys: &[CheckKey],
-        consistency: &Consistency,
-        fresh: Option<&TouchedRows>,
-    ) -> Result<Vec<CheckFacts>, Refusal> {
-        let found = self.ports.directory.check_facts(keys, &freshness(consistency, fresh)).await?;
+    async fn found(&self, keys: &[CheckKey], fresh: &Freshness) -> Result<Vec<CheckFacts>, Refusal> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = self.ports.directory.check_facts(keys, fresh).await?;
         if found.len() == keys.len() { Ok(found) } else { Err(unanswered().into()) }
     }
 
-    /// What is wrong with a question, for who may ask it; who may not learns nothing of it.
-    async fn of_permitted(&self, call: &Call, workspace: &str, refusal: Refusal) -> Result<Refusal, Refusal> {
-        self.named_by_checker(call, workspace, &ServiceScope::AccessCheck).await?;
-        Ok(refusal)
+    /// Whether the service may ask about the workspace. Whoever may not ask everywhere is held to their scope before
+    /// anything is read of what they ask: a refusal costs the same whether or not there is such a workspace. One that the
+    /// scope lists by this very name need not be looked up.
+    async fn may_be_answered(&self, call: &Call, workspace: &str) -> Result<bool, StoreError> {
+        let named = workspace_ref(workspace);
+        let scope = &ServiceScope::AccessCheck;
+        if may_check(call, None, scope) || call.actor.service.lists(scope, &named) && call.actor.reaches_listed(&named)
+        {
+            return Ok(true);
+        }
+        let found = self.ports.directory.workspace(&named).await?;
+        Ok(may_check(call, found.as_ref(), scope))
     }
 
-    /// The workspace of a question; nil if there is none, which only a service with the scope everywhere may learn.
-    pub(super) async fn named_by_checker(
-        &self,
-        call: &Call,
-        workspace: &str,
-        scope: &ServiceScope,
-    ) -> Result<WorkspaceId, Refusal> {
-        let found = self.ports.directory.workspace(&workspace_ref(workspace)).await?;
-        if may_check(call, found.as_ref(), scope) {
-            Ok(found.map_or(WorkspaceId::nil(), |found| found.id))
-        } else {
-            Err(Refusal::new(Reason::PermissionDenied))
+    /// The same of each question of a batch; each workspace is looked up once.
+    async fn may_each_be_answered(&self, call: &Call, entries: &[BatchEntry]) -> Result<Vec<bool>, StoreError> {
+        let mut known = BTreeMap::new();
+        let mut answered = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let workspace = entry.workspace.as_str();
+            let may = match known.get(workspace) {
+                Some(may) => *may,
+                None => self.may_be_answered(call, workspace).await?,
+            };
+            known.insert(workspace, may);
+            answered.push(may);
         }
+        Ok(answered)
     }
 
     /// The entry of the catalogue. A name that nobody offers is a mistake of the caller, never a denial.
@@ -140,19 +141,15 @@ impl Domicile {
 
     /// What was read sees the write of the token, or cannot be answered with yet. Of somebody who is nobody, no home tells
     /// how fresh that is: then every workspace of the token does.
-    pub(super) async fn ensure_fresh_for(
-        &self,
-        fresh: Option<&TouchedRows>,
-        facts: Option<&AccessFacts>,
-    ) -> Result<(), Refusal> {
-        let Some(rows) = fresh else { return Ok(()) };
+    pub(super) async fn ensure_fresh_for(&self, fresh: &Freshness, facts: Option<&AccessFacts>) -> Result<(), Refusal> {
+        let Freshness::AtLeast(rows) = fresh else { return Ok(()) };
         if let Some(facts) = facts {
             ensure_facts_fresh(fresh, facts)?;
             if facts.account.is_some() {
                 return Ok(());
             }
         }
-        for (workspace, revision) in rows.rows() {
+        for (workspace, revision) in rows {
             let found = self.ports.directory.workspace(&WorkspaceRef::Id(*workspace)).await?;
             if found.is_none_or(|found| found.revision < *revision) {
                 return Err(Refusal::new(Reason::StoreUnavailable));
@@ -202,23 +199,26 @@ impl Domicile {
             return Err(Refusal::invalid(vec![wrong]));
         }
         let began = self.now();
+        let may = self.may_each_be_answered(call, &request.entries).await?;
         // Who asks what they may not is told of before a token that is none.
-        let fresh = TouchedRows::of(&*self.ports.sealer, &request.consistency);
-        let rows = fresh.as_ref().ok().and_then(Option::as_ref);
-        let read: Vec<Result<CheckKey, Refusal>> = request.entries.iter().map(key_of).collect();
+        let fresh = freshness(&*self.ports.sealer, &request.consistency);
+        let asked = request.entries.iter().zip(may);
+        let read =
+            asked.map(|(entry, may)| if may { key_of(entry) } else { Err(Refusal::new(Reason::PermissionDenied)) });
+        let read: Vec<Result<CheckKey, Refusal>> = read.collect();
         let keys: Vec<CheckKey> = read.iter().flatten().cloned().collect();
-        let mut found = self.found(&keys, &request.consistency, rows).await?.into_iter();
+        let mut found = self.found(&keys, fresh.as_ref().unwrap_or(&Freshness::Bounded)).await?.into_iter();
         let mut questions = Vec::with_capacity(request.entries.len());
-        for (entry, key) in request.entries.iter().zip(read) {
+        for key in read {
             questions.push(match key {
                 Ok(key) => Question::of(call, &key, found.next().ok_or_else(unanswered)?),
-                Err(refusal) => own_fault(self.of_permitted(call, &entry.workspace, refusal).await)?,
+                Err(refusal) => Err(refusal),
             });
         }
         self.tell_of_denied(call, &request.entries, &questions).await?;
         let fresh = fresh?;
         for question in questions.iter().flatten() {
-            self.ensure_fresh_for(fresh.as_ref(), question.facts.as_deref()).await?;
+            self.ensure_fresh_for(&fresh, question.facts.as_deref()).await?;
         }
         let now = self.now();
         let answers = questions.into_iter().map(|question| Ok(self.decided(&question?, now, began)));
@@ -249,14 +249,6 @@ impl Domicile {
         let workspace = first.0.workspace.as_str();
         let deed = Deed { call, action: AuditAction::BatchCheckAccess, workspace, request_id: None };
         self.record_alone(&deed, Reason::PermissionDenied.as_str(), Vec::new()).await
-    }
-}
-
-/// Sets an error of the store, which leaves every question open, apart from what is wrong with one question.
-fn own_fault(refusal: Result<Refusal, Refusal>) -> Result<Result<Question, Refusal>, Refusal> {
-    match refusal {
-        Err(refusal) if refusal.cause.is_some() => Err(refusal),
-        Ok(refusal) | Err(refusal) => Ok(Err(refusal)),
     }
 }
 

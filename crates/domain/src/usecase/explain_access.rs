@@ -11,7 +11,7 @@ use super::input::field;
 use super::read::{cut, is_usable_here, page_size};
 use super::record::Deed;
 use super::service::{Domicile, workspace_ref};
-use super::token::{PageToken, TouchedRows, ensure_facts_fresh, ensure_fresh};
+use super::token::{PageToken, ensure_facts_fresh, ensure_fresh, freshness};
 use crate::error::{Reason, Refusal};
 use crate::model::actor::ServiceScope;
 use crate::model::audit::AuditAction;
@@ -82,9 +82,9 @@ impl Domicile {
         user: UserId,
         consistency: &Consistency,
     ) -> Result<Option<AccessFacts>, Refusal> {
-        let fresh = TouchedRows::of(&*self.ports.sealer, consistency)?;
+        let fresh = freshness(&*self.ports.sealer, consistency)?;
         let facts = self.ports.directory.access_facts(workspace, user).await?;
-        self.ensure_fresh_for(fresh.as_ref(), facts.as_ref()).await?;
+        self.ensure_fresh_for(&fresh, facts.as_ref()).await?;
         Ok(facts)
     }
 
@@ -296,17 +296,17 @@ impl Domicile {
         let method = format!("list_subjects {}", permission.name);
         let token = PageToken { method: &method, workspace: asker.workspace, call };
         let after = token.open(&*self.ports.sealer, &request.page.token, UserId::nil())?;
-        let fresh = TouchedRows::of(&*self.ports.sealer, &request.consistency)?;
+        let fresh = freshness(&*self.ports.sealer, &request.consistency)?;
         // A page without rows tells nothing of how fresh it is.
         if let Some(workspace) = &asker.found {
-            ensure_fresh(fresh.clone(), workspace)?;
+            ensure_fresh(&fresh, workspace)?;
         }
         let rows = self.ports.directory.grantees(asker.workspace, &permission.name, after, size + 1).await?;
         let now = self.now();
         let (rows, last) = cut(rows, size, |facts| facts.account.as_ref().map_or(UserId::nil(), |a| a.user));
         let mut items = Vec::new();
         for facts in rows {
-            ensure_facts_fresh(fresh.as_ref(), &facts)?;
+            ensure_facts_fresh(&fresh, &facts)?;
             if let (Ok(()), Some(membership)) = (self.decision(&facts, &permission, now), &facts.membership) {
                 items.push(AccessSubject {
                     user: membership.base().user,

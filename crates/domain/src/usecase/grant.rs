@@ -7,7 +7,9 @@ use crate::model::facts::AccessFacts;
 use crate::model::id::RoleId;
 use crate::model::membership::Grants;
 use crate::model::permission::{PermissionClass, PermissionName};
+use crate::model::relationship::Ceiling;
 use crate::model::role::Role;
+use crate::model::workspace::WorkspacePolicy;
 use crate::policy::Policies;
 use crate::policy::ceiling::{permission_counts_for_externals, role_counts_for_externals};
 
@@ -50,8 +52,9 @@ pub(super) fn check_ceiling(
 ) -> Result<(), Refusal> {
     let host = &facts.workspace;
     let ceiling = policies.ceiling.ceiling(facts);
-    let admitted = |role: &Role| ceiling.roles.contains(&role.id) && role_counts_for_externals(role, host);
-    let admits = |p: &PermissionName| ceiling.permissions.contains(p) && permission_counts_for_externals(p, host);
+    let admitted = |role: &Role| ceiling.roles.contains(&role.id) && role_counts_for_externals(role, &host.policy);
+    let admits =
+        |p: &PermissionName| ceiling.permissions.contains(p) && permission_counts_for_externals(p, &host.policy);
     let above: BTreeSet<&str> = roles
         .iter()
         .filter(|role| wanted.roles.contains(&role.id) && !admitted(role))
@@ -67,6 +70,32 @@ pub(super) fn check_ceiling(
         "Externals of that home may not have here: {named}. Nothing was saved; leave them out, or agree on more with that home."
     );
     Err(refusal)
+}
+
+/// Whether the host's own rules let that be a ceiling: its roles are marked for Externals, and what carries rights over the
+/// workspace stands in one only where its policy lets Externals have them. What is not so counts for nobody, so that the
+/// same functions say what may stand there and what counts.
+pub(super) fn may_be_ceiling(ceiling: &Ceiling, roles: &[Role], host: &WorkspacePolicy) -> Result<(), Refusal> {
+    let idle = roles.iter().filter(|role| ceiling.roles.contains(&role.id) && !role_counts_for_externals(role, host));
+    let (governing, unmarked): (Vec<&Role>, Vec<&Role>) = idle.partition(|role| role.is_governing());
+    if !unmarked.is_empty() {
+        let named: BTreeSet<&str> = unmarked.into_iter().map(|role| role.handle.as_str()).collect();
+        let named = named.into_iter().collect::<Vec<_>>().join(", ");
+        let mut refusal = Refusal::new(Reason::RoleNotForExternals).with("roles", &named);
+        refusal.message =
+            format!("Not marked for Externals, so not for a ceiling: {named}. Mark them, or choose others.");
+        return Err(refusal);
+    }
+    let permitted = ceiling.permissions.iter().all(|name| permission_counts_for_externals(name, host));
+    if governing.is_empty() && permitted { Ok(()) } else { Err(Refusal::new(Reason::GovernanceNotGrantable)) }
+}
+
+/// What carries rights over the workspace is touched by a qualifying manager alone in every respect: to be in it is to be
+/// granted them.
+pub(super) fn check_carried(roles: &[Role], carried: &BTreeSet<RoleId>, maker_qualifies: bool) -> Result<(), Refusal> {
+    let carried = Grants { roles: carried.clone(), ..Grants::default() };
+    let governs = governing(&carried, roles) != Grants::default();
+    if governs && !maker_qualifies { Err(Refusal::new(Reason::GovernanceNotGrantable)) } else { Ok(()) }
 }
 
 /// The handles of roles, for the record.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::api::{CreateGroup, DeleteGroup, GroupMembers, UpdateGroup};
 use super::authority::is_qualifying_manager;
 use super::change::{Authority, Change, Made, Unit};
+use super::grant::check_carried;
 use super::input::{field, granted_roles, mask, needed_etag, same_etag};
 use crate::error::{Reason, Refusal, Violation};
 use crate::event::EventBody;
@@ -337,11 +338,7 @@ async fn by_id(unit: &mut Unit<'_>, thing: Uuid) -> Result<Option<GroupSize>, Re
 
 /// What carries rights over the workspace is left to a qualifying manager: who comes in, who goes, and what it carries.
 fn may_carry(unit: &Unit<'_>, defined: &[Role], carried: &BTreeSet<RoleId>) -> Result<(), Refusal> {
-    let governs = defined.iter().any(|role| carried.contains(&role.id) && role.is_governing());
-    if governs && !is_qualifying_manager(&unit.domicile.policies, unit.actor, unit.now) {
-        return Err(Refusal::new(Reason::GovernanceNotGrantable));
-    }
-    Ok(())
+    check_carried(defined, carried, is_qualifying_manager(&unit.domicile.policies, unit.actor, unit.now))
 }
 
 /// What of a group is other than before.

@@ -4,7 +4,7 @@ use super::api::{Account, Call, Consistency, MemberView, NoticeView, Page, PageR
 use super::authority::{Right, holds};
 use super::record::Deed;
 use super::service::{Domicile, acting_user, workspace_ref};
-use super::token::{PageToken, TouchedRows, ensure_fresh};
+use super::token::{PageToken, ensure_fresh, freshness};
 use super::view::{Viewer, member_view};
 use crate::error::{Reason, Refusal, Violation};
 use crate::model::audit::AuditAction;
@@ -57,7 +57,7 @@ impl Domicile {
         let facts = facts.filter(|facts| call.actor.reaches(Some(&facts.workspace)));
         let seen = facts.map(|facts| Seen::by(&self.policies, facts, user, self.now())).filter(may);
         let seen = seen.ok_or_else(|| Refusal::new(Reason::PermissionDenied))?;
-        ensure_fresh(TouchedRows::of(&*self.ports.sealer, fresh)?, &seen.facts.workspace)?;
+        ensure_fresh(&freshness(&*self.ports.sealer, fresh)?, &seen.facts.workspace)?;
         Ok(seen)
     }
 
@@ -150,13 +150,13 @@ impl Domicile {
 
     async fn workspace_for(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Workspace, Refusal> {
         if call.actor.service.operator {
-            let token = TouchedRows::of(&*self.ports.sealer, fresh)?;
+            let fresh = freshness(&*self.ports.sealer, fresh)?;
             let found = self.ports.directory.workspace(&workspace_ref(workspace)).await?;
             if !call.actor.reaches(found.as_ref()) {
                 return Err(Refusal::new(Reason::PermissionDenied));
             }
             let found = found.ok_or_else(|| Refusal::new(Reason::NotFound))?;
-            ensure_fresh(token, &found)?;
+            ensure_fresh(&fresh, &found)?;
             return Ok(found);
         }
         Ok(self.seen(call, workspace, fresh, |seen| seen.is_member).await?.facts.workspace.as_ref().clone())

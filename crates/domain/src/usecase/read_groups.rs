@@ -4,7 +4,7 @@ use super::api::{Call, Consistency, MemberState, MemberView, Page, PageRequest, 
 use super::read::{cut, page_size};
 use super::record::Deed;
 use super::service::{Domicile, acting_user};
-use super::token::{PageToken, TouchedRows, ensure_fresh};
+use super::token::{PageToken, ensure_fresh, freshness};
 use super::view::{Viewer, member_view};
 use crate::error::{Reason, Refusal, Violation};
 use crate::model::audit::AuditAction;
@@ -136,7 +136,7 @@ impl Domicile {
         fresh: &Consistency,
     ) -> Result<Page<WorkspaceEntry>, Refusal> {
         let whose = self.whose_workspaces(call).await?;
-        let touched = TouchedRows::of(&*self.ports.sealer, fresh)?;
+        let fresh = freshness(&*self.ports.sealer, fresh)?;
         let token = PageToken { method: "list_workspaces", workspace: WorkspaceId::nil(), call };
         let size = page_size(page)?;
         let after = token.open(&*self.ports.sealer, &page.token, WorkspaceId::nil())?;
@@ -152,7 +152,7 @@ impl Domicile {
         };
         let (mut items, last) = cut(entries, size, |entry| entry.workspace.id);
         for entry in &items {
-            ensure_fresh(touched.clone(), &entry.workspace)?;
+            ensure_fresh(&fresh, &entry.workspace)?;
         }
         // A grant to name people shows what lies within it alone, so a page may hold fewer than were asked for.
         items.retain(|entry| call.actor.reaches(Some(&entry.workspace)));

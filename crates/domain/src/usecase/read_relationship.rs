@@ -8,7 +8,7 @@ use super::authority::is_qualifying_manager;
 use super::read::{Seen, cut, page_size};
 use super::relationship_terms::chosen;
 use super::service::Domicile;
-use super::token::PageToken;
+use super::token::{PageToken, ensure_fresh, freshness};
 use crate::error::{Refusal, Violation};
 use crate::model::audit::AuditAction;
 use crate::model::id::{RelationshipId, WorkspaceId};
@@ -101,8 +101,18 @@ impl Domicile {
         let id = relationship.parse::<RelationshipId>();
         let id = id.map_err(|error| Refusal::invalid(vec![Violation::new("relationship", error)]))?;
         let row = self.ports.directory.relationship(id).await?;
-        let view = row.and_then(|row| self.seen_from(seen.facts.workspace.id, row));
+        let own = seen.facts.workspace.id;
+        let row = row.filter(|row| row.relationship.side_of(own).is_some());
+        self.ensure_rows_fresh(fresh, row.as_slice())?;
+        let view = row.and_then(|row| self.seen_from(own, row));
         view.ok_or_else(|| Refusal::missing("relationship"))
+    }
+
+    /// What is shown of a relationship is of both sides: of a role of the ceiling its name, which the host alone changes.
+    fn ensure_rows_fresh(&self, fresh: &Consistency, rows: &[RelationshipRow]) -> Result<(), Refusal> {
+        let fresh = freshness(&*self.ports.sealer, fresh)?;
+        let mut sides = rows.iter().flat_map(|row| [&row.host, &row.home]);
+        sides.try_for_each(|side| ensure_fresh(&fresh, side))
     }
 
     /// A relationship of others looks like none.
@@ -140,6 +150,7 @@ impl Domicile {
         let lapsed = WorkspaceRelationship::lapsed_if_proposed_by(self.now());
         let query = RelationshipQuery { workspace: id, side, states, lapsed };
         let rows = self.ports.directory.relationships(&query, after, most + 1).await?;
+        self.ensure_rows_fresh(fresh, &rows)?;
         let (rows, last) = cut(rows, most, |row| row.relationship.id);
         Ok(Page {
             items: rows.into_iter().filter_map(|row| self.seen_from(id, row)).collect(),

@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use super::api::{Choice, GrantsInput, HomeTermsInput, HostTermsInput, TermsInput};
 use super::change::Unit;
-use super::input::{field, grants};
-use crate::error::{Reason, Refusal, Violation};
+use super::grant::may_be_ceiling;
+use super::input::{field, grants, mask};
+use crate::error::{Refusal, Violation};
 use crate::model::audit::AuditChange;
-use crate::model::permission::{PermissionClass, PermissionName};
 use crate::model::relationship::{Ceiling, HomeTerms, HostTerms, Side, Terms, WorkspaceRelationship};
-use crate::model::role::Role;
-use crate::model::workspace::Workspace;
 
 /// How long the longest membership may be, in seconds: from a minute to a hundred years.
 const LONGEST: std::ops::RangeInclusive<u64> = 60..=100 * 365 * 24 * 60 * 60;
@@ -51,6 +49,11 @@ impl TermsField {
         }
     }
 
+    /// The fields that an update mask names, each once; what is the path of none is noted.
+    pub(super) fn of_mask(paths: &[String], wrong: &mut Vec<Violation>) -> Vec<Self> {
+        mask(paths, &Self::ALL.map(|field| (field.path(), field)), wrong)
+    }
+
     /// Whose it is.
     pub(super) const fn side(self) -> Side {
         match self {
@@ -80,30 +83,6 @@ impl TermsField {
 fn ceiling_text(ceiling: &Ceiling) -> String {
     let roles = ceiling.roles.iter().map(ToString::to_string);
     roles.chain(ceiling.permissions.iter().map(ToString::to_string)).collect::<Vec<_>>().join(", ")
-}
-
-/// Reads an update mask: the fields that it names. All of it is wrong that is not the path of a field.
-pub(super) fn mask(paths: &[String], wrong: &mut Vec<Violation>) -> Vec<TermsField> {
-    if paths.is_empty() {
-        wrong.push(Violation::new("update_mask", "name the fields to change; without any nothing would be changed"));
-    }
-    let mut fields = Vec::new();
-    for path in paths {
-        match TermsField::ALL.into_iter().find(|field| field.path() == path) {
-            Some(field) => fields.push(field),
-            None => wrong.push(Violation::new("update_mask", unknown_path(path))),
-        }
-        // The rest says no more.
-        if wrong.len() > TermsField::ALL.len() {
-            break;
-        }
-    }
-    fields
-}
-
-fn unknown_path(path: &str) -> String {
-    let known = TermsField::ALL.map(TermsField::path).join(", ");
-    format!("`{}` is no field of the terms; there are {known}", crate::model::text::quotable(path))
 }
 
 /// Terms that were read, and what of a ceiling stands in the way of it being one.
@@ -149,7 +128,7 @@ async fn host(unit: &mut Unit<'_>, input: &HostTermsInput, wrong: &mut Vec<Viola
     let roles = unit.tx.roles().of_workspace(unit.workspace).await?;
     let ceiling = grants(unit.tx, &roles, TermsField::Ceiling.path(), &input.ceiling, wrong).await?;
     let ceiling = Ceiling { roles: ceiling.roles, permissions: ceiling.permissions };
-    let refusal = forbidden(&ceiling, &roles, &unit.actor.workspace);
+    let refusal = may_be_ceiling(&ceiling, &roles, &unit.actor.workspace.policy).err();
     let terms = HostTerms {
         directory_visibility: chosen(
             input.directory_visibility,
@@ -199,23 +178,6 @@ fn longest(seconds: i64) -> Result<Duration, &'static str> {
         .ok_or("give a time from a minute to a hundred years, or leave it out for no limit")
 }
 
-/// Why the host itself does not let that be a ceiling: a role that is not for Externals, or rights over the workspace.
-fn forbidden(ceiling: &Ceiling, roles: &[Role], host: &Workspace) -> Option<Refusal> {
-    let named = || roles.iter().filter(|role| ceiling.roles.contains(&role.id));
-    let internal: Vec<&str> =
-        named().filter(|role| !role.is_governing() && !role.for_externals).map(|role| role.handle.as_str()).collect();
-    if !internal.is_empty() {
-        let named = internal.join(", ");
-        let mut refusal = Refusal::new(Reason::RoleNotForExternals).with("roles", &named);
-        refusal.message =
-            format!("Not marked for Externals, so not for a ceiling: {named}. Mark them, or choose others.");
-        return Some(refusal);
-    }
-    let governs = named().any(Role::is_governing)
-        || ceiling.permissions.iter().map(PermissionName::class).any(|class| class == PermissionClass::Governance);
-    (governs && !host.policy.external_managers).then(|| Refusal::new(Reason::GovernanceNotGrantable))
-}
-
 /// The terms of a side with some fields from other terms of that side.
 pub(super) fn with(current: &WorkspaceRelationship, read: Terms, fields: &[TermsField]) -> Terms {
     let named = |field: TermsField| fields.contains(&field);
@@ -252,7 +214,13 @@ pub(super) fn with(current: &WorkspaceRelationship, read: Terms, fields: &[Terms
     }
 }
 
-/// What is other now than before, for the record and the event; `None` before there was one.
+/// What is other now than before, for the record: the row of each side says of which relationship it is.
+pub(super) fn recorded(before: Option<&WorkspaceRelationship>, after: &WorkspaceRelationship) -> Vec<AuditChange> {
+    let which = AuditChange { path: "relationship.id".to_owned(), before: None, after: Some(after.id.to_string()) };
+    std::iter::once(which).chain(changes(before, after)).collect()
+}
+
+/// What is other now than before; `None` before there was one.
 pub(super) fn changes(before: Option<&WorkspaceRelationship>, after: &WorkspaceRelationship) -> Vec<AuditChange> {
     let mut changes = Vec::new();
     let mut note = |path: &str, show: &dyn Fn(&WorkspaceRelationship) -> Option<String>| {

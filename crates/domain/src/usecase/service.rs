@@ -6,10 +6,11 @@ use async_trait::async_trait;
 
 use super::change_grants::{ReplacePermissions, ReplaceRoles};
 use super::change_identity::{Bind, Unbind};
-use super::change_relationship::{Approve, Decline, End, Moved, Propose, Resume, Suspend, Update};
+use super::change_relationship::{Approve, Decline, End, Moved, Resume, Suspend, Update};
 use super::change_role;
+use super::propose_relationship::Propose;
 use super::run_tx::TxRunner;
-use super::{change_workspace, groups};
+use super::{change_policy, change_workspace, groups};
 use crate::error::{Reason, Refusal};
 use crate::model::actor::Actor;
 use crate::model::budget::Budgets;
@@ -283,7 +284,7 @@ impl DomicileApi for Domicile {
         order: &Order,
         change: &UpdateWorkspacePolicy,
     ) -> Result<Changed<PolicyChange>, Refusal> {
-        self.change(call, order, &change_workspace::UpdatePolicy(change)).await
+        self.change(call, order, &change_policy::UpdatePolicy(change)).await
     }
 
     async fn create_group(

@@ -10,7 +10,7 @@ use crate::model::facts::AccessFacts;
 use crate::model::id::{UserId, WorkspaceId};
 use crate::model::time::{Revision, Timestamp, Version};
 use crate::model::workspace::Workspace;
-use crate::port::directory::{Freshness, is_met};
+use crate::port::directory::Freshness;
 use crate::port::sealer::{SealPurpose, Sealer};
 
 /// A token's fields, joined by `|`. No field has that character: ids, numbers, constants and contact keys' versions.
@@ -147,18 +147,6 @@ impl TouchedRows {
         seal(sealer, SealPurpose::ConsistencyToken, &fields.join("|"))
     }
 
-    /// Opens the token of a read, if it carries one.
-    pub(super) fn of(sealer: &dyn Sealer, consistency: &Consistency) -> Result<Option<Self>, Refusal> {
-        let Consistency::AtLeastAsFresh(token) = consistency else {
-            return Ok(None);
-        };
-        let rows = open(sealer, SealPurpose::ConsistencyToken, token).and_then(|content| Self::read(&content));
-        rows.map(Some).ok_or_else(|| {
-            let wrong = Violation::new("consistency.at_least_as_fresh", "use a token that a write here answered with");
-            Refusal { violations: vec![wrong], ..Refusal::new(Reason::InvalidConsistencyToken) }
-        })
-    }
-
     fn read(content: &str) -> Option<Self> {
         let fields: Vec<&str> = content.split('|').collect();
         let rows = fields.chunks(2).map(|row| match row {
@@ -167,46 +155,39 @@ impl TouchedRows {
         });
         rows.collect::<Option<_>>().map(Self)
     }
+}
 
-    /// The workspaces in which the write counts, each with the revision that a reader must see.
-    pub(super) fn rows(&self) -> &[(WorkspaceId, Revision)] {
-        &self.0
-    }
-
-    /// Whether a read of a workspace at that revision saw the write.
-    pub(super) fn are_seen_by(&self, workspace: WorkspaceId, read: Revision) -> bool {
-        is_met(&self.0, workspace, read)
-    }
+/// How fresh a read must be, as its caller says: the one way from what was asked to what the store, and what stands before
+/// it, must answer with.
+///
+/// # Errors
+/// The token is none that a write here answered with.
+pub(super) fn freshness(sealer: &dyn Sealer, consistency: &Consistency) -> Result<Freshness, Refusal> {
+    let token = match consistency {
+        Consistency::MinimizeLatency => return Ok(Freshness::Bounded),
+        Consistency::FullyConsistent => return Ok(Freshness::Newest),
+        Consistency::AtLeastAsFresh(token) => token,
+    };
+    let rows = open(sealer, SealPurpose::ConsistencyToken, token).and_then(|content| TouchedRows::read(&content));
+    rows.map(|TouchedRows(rows)| Freshness::AtLeast(rows)).ok_or_else(|| {
+        let wrong = Violation::new("consistency.at_least_as_fresh", "use a token that a write here answered with");
+        Refusal { violations: vec![wrong], ..Refusal::new(Reason::InvalidConsistencyToken) }
+    })
 }
 
 /// A read that must see a write sees it, or says that it cannot yet.
-pub(super) fn ensure_fresh(token: Option<TouchedRows>, read: &Workspace) -> Result<(), Refusal> {
-    match token {
-        Some(rows) if !rows.are_seen_by(read.id, read.revision) => Err(Refusal::new(Reason::StoreUnavailable)),
-        _ => Ok(()),
-    }
-}
-
-/// How fresh a check wants its facts, with the rows of its token.
-pub(super) fn freshness(consistency: &Consistency, rows: Option<&TouchedRows>) -> Freshness {
-    match (consistency, rows) {
-        (_, Some(rows)) => Freshness::AtLeast(rows.0.clone()),
-        (Consistency::FullyConsistent, None) => Freshness::Newest,
-        (Consistency::MinimizeLatency | Consistency::AtLeastAsFresh(_), None) => Freshness::Bounded,
-    }
+pub(super) fn ensure_fresh(fresh: &Freshness, read: &Workspace) -> Result<(), Refusal> {
+    ensure_met(fresh, read.id, read.revision)
 }
 
 /// The same for facts, which come from the workspace and from the person's home.
-pub(super) fn ensure_facts_fresh(token: Option<&TouchedRows>, facts: &AccessFacts) -> Result<(), Refusal> {
-    let home = facts.account.as_ref().map(|account| (account.home, account.home_revision));
-    let read = [Some((facts.workspace.id, facts.workspace.revision)), home];
-    let mut seen = read.into_iter().flatten();
-    match token {
-        Some(rows) if !seen.all(|(workspace, revision)| rows.are_seen_by(workspace, revision)) => {
-            Err(Refusal::new(Reason::StoreUnavailable))
-        }
-        _ => Ok(()),
-    }
+pub(super) fn ensure_facts_fresh(fresh: &Freshness, facts: &AccessFacts) -> Result<(), Refusal> {
+    ensure_fresh(fresh, &facts.workspace)?;
+    facts.account.as_ref().map_or(Ok(()), |account| ensure_met(fresh, account.home, account.home_revision))
+}
+
+fn ensure_met(fresh: &Freshness, workspace: WorkspaceId, read: Revision) -> Result<(), Refusal> {
+    if fresh.is_met_by(workspace, read) { Ok(()) } else { Err(Refusal::new(Reason::StoreUnavailable)) }
 }
 
 /// The place in a list, for one caller, method and workspace.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use domicile_domain::model::group::{Group, GroupRef, GroupSize};
 use domicile_domain::model::id::{GroupId, UserId, WorkspaceId};
 use domicile_domain::model::membership::{ExternalState, Membership, MembershipKind};
-use domicile_domain::model::relationship::RelationshipState;
+use domicile_domain::model::relationship::{RelationshipState, WorkspaceRelationship};
 use domicile_domain::model::role::Role;
 use domicile_domain::model::time::Version;
 use domicile_domain::model::user::{User, UserState};
@@ -295,8 +295,8 @@ pub async fn externals_are_counted(harness: &dyn Harness) {
     let mut tx = begin(&*subject).await;
     for (which, count) in [
         (Externals::In(host.id), 3),
-        (Externals::OfUnknownHomesIn(host.id), 1),
-        (Externals::OfUnknownHomesIn(other.id), 1),
+        (Externals::UnderDefaultOf(host.id), 1),
+        (Externals::UnderDefaultOf(other.id), 1),
         (Externals::In(home.id), 0),
         (Externals::From(home.id), 3),
         (Externals::From(host.id), 0),
@@ -309,6 +309,55 @@ pub async fn externals_are_counted(harness: &dyn Harness) {
     assert_eq!(good(tx.memberships().hosts_of(anna.id, WorkspaceId::nil(), 1).await), hosts[..1]);
     assert_eq!(good(tx.memberships().hosts_of(anna.id, hosts[0], 9).await), hosts[1..]);
     good(tx.rollback().await);
+}
+
+/// What a host and a home had with each other.
+type Past<'a> = &'a (dyn Fn(&Workspace) -> Vec<WorkspaceRelationship> + Send + Sync);
+
+/// Where the default ceiling of a host has a say: with homes that it agreed on nothing with, and with those where what they
+/// agreed on last ended and was neither suspended nor forbidden then. Nothing earlier and nothing one-sided counts.
+pub async fn the_default_reaches_whom_no_agreement_keeps_from_it(harness: &dyn Harness) {
+    let subject = harness.fresh().await;
+    let host = workspace("host");
+    put(&*subject, &[(&host).into()]).await;
+    let ended = |home: &Workspace, minutes: u64| WorkspaceRelationship {
+        state: RelationshipState::Ended,
+        ended_at: Some(minute(minutes)),
+        ..relationship(host.id, home.id)
+    };
+    let suspended = |ended: WorkspaceRelationship| WorkspaceRelationship { suspended_by_host: true, ..ended };
+    let forbidden = |home: &Workspace| {
+        let mut ended = ended(home, 1);
+        ended.home_terms.allows_host = false;
+        ended
+    };
+    let one_sided = |ended: WorkspaceRelationship| WorkspaceRelationship { answered_at: None, ..suspended(ended) };
+    let pasts: [(Past<'_>, u64); 9] = [
+        (&|_| vec![], 1),
+        (&|home| vec![relationship(host.id, home.id)], 0),
+        (&|home| vec![ended(home, 1)], 1),
+        (&|home| vec![suspended(ended(home, 1))], 0),
+        (&|home| vec![WorkspaceRelationship { suspended_by_home: true, ..ended(home, 1) }], 0),
+        (&|home| vec![forbidden(home)], 0),
+        (&|home| vec![suspended(ended(home, 1)), ended(home, 2)], 1),
+        (&|home| vec![ended(home, 1), suspended(ended(home, 2))], 0),
+        (&|home| vec![ended(home, 1), one_sided(ended(home, 2))], 1),
+    ];
+    let mut expected = 0;
+    for (number, (past, counts)) in pasts.into_iter().enumerate() {
+        let home = workspace(&format!("home-{number}"));
+        let guest = user(home.id, &format!("guest{number}"));
+        put(&*subject, &[(&home).into(), (&guest).into(), internal(&guest).into()]).await;
+        put(&*subject, &[external(&guest, host.id).into()]).await;
+        for agreed in past(&home) {
+            put(&*subject, &[(&agreed).into()]).await;
+        }
+        expected += counts;
+        let mut tx = begin(&*subject).await;
+        let counted = good(tx.memberships().count_externals(Externals::UnderDefaultOf(host.id)).await);
+        assert_eq!(counted, expected, "home {number}");
+        good(tx.rollback().await);
+    }
 }
 
 /// Workspaces are listed page by page, all of them and those of a person, with how the person stands there.

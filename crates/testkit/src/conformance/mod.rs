@@ -125,6 +125,7 @@ macro_rules! conformance_suite {
                 groups_come_back, groups_have_their_keys, groups_are_replaced_at_their_version,
                 people_join_and_leave_groups, what_groups_carry_counts, who_ends_leaves_the_groups,
                 workspaces_are_replaced_at_their_version, externals_are_counted, workspaces_are_listed,
+                the_default_reaches_whom_no_agreement_keeps_from_it,
             }
             notices {
                 every_field_and_state_comes_back, leases_keep_others_away_and_run_out, leases_taken_at_once_are_apart,
@@ -148,6 +149,7 @@ macro_rules! conformance_suite {
                 relationships_are_read_by_id, relationships_are_paged_by_side_and_state, what_was_agreed_last_decides,
                 externals_of_a_home_come_with_their_facts, two_proposals_at_once_are_one,
                 two_sides_that_change_at_once_both_do, a_link_never_outruns_a_narrower_ceiling,
+                a_deleted_role_tells_every_home, a_role_is_deleted_while_its_homes_change,
             }
             records {
                 audit_rows_come_back_newest_first, events_come_back_in_order, answers_come_back,

@@ -4,17 +4,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use domicile_domain::error::{Reason, Refusal};
+use domicile_domain::event::EventBody;
 use domicile_domain::model::actor::{Actor, ScopeReach, ServicePrincipal, ServiceScope};
 use domicile_domain::model::answer::RequestFingerprint;
+use domicile_domain::model::audit::AuditAction;
 use domicile_domain::model::id::{RelationshipId, UserId, WorkspaceId};
 use domicile_domain::model::relationship::{RelationshipState, Side, WorkspaceRelationship};
 use domicile_domain::model::role::Role;
-use domicile_domain::model::time::{Timestamp, Version};
+use domicile_domain::model::time::{Revision, Timestamp, Version};
 use domicile_domain::model::user::User;
-use domicile_domain::model::workspace::Workspace;
+use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::directory::RelationshipQuery;
 use domicile_domain::usecase::{
-    AssignUser, Call, Changed, CheckAccess, CheckSubject, Consistency, Domicile, DomicileApi, Expectation,
+    AssignUser, Call, Changed, CheckAccess, CheckSubject, Consistency, DeleteRole, Domicile, DomicileApi, Expectation,
     ExternalInput, GrantsInput, HomeTermsInput, HostTermsInput, NamedRelationship, Order, OtherWorkspace, ProfileInput,
     ProposeRelationship, RelationshipChange, RequestIdentity, TermsInput, UpdateRelationship, etag,
 };
@@ -351,5 +353,104 @@ fn narrowed(
             paths: vec!["host_terms.ceiling".to_owned()],
         };
         domicile.update_relationship(&by_host, &at_host, &narrower).await
+    }
+}
+
+/// A role that is deleted by force is taken from the ceiling of every home: each has its next revision, by which the token
+/// is met there, and a row in its record; a relationship that is over, and one that never named the role, stay as they were.
+pub async fn a_deleted_role_tells_every_home(harness: &dyn Harness) {
+    let subject = harness.fresh().await;
+    let (acme, [dana]) = managed(&*subject, "acme").await;
+    let (reader, other) = (role(acme.id, "reader"), role(acme.id, "other"));
+    put(&*subject, &[(&reader).into(), (&other).into()]).await;
+    let admits = |home: &Workspace, role: &Role, state| {
+        let mut agreed = WorkspaceRelationship { state, ..relationship(acme.id, home.id) };
+        agreed.host_terms.ceiling.roles.insert(role.id);
+        agreed
+    };
+    let mut told = Vec::new();
+    for (handle, state) in [("one", RelationshipState::Active), ("two", RelationshipState::Proposed)] {
+        let (home, [manager]) = managed(&*subject, handle).await;
+        let admitting = admits(&home, &reader, state);
+        put(&*subject, &[(&admitting).into()]).await;
+        told.push((home, manager, admitting));
+    }
+    let (past, untouched) = (workspace("past"), workspace("untouched"));
+    let left =
+        [admits(&past, &reader, RelationshipState::Ended), admits(&untouched, &other, RelationshipState::Active)];
+    put(&*subject, &[(&past).into(), (&untouched).into(), (&left[0]).into(), (&left[1]).into()]).await;
+
+    let mut tx = begin(&*subject).await;
+    told.sort_by_key(|(home, ..)| home.id);
+    let admitting: Vec<WorkspaceRelationship> = told.iter().map(|(.., admitting)| admitting.clone()).collect();
+    assert_eq!(good(tx.relationships().admitting(&reader).await), admitting);
+    assert_eq!(good(tx.relationships().admitting(&role(acme.id, "nobody")).await), []);
+    good(tx.rollback().await);
+
+    let domicile = product(subject.store(), subject.directory());
+    let delete = DeleteRole { role: "reader".to_owned(), etag: etag(reader.id, reader.version), force: true };
+    let done = domicile.delete_role(&call(&dana), &order(&acme), &delete).await.expect("it is deleted");
+    let fresh = Consistency::AtLeastAsFresh(done.consistency_token.expect("a write has a token"));
+    let directory = subject.directory();
+    let revision = async |of: &Workspace| good(directory.workspace(&WorkspaceRef::Id(of.id)).await).map(|w| w.revision);
+    for (home, manager, admitting) in &told {
+        assert_eq!(revision(home).await, Some(home.revision.next()));
+        let named = admitting.id.to_string();
+        let view = domicile.get_relationship(&call(manager), home.handle.as_str(), &named, &fresh).await;
+        let view = view.expect("the home is at the token");
+        assert_eq!((view.version, view.host_terms.expect("said").roles), (admitting.version.next(), Vec::new()));
+        let row = good(directory.audit(home.id, 1).await).pop().expect("the home is told");
+        assert_eq!((row.action, row.actor, row.outcome.as_str()), (AuditAction::DeleteRole, None, "done"));
+        let paths: Vec<&str> = row.changes.iter().map(|change| change.path.as_str()).collect();
+        assert_eq!(paths, ["relationship.id", "host_terms.ceiling", "role.handle"]);
+    }
+    for (home, before) in [&past, &untouched].into_iter().zip(&left) {
+        assert_eq!(revision(home).await, Some(home.revision));
+        let after = good(directory.relationship(before.id).await).expect("it is there").relationship;
+        assert_eq!(&after, before);
+    }
+    let events = good(directory.events(acme.id, Revision::from_stored(0), 9).await);
+    let homes: Vec<_> = events
+        .iter()
+        .filter_map(|event| match &event.body {
+            EventBody::RelationshipChanged { home, paths, .. } if paths == &["host_terms.ceiling"] => *home,
+            _ => None,
+        })
+        .collect();
+    assert_eq!((events.len(), homes), (3, told.iter().map(|(home, ..)| home.id).collect()));
+}
+
+/// A role is deleted from the ceilings of two homes while each of them suspends its relationship: they wait for each other in
+/// a circle where a store lets them, and nothing of it is lost.
+pub async fn a_role_is_deleted_while_its_homes_change(harness: &dyn Harness) {
+    let subject = harness.fresh().await;
+    let (acme, [dana]) = managed(&*subject, "acme").await;
+    let reader = role(acme.id, "reader");
+    put(&*subject, &[(&reader).into()]).await;
+    let domicile = product(subject.store(), subject.directory());
+    let mut homes = Vec::new();
+    for handle in ["one", "two"] {
+        let (home, [manager]) = managed(&*subject, handle).await;
+        let mut admitting = relationship(acme.id, home.id);
+        admitting.host_terms.ceiling.roles.insert(reader.id);
+        put(&*subject, &[(&admitting).into()]).await;
+        let (domicile, by, order, named) = (domicile.clone(), call(&manager), order(&home), named(&admitting));
+        let suspend = async move { domicile.suspend_relationship(&by, &order, &named).await.map(drop) };
+        homes.push((admitting, tokio::spawn(suspend)));
+    }
+    let delete = DeleteRole { role: "reader".to_owned(), etag: etag(reader.id, reader.version), force: true };
+    let deleted = domicile.delete_role(&call(&dana), &order(&acme), &delete).await;
+    assert!(deleted.is_ok(), "{deleted:?}");
+    for (before, suspended) in homes {
+        let suspended = suspended.await.expect("no panic");
+        if let Err(refusal) = &suspended {
+            assert_eq!(refusal.reason, Reason::StaleEtag);
+        }
+        let after = good(subject.directory().relationship(before.id).await).expect("it is there").relationship;
+        let mut expected = before.without_role(reader.id);
+        if suspended.is_ok() {
+            (expected.suspended_by_home, expected.version) = (true, expected.version.next());
+        }
+        assert_eq!(after, expected);
     }
 }

@@ -126,14 +126,20 @@ impl Tables {
         self.groups.values().filter(|group| group.roles.contains(&role.id))
     }
 
-    pub(super) fn uses_of_role(&self, role: &Role) -> RoleUses {
+    pub(super) fn admitting(&self, role: &Role) -> Vec<WorkspaceRelationship> {
         let live = self.relationships.values().filter(|r| r.host == role.workspace && is_live(r.state));
-        let agreed = live.map(|relationship| &relationship.host_terms.ceiling);
+        let mut admitting: Vec<_> = live.filter(|r| r.host_terms.ceiling.roles.contains(&role.id)).cloned().collect();
+        admitting.sort_by_key(|relationship| relationship.home);
+        admitting
+    }
+
+    pub(super) fn uses_of_role(&self, role: &Role) -> RoleUses {
         let shipped = self.workspaces.get(&role.workspace).map(|workspace| &workspace.policy.default_ceiling);
+        let shipped = shipped.filter(|ceiling| ceiling.roles.contains(&role.id));
         RoleUses {
             memberships: count(self.memberships.values().filter(|m| m.base().grants.roles.contains(&role.id))),
             groups: count(self.carriers(role)),
-            ceilings: count(agreed.chain(shipped).filter(|ceiling| ceiling.roles.contains(&role.id))),
+            ceilings: count(self.admitting(role).iter()) + count(shipped.iter()),
         }
     }
 
@@ -292,12 +298,14 @@ impl Tables {
     }
 
     pub(super) fn count_externals(&self, which: Externals) -> u64 {
-        let related = |host: WorkspaceId, home: WorkspaceId| {
-            self.relationship(host, home).is_some_and(|r| r.state == RelationshipState::Active)
+        let by_default = |host: WorkspaceId, home: WorkspaceId| {
+            self.agreed(host, home).is_none_or(|agreed| {
+                agreed.state == RelationshipState::Ended && !agreed.is_suspended() && agreed.home_terms.allows_host
+            })
         };
         let counts = |host: WorkspaceId, home: WorkspaceId| match which {
             Externals::In(workspace) => host == workspace,
-            Externals::OfUnknownHomesIn(workspace) => host == workspace && !related(host, home),
+            Externals::UnderDefaultOf(workspace) => host == workspace && by_default(host, home),
             Externals::From(workspace) => home == workspace,
         };
         let counted = self.every_external().filter(|(external, home)| counts(external.base.workspace, *home));

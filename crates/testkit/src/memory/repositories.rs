@@ -274,6 +274,10 @@ impl RelationshipRepository for Lent<'_> {
         self.unit.read(|tables| tables.agreed(host, home).cloned())
     }
 
+    async fn admitting(&mut self, role: &Role) -> Result<Vec<WorkspaceRelationship>, StoreError> {
+        self.unit.read(|tables| tables.admitting(role))
+    }
+
     async fn insert(&mut self, relationship: &WorkspaceRelationship) -> Result<(), StoreError> {
         self.unit.write(Write::Relationship(relationship.clone()))
     }

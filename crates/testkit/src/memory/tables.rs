@@ -456,12 +456,8 @@ impl Tables {
             group.version = group.version.next();
             self.groups.insert(group.id, group);
         }
-        let admits = |r: &WorkspaceRelationship| is_live(r.state) && r.host_terms.ceiling.roles.contains(&role.id);
-        let admitting: Vec<_> = self.relationships.values().filter(|r| admits(r)).cloned().collect();
-        for mut relationship in admitting {
-            relationship.host_terms.ceiling.roles.remove(&role.id);
-            relationship.version = relationship.version.next();
-            self.relationships.insert(relationship.id, relationship);
+        for relationship in self.admitting(role) {
+            self.relationships.insert(relationship.id, relationship.without_role(role.id));
         }
         if let Some(workspace) = self.workspaces.get_mut(&role.workspace)
             && workspace.policy.default_ceiling.roles.remove(&role.id)

@@ -1,9 +1,51 @@
-//! Workspaces, as callers list and change them.
+//! Workspaces, as callers make, list and change them.
 
-use super::{GrantsInput, MemberState};
+use super::{GrantsInput, MemberState, MemberView, ProfileInput, RequestIdentity};
+use crate::model::budget::BudgetStanding;
+use crate::model::id::NoticeId;
 use crate::model::membership::MembershipKind;
 use crate::model::relationship::Disclosure;
 use crate::model::workspace::{DirectoryVisibility, Openness, Workspace};
+
+/// A new workspace with its first manager.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateWorkspace {
+    /// Makes it repeatable.
+    pub request: RequestIdentity,
+    /// Handle, as typed.
+    pub handle: String,
+    /// Display name, as typed.
+    pub display_name: String,
+    /// Region, as typed.
+    pub default_region: String,
+    /// Language, as typed.
+    pub default_language: String,
+    /// Email of the first manager, as typed.
+    pub manager_email: String,
+    /// Phone of the first manager, as typed; empty if not given.
+    pub manager_phone: String,
+    /// Details of the first manager.
+    pub manager: ProfileInput,
+    /// Go as far as the preconditions and write nothing.
+    pub validate_only: bool,
+}
+
+/// The new workspace; nothing of it for `validate_only`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateWorkspaceReply {
+    /// The workspace.
+    pub workspace: Option<Workspace>,
+    /// Its first manager's membership.
+    pub manager: Option<MemberView>,
+    /// The message to the manager.
+    pub notice: Option<NoticeId>,
+    /// Makes a later read at least as fresh.
+    pub consistency_token: Option<String>,
+    /// Whether this is the answer of an earlier request with the same id.
+    pub replayed: bool,
+    /// How the budgets stand after this call.
+    pub budget: Vec<BudgetStanding>,
+}
 
 /// A workspace in a list: one that the person belongs to, or for the operator any.
 #[derive(Debug, Clone, PartialEq, Eq)]
