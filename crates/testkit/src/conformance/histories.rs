@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use domicile_domain::error::{Reason, Refusal};
 use domicile_domain::model::facts::AccessFacts;
 use domicile_domain::model::group::{Group, GroupRef};
 use domicile_domain::model::id::{RoleId, UserId};
@@ -11,17 +12,20 @@ use domicile_domain::model::membership::{ExternalMembership, ExternalState, Inte
 use domicile_domain::model::permission::{Permission, PermissionName};
 use domicile_domain::model::relationship::{Ceiling, RelationshipState, WorkspaceRelationship};
 use domicile_domain::model::role::Role;
-use domicile_domain::model::time::Timestamp;
+use domicile_domain::model::time::{Timestamp, Version};
 use domicile_domain::model::user::User;
 use domicile_domain::model::workspace::{Openness, Workspace, WorkspaceRef};
 use domicile_domain::policy::Policies;
 use domicile_domain::policy::access::{AccessPolicy, Denial, ShippedAccessPolicy};
 use domicile_domain::policy::ceiling::{CeilingPolicy, ShippedCeilingPolicy};
 use domicile_domain::port::store::UnitOfWork;
-use domicile_domain::usecase::{BatchCheckAccess, BatchEntry, Call, CheckSubject, Consistency, Domicile, DomicileApi};
+use domicile_domain::usecase::{
+    BatchCheckAccess, BatchEntry, Call, CheckSubject, Consistency, Domicile, DomicileApi, SetPermissions, SetRoles,
+    UpdateRole, etag,
+};
 
 use super::checks::{asking, end, written};
-use super::races::ports;
+use super::races::{call, managed, managers, order, ports, product};
 use super::{Harness, Subject, good, put};
 use crate::builders::{
     NOW, external, group, internal, minute, permission, permission_name, relationship, role, user, workspace,
@@ -64,7 +68,7 @@ enum Claim {
     AsTheModel,
     /// No External has more than the ceiling of the moment (C5).
     WithinTheCeiling,
-    /// What suspends, ends, retires or deletes gives nobody more (C9, C19).
+    /// What suspends, ends, retires or deletes gives nobody more.
     NeverWider,
 }
 
@@ -462,7 +466,7 @@ async fn play(harness: &dyn Harness, policies: &Policies, claims: &[Claim]) -> R
     Ok((allowed, narrower))
 }
 
-/// C5, C9, C19, and the decision itself: after each move of random histories everybody has what a plain model says, which is
+/// C5, and the decision itself: after each move of random histories everybody has what a plain model says, which is
 /// never above the ceiling, and what takes away gives nobody more.
 pub async fn no_history_lifts_anybody_above_the_ceiling(harness: &dyn Harness) {
     let played = play(harness, &Policies::default(), &Claim::ALL).await;
@@ -539,4 +543,83 @@ pub async fn histories_catch_a_broken_rule(harness: &dyn Harness) {
     for (rule, policies, claim) in broken {
         assert!(play(harness, &policies, &[claim]).await.is_err(), "{rule}: {claim:?} holds all the same");
     }
+}
+
+/// Three people of a workspace who manage it by a role, directly, or no more.
+struct Board {
+    acme: Workspace,
+    people: [User; 3],
+}
+
+impl Board {
+    /// Somebody gives or takes rights, on what they read now or on what was read at first; answers whether that was stale,
+    /// and what was told.
+    async fn move_by(
+        &self,
+        subject: &dyn Subject,
+        dice: &mut Dice,
+        by: &User,
+        on: &Domicile,
+    ) -> (bool, Result<(), Refusal>) {
+        let (whom, order, by) = (dice.one(&self.people), order(&self.acme), call(by));
+        let late = dice.below(4) == 0;
+        let read = |current: Version| if late { Version::FIRST } else { current };
+        let all = [PermissionName::create(), PermissionName::update()].map(|name| name.to_string()).to_vec();
+        let given = dice.below(4) == 0;
+        let which = dice.below(3);
+        if which == 0 {
+            let roles = good(subject.directory().roles(self.acme.id).await);
+            let chiefs = roles.iter().find(|role| role.handle.as_str() == "chiefs").expect("nobody deletes it");
+            let change = UpdateRole {
+                role: chiefs.id.to_string(),
+                etag: etag(chiefs.id, read(chiefs.version)),
+                paths: vec!["permissions".to_owned()],
+                permissions: if given { all.clone() } else { dice.some(&all) },
+                ..UpdateRole::default()
+            };
+            return (read(chiefs.version) != chiefs.version, on.update_role(&by, &order, &change).await.map(drop));
+        }
+        let row = good(subject.directory().member(self.acme.id, whom.id).await).expect("nobody leaves");
+        let base = row.membership.base();
+        let (user, etag) = (whom.id.to_string(), etag(base.id, read(base.version)));
+        let answer = if which == 1 {
+            let roles = if given { vec!["chiefs".to_owned()] } else { vec![] };
+            on.set_roles(&by, &order, &SetRoles { user, roles, etag }).await.map(drop)
+        } else {
+            let permissions = if given { all } else { vec![] };
+            on.set_permissions(&by, &order, &SetPermissions { user, permissions, etag }).await.map(drop)
+        };
+        (read(base.version) != base.version, answer)
+    }
+}
+
+/// C9 and C19, one after the other in random histories of managers who give and take rights: what was read before is refused
+/// as stale, and whatever role is edited, somebody manages the workspace after each move.
+pub async fn no_history_leaves_a_workspace_without_a_manager(harness: &dyn Harness) {
+    let (mut stale, mut last) = (0, 0);
+    for seed in 1..=4 {
+        let subject = harness.fresh().await;
+        let mut dice = Dice(seed);
+        let (acme, people) = managed(&*subject, "acme").await;
+        put(&*subject, &[role(acme.id, "chiefs").into()]).await;
+        let board = Board { acme, people };
+        let product = product(subject.store(), subject.directory());
+        for step in 0..40 {
+            let first = dice.below(board.people.len());
+            // Whoever has no right any more leaves the move to the next.
+            for by in board.people.iter().cycle().skip(first).take(board.people.len()) {
+                let (was_stale, answer) = board.move_by(&*subject, &mut dice, by, &product).await;
+                let told = answer.map_err(|refusal| refusal.reason);
+                assert!(!was_stale || told.is_err(), "seed {seed}, step {step}: a stale reading was taken");
+                stale += usize::from(told == Err(Reason::StaleEtag));
+                last += usize::from(told == Err(Reason::LastManager));
+                if told != Err(Reason::PermissionDenied) {
+                    break;
+                }
+            }
+            let left = managers(&product, &*subject, &board.acme).await;
+            assert!(left > 0, "seed {seed}, step {step}: nobody manages the workspace");
+        }
+    }
+    assert!(stale > 5 && last > 5, "the histories meet hardly anything: {stale} stale, {last} last managers");
 }

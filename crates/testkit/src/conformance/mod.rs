@@ -166,6 +166,7 @@ macro_rules! conformance_suite {
             }
             histories {
                 no_history_lifts_anybody_above_the_ceiling, histories_catch_a_broken_rule,
+                no_history_leaves_a_workspace_without_a_manager,
             }
         );
     };

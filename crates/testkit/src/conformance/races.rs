@@ -324,7 +324,7 @@ pub async fn two_strangers_of_one_issuer_are_not_one_person(harness: &dyn Harnes
     assert_eq!(good(subject.directory().identities(anna.id).await).len(), 1);
 }
 
-fn order(workspace: &Workspace) -> Order {
+pub(super) fn order(workspace: &Workspace) -> Order {
     Order {
         workspace: workspace.handle.to_string(),
         request: RequestIdentity { id: id::<()>().to_string(), fingerprint: RequestFingerprint([1; 32]) },
@@ -366,7 +366,7 @@ async fn at_once(
 }
 
 /// How many hold both rights in a workspace.
-async fn managers(domicile: &Arc<Domicile>, subject: &dyn Subject, acme: &Workspace) -> usize {
+pub(super) async fn managers(domicile: &Arc<Domicile>, subject: &dyn Subject, acme: &Workspace) -> usize {
     let rows = good(subject.directory().members(acme.id, UserId::nil(), 100).await);
     let mut managers = 0;
     for row in &rows {
