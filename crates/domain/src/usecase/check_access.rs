@@ -112,7 +112,7 @@ impl Domicile {
         workspace: &str,
         scope: &ServiceScope,
     ) -> Result<WorkspaceId, Refusal> {
-        let found = self.ports.directory.workspace(&workspace_ref(workspace)).await?;
+        let found = self.ports.directory.workspace(&workspace_ref(workspace)?).await?;
         if may_check(call, found.as_ref(), scope) {
             Ok(found.map_or(WorkspaceId::nil(), |found| found.id))
         } else {
@@ -262,8 +262,9 @@ fn unanswered() -> StoreError {
     StoreError::Fault("a check was asked of the store and has no answer".to_owned())
 }
 
-/// Reads a question; all violations at once.
+/// Reads a question: where it is asked, then all violations at once.
 fn key(workspace: &str, subject: &CheckSubject, permission: &str) -> Result<CheckKey, Refusal> {
+    let workspace = workspace_ref(workspace)?;
     let mut wrong = Vec::new();
     let permission = field(&mut wrong, "permission", PermissionName::parse(permission));
     let subject = Named::read(subject, &mut wrong).map(|named| match named {
@@ -271,7 +272,7 @@ fn key(workspace: &str, subject: &CheckSubject, permission: &str) -> Result<Chec
         Named::Identity(identity) => CheckedSubject::Identity(identity),
     });
     match (permission, subject) {
-        (Some(permission), Some(subject)) => Ok(CheckKey { workspace: workspace_ref(workspace), subject, permission }),
+        (Some(permission), Some(subject)) => Ok(CheckKey { workspace, subject, permission }),
         _ => Err(Refusal::invalid(wrong)),
     }
 }

@@ -7,8 +7,9 @@ use super::service::{Domicile, workspace_ref};
 use crate::error::Refusal;
 use crate::model::audit::{AuditAction, AuditRecord, PersonalValue};
 use crate::model::budget::{BudgetKey, Counter};
-use crate::model::id::RequestId;
+use crate::model::id::{RequestId, WorkspaceId};
 use crate::model::time::Timestamp;
+use crate::model::workspace::WorkspaceRef;
 use crate::port::store::UnitOfWork;
 use crate::usecase::Call;
 
@@ -63,7 +64,9 @@ impl Command for RecordAlone<'_> {
                 return Ok(Finish::Discard(false));
             }
         }
-        let named = tx.workspaces().find(&workspace_ref(self.workspace)).await?;
+        // What can name none is looked for all the same.
+        let named = workspace_ref(self.workspace).unwrap_or(WorkspaceRef::Id(WorkspaceId::nil()));
+        let named = tx.workspaces().find(&named).await?;
         // What was not created has no view. The handle may be that of another workspace, which has no part in this.
         let viewed = named.filter(|_| self.row.action != AuditAction::CreateWorkspace);
         let row = AuditRecord { workspace: viewed.map(|w| w.id), ..self.row.clone() };
