@@ -80,6 +80,7 @@ const fn row(action: AuditAction) -> Row {
         | AuditAction::ListEffectivePermissions
         | AuditAction::ListSubjects
         | AuditAction::ExplainAccess => Row::CannotRaise("it only reads"),
+        AuditAction::ActAs => Row::CannotRaise("it is recorded where it is refused"),
         AuditAction::CreateGroup => Row::Paths(&[Path::ANewGroupForOneself]),
         AuditAction::AddGroupMembers => Row::Paths(&[Path::AGroupForOneself]),
         AuditAction::UpdateGroup => Row::Paths(&[Path::ARoleForAGroupOneIsIn]),

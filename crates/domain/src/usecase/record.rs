@@ -83,17 +83,21 @@ impl Domicile {
         outcome: &str,
         personal: Vec<PersonalValue>,
     ) -> Result<(), Refusal> {
-        self.record_row(deed, deed.row(self, outcome, self.now()), personal).await
+        let row = deed.row(self, outcome, self.now());
+        let command = RecordAlone { row, workspace: deed.workspace, personal, first_of: None };
+        self.runner.run(&command, deed.call.deadline).await.map(|_| ())
     }
 
-    /// The same for a row that says more.
-    pub(super) async fn record_row(
+    /// Records the first in a period of what a counter counts, with a row that says more. A stranger must not fill the
+    /// record, however often they come.
+    pub(super) async fn record_first(
         &self,
         deed: &Deed<'_>,
         row: AuditRecord,
         personal: Vec<PersonalValue>,
+        of: Counter,
     ) -> Result<(), Refusal> {
-        let command = RecordAlone { row, workspace: deed.workspace, personal, first_of: None };
+        let command = RecordAlone { row, workspace: deed.workspace, personal, first_of: Some(of) };
         self.runner.run(&command, deed.call.deadline).await.map(|_| ())
     }
 
