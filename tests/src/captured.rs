@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 pub struct Captured {
     child: Child,
     reader: Option<JoinHandle<Vec<String>>>,
+    /// Whether its words are left unread for now.
+    unread: Arc<(Mutex<bool>, Condvar)>,
     /// What it said, once it has ended.
     lines: Vec<String>,
     pages: Vec<String>,
@@ -41,9 +44,12 @@ impl Captured {
         let log = child.stderr.take().expect("it is piped").into_owned_fd().expect("it is open");
         let (sender, receiver) = unbounded_channel();
         // A thread, so that the end of a test can wait for it; and it reads on, or the process would wait for a reader.
+        let unread = Arc::<(Mutex<bool>, Condvar)>::default();
+        let waits = unread.clone();
         let reader = std::thread::spawn(move || {
             let mut lines = Vec::new();
-            for line in BufReader::new(File::from(log)).lines() {
+            let mut log = BufReader::new(File::from(log)).lines();
+            while let Some(line) = next(&mut log, &waits) {
                 let line = line.expect("the log is text");
                 // Nobody has to listen.
                 let _ = sender.send(line.clone());
@@ -54,9 +60,14 @@ impl Captured {
         let mut canaries = Canaries::default();
         canaries.add(secrets);
         let reader = Some(reader);
-        let captured =
-            Self { child, reader, lines: Vec::new(), pages: Vec::new(), canaries, database: None, admin: None };
+        let (lines, pages) = (Vec::new(), Vec::new());
+        let captured = Self { child, reader, unread, lines, pages, canaries, database: None, admin: None };
         (captured, receiver)
+    }
+
+    /// Nor may this be told.
+    pub fn says_nothing_of(&mut self, secret: &str) {
+        self.canaries.add([secret.to_owned()]);
     }
 
     /// Nothing of whom this database knows may be told either.
@@ -67,6 +78,17 @@ impl Captured {
     /// Its metrics are looked through too.
     pub const fn tells_metrics_at(&mut self, address: SocketAddr) {
         self.admin = Some(address);
+    }
+
+    /// Nothing of what it says is read any more, until it is looked through.
+    pub fn leave_unread(&self) {
+        self.set_unread(true);
+    }
+
+    fn set_unread(&self, unread: bool) {
+        let (waits, changed) = &*self.unread;
+        *waits.lock().unwrap_or_else(PoisonError::into_inner) = unread;
+        changed.notify_all();
     }
 
     /// The process.
@@ -91,6 +113,7 @@ impl Captured {
     }
 
     fn read_to_the_end(&mut self) {
+        self.set_unread(false);
         if let Some(reader) = self.reader.take() {
             self.lines = reader.join().expect("the log is read");
         }
@@ -124,6 +147,13 @@ impl Captured {
         });
         asked.join().expect("it is asked").unwrap_or_default()
     }
+}
+
+/// The next line of the log, once it may be read.
+fn next<L>(log: &mut impl Iterator<Item = L>, (unread, changed): &(Mutex<bool>, Condvar)) -> Option<L> {
+    let unread = unread.lock().unwrap_or_else(PoisonError::into_inner);
+    drop(changed.wait_while(unread, |unread| *unread).unwrap_or_else(PoisonError::into_inner));
+    log.next()
 }
 
 impl Drop for Captured {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use domicile_client::{Client, Credentials};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::process::Command;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::binary::{binary, command};
 use crate::captured::Captured;
@@ -19,6 +19,9 @@ pub const TOKEN: &str = "a token for tests alone";
 
 /// How long a server may take to serve.
 const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// The more it says, the more there is to look through.
+const LOG_LEVEL: (&str, &str) = ("DOMICILE_LOG_LEVEL", "debug");
 
 /// The variables that `serve` needs, over a database; others may be put beside them.
 pub fn settings(database_url: &str) -> BTreeMap<&'static str, String> {
@@ -36,6 +39,16 @@ pub fn settings(database_url: &str) -> BTreeMap<&'static str, String> {
     ])
 }
 
+/// Starts one by variables and waits for nothing: what it says comes line by line.
+pub fn spawn(settings: &BTreeMap<&'static str, String>) -> (Captured, UnboundedReceiver<String>) {
+    // What it captures is kept beside the program, not among the sources.
+    let program = binary();
+    let folder = program.parent().expect("the program lies in a folder");
+    let is_secret = |name: &str| ["TOKEN", "KEYS", "PASSWORD"].iter().any(|secret| name.contains(secret));
+    let secrets = settings.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value.clone());
+    Captured::start(command().arg("serve").envs(settings).current_dir(folder), secrets)
+}
+
 /// A server that serves. Ends with the test; all that it said is looked through then.
 pub struct Server {
     captured: Captured,
@@ -47,13 +60,10 @@ pub struct Server {
 impl Server {
     /// Starts one by variables and returns once it serves.
     pub async fn start(settings: &BTreeMap<&'static str, String>) -> Self {
-        // What it captures is kept beside the program, not among the sources.
-        let program = binary();
-        let folder = program.parent().expect("the program lies in a folder");
-        let is_secret = |name: &str| ["TOKEN", "KEYS", "PASSWORD"].iter().any(|secret| name.contains(secret));
-        let secrets = settings.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value.clone());
+        let mut settings = settings.clone();
+        settings.insert(LOG_LEVEL.0, LOG_LEVEL.1.to_owned());
         let database = settings.get("DOMICILE_DATABASE_URL").expect("a server has a database");
-        Self::run(command().arg("serve").envs(settings).current_dir(folder), secrets, database).await
+        Self::serving(spawn(&settings), database).await
     }
 
     /// Starts one by a configuration file, in which the database stands, and returns once it serves.
@@ -70,13 +80,11 @@ impl Server {
         let token = std::fs::read_to_string(folder.join("token")).map(|token| token.trim().to_owned());
         let mut command = command();
         command.args(["serve", "--config"]).arg(file).args(apart).current_dir(folder);
-        Self::run(&mut command, token, &database).await
+        command.env(LOG_LEVEL.0, LOG_LEVEL.1);
+        Self::serving(Captured::start(&mut command, token), &database).await
     }
 
-    async fn run(command: &mut Command, secrets: impl IntoIterator<Item = String>, database: &str) -> Self {
-        // The more it says, the more there is to look through.
-        command.env("DOMICILE_LOG_LEVEL", "debug");
-        let (mut captured, mut log) = Captured::start(command, secrets);
+    async fn serving((mut captured, mut log): (Captured, UnboundedReceiver<String>), database: &str) -> Self {
         captured.knows_people_of(database);
         let (mut told, mut admin) = (String::new(), None);
         let ready = async {
@@ -134,7 +142,7 @@ impl Server {
 }
 
 /// The address in the line that says so.
-fn address_of(line: &str, says: &str) -> Option<SocketAddr> {
+pub fn address_of(line: &str, says: &str) -> Option<SocketAddr> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
     let fields = line.get("fields")?;
     let said = fields.get("message")?.as_str()? == says;

@@ -2,17 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be fails the test")]
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
 use std::time::Duration;
 
 use domicile_client::{Client, Credentials, v1};
 use domicile_store_seaorm::inspect::postgres_server;
 use domicile_store_seaorm::{Database, SeaOrmStore};
-use domicile_tests::binary::command;
-use domicile_tests::server::{Server, TOKEN, get, settings};
+use domicile_tests::server::{Server, TOKEN, address_of, get, settings, spawn};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Settings over a new SQLite file with its schema.
@@ -124,13 +122,11 @@ async fn before_it_serves_it_lives_but_is_not_ready() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap();
     let settings = settings(&format!("postgres://ann:s3cret@{address}/domicile"));
-    let mut child = command().arg("serve").envs(&settings).stderr(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let (mut captured, mut log) = spawn(&settings);
+    captured.says_nothing_of("s3cret");
     let (_held, _) = silent.accept().await.unwrap();
-    let line = log.next_line().await.unwrap().unwrap();
-    let line: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(line["fields"]["message"], "the admin listener answers");
-    let admin = line["fields"]["listen"].as_str().unwrap().parse().unwrap();
+    let admin = address_of(&log.recv().await.unwrap(), "the admin listener answers").unwrap();
+    captured.tells_metrics_at(admin);
     assert_eq!(get(admin, "/livez").await.0, 200);
     let (status, body) = get(admin, "/readyz").await;
     assert_eq!((status, checks(&body)["listener"]), (503, false), "{body}");
@@ -141,21 +137,19 @@ async fn a_log_that_nobody_reads_holds_up_no_call() {
     let folder = tempfile::tempdir().unwrap();
     let (mut settings, _) = prepared(&folder).await;
     settings.insert("DOMICILE_LOG_LEVEL", "trace".to_owned());
-    let mut child = command().arg("serve").envs(&settings).stderr(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let (mut captured, mut log) = spawn(&settings);
+    captured.knows_people_of(&settings["DOMICILE_DATABASE_URL"]);
     let (mut admin, mut listen) = (None, None);
     while listen.is_none() {
-        let line: Value = serde_json::from_str(&log.next_line().await.unwrap().unwrap()).unwrap();
-        let address = || line["fields"]["listen"].as_str().unwrap().to_owned();
-        match line["fields"]["message"].as_str() {
-            Some("the admin listener answers") => admin = Some(address()),
-            Some("domicile serves") => listen = Some(address()),
-            _ => {}
-        }
+        let line = log.recv().await.unwrap();
+        admin = admin.or_else(|| address_of(&line, "the admin listener answers"));
+        listen = address_of(&line, "domicile serves");
     }
+    let admin = admin.unwrap();
+    captured.tells_metrics_at(admin);
+    captured.leave_unread();
     let credentials = Credentials { token: TOKEN.to_owned(), acting_user: None };
     let client = Client::connect(&format!("http://{}", listen.unwrap()), &credentials).await.unwrap();
-    let admin = admin.unwrap().parse().unwrap();
     let dropped = async || {
         let (_, metrics) = get(admin, "/metrics").await;
         sample(&metrics, "domicile_log_lines_dropped_total").unwrap()
@@ -166,9 +160,8 @@ async fn a_log_that_nobody_reads_holds_up_no_call() {
         let refused = client.get_workspace(asked).await.unwrap_err();
         assert_ne!(refused.reason, "", "{refused}");
     }
-    domicile_tests::binary::ask_to_stop(&child).await;
-    assert!(child.wait().await.unwrap().success());
-    drop(log);
+    domicile_tests::binary::ask_to_stop(captured.child()).await;
+    assert!(captured.child().wait().await.unwrap().success());
 }
 
 #[tokio::test]

@@ -99,6 +99,7 @@ impl Probe for StoreProbe {
         let (store, schema) = match self.0.fit(STORE_WITHIN).await {
             Ok(()) => (answers(), Ok("the schema is up to date".to_owned())),
             Err(error @ Unfit::Schema(_)) => (answers(), Err(error.to_string())),
+            Err(error @ Unfit::Locked(_)) => (Err(error.to_string()), Ok("the schema is up to date".to_owned())),
             Err(error) => {
                 // What the driver says is for the log alone.
                 tracing::warn!(%error, "not ready: the store cannot be read");

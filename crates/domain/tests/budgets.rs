@@ -7,7 +7,7 @@ use std::time::Duration;
 use domicile_domain::error::{ErrorKind, Reason, Refusal};
 use domicile_domain::model::actor::{ActingUser, Actor, Means, ScopeReach, ServicePrincipal};
 use domicile_domain::model::budget::{BudgetKey, BudgetKind, BudgetStanding, Budgets};
-use domicile_domain::model::id::WorkspaceId;
+use domicile_domain::model::id::{UserId, WorkspaceId};
 use domicile_domain::model::permission::PermissionName;
 use domicile_domain::model::user::User;
 use domicile_domain::model::workspace::WorkspaceRef;
@@ -15,11 +15,11 @@ use domicile_domain::port::store::{Store, StoreError};
 use domicile_domain::usecase::{
     AssignUser, Call, Consistency, CreateWorkspace, Domicile, DomicileApi, Expectation, LookupUser, PageRequest,
 };
-use domicile_testkit::builders::WIDE_BUDGETS;
+use domicile_testkit::builders::{WIDE_BUDGETS, id};
 use domicile_testkit::memory::{Injection, Moment};
 use domicile_testkit::seed::PATIENCE;
 
-use crate::support::{World, call, check, cobalt, mail, reason, request, save, save_as, search, service_call};
+use crate::support::{World, call, check, cobalt, mail, reason, request, save, save_as, search, service, service_call};
 
 fn limit(limit: u32) -> NonZeroU32 {
     NonZeroU32::new(limit).unwrap()
@@ -64,7 +64,7 @@ async fn a_probe_costs_whatever_becomes_of_it() {
     let updater = world.colleague("updater", &[PermissionName::update()]).await;
     let api = &world.domicile;
     let (dana, lena) = (world.dana.clone(), world.lena.clone());
-    let in_missing = LookupUser { workspace: "nowhere".to_owned(), ..search(&mail("mbali"), "") };
+    let at = |workspace: &str| LookupUser { workspace: workspace.to_owned(), ..search(&mail("mbali"), "") };
     let done = save_as(Expectation::Create, "nora");
     let unread = AssignUser { email: "nobody".to_owned(), ..save("other") };
     let rehearsal = AssignUser { validate_only: true, ..save("mbali") };
@@ -74,7 +74,9 @@ async fn a_probe_costs_whatever_becomes_of_it() {
         ("wrong fields", &dana, search("nobody", "12"), Some(Reason::InvalidRequest), [1, 1, 1]),
         ("without the right", &updater, search(&mail("mbali"), ""), Some(Reason::PermissionDenied), [1, 0, 1]),
         ("from outside", &lena, search(&mail("mbali"), ""), Some(Reason::PermissionDenied), [1, 0, 1]),
-        ("nowhere", &dana, in_missing, Some(Reason::PermissionDenied), [1, 0, 1]),
+        ("nowhere", &dana, at("nowhere"), Some(Reason::PermissionDenied), [1, 0, 1]),
+        ("no workspace", &dana, at(""), Some(Reason::InvalidRequest), [1, 0, 1]),
+        ("no workspace from outside", &lena, at("Ac me"), Some(Reason::InvalidRequest), [1, 0, 1]),
     ];
     let costs = |before: [u64; 3], after: [u64; 3]| [0, 1, 2].map(|place| after[place] - before[place]);
     for (name, person, search, why, cost) in searches {
@@ -122,6 +124,40 @@ async fn a_probe_costs_whatever_becomes_of_it() {
     assert!(api.list_memberships(&call(&dana), "acme", &PageRequest::default(), &any).await.is_ok());
     assert!(api.check_access(&service_call(), &check("acme", dana.id, "domicile.update")).await.is_ok());
     assert_eq!(spent(&world, &dana).await, before);
+}
+
+/// A service can name anybody; only who is there has a counter. The work is the same.
+#[tokio::test]
+async fn a_service_that_invents_people_pays_for_them_itself() {
+    let world = World::new().await;
+    let named = |user: UserId| {
+        let means = Means::ActAs(ScopeReach::Everywhere);
+        Call { actor: Actor { service: service(), user: Some(ActingUser { id: user, means }) }, ..service_call() }
+    };
+    let tried = async |user: UserId, workspace: &str| {
+        let before = (world.store.counters().begun, world.store.counters().statements);
+        let search = LookupUser { workspace: workspace.to_owned(), ..search(&mail("x"), "") };
+        let refused = reason(world.domicile.lookup_user(&named(user), &search).await);
+        assert_eq!(refused, Reason::PermissionDenied);
+        let after = (world.store.counters().begun, world.store.counters().statements);
+        (after.0 - before.0, after.1 - before.1)
+    };
+    let usual = tried(world.lena.id, "acme").await;
+    assert_eq!(counted(&world, BudgetKey::User(world.lena.id)).await, 1);
+    for workspace in ["acme", "nowhere"] {
+        let before = counted(&world, shop()).await;
+        for _ in 0..100 {
+            assert_eq!(tried(id(), workspace).await, usual);
+        }
+        assert_eq!(counted(&world, shop()).await, before + 200);
+    }
+    let kept = &world.store.dump()["budget_counters"];
+    let of_people: Vec<&String> = kept.iter().filter(|row| row.contains("User(")).collect();
+    assert!(matches!(of_people[..], [one] if one.contains(&world.lena.id.to_string())), "{kept:?}");
+    assert!(kept.len() <= 1 + usize::from(BudgetKind::Service.slots()), "{kept:?}");
+    // A token is somebody's: nobody is looked for.
+    assert_eq!(tried(world.lena.id, "nowhere").await, usual);
+    assert_eq!(counted(&world, BudgetKey::User(world.lena.id)).await, 2);
 }
 
 #[tokio::test]

@@ -116,7 +116,8 @@ const fn row(action: AuditAction) -> Row {
         | AuditAction::BatchCheckAccess
         | AuditAction::ListEffectivePermissions
         | AuditAction::ListSubjects
-        | AuditAction::ExplainAccess => Row::CannotRaise(Why::OnlyReads),
+        | AuditAction::ExplainAccess
+        | AuditAction::ActAs => Row::CannotRaise(Why::OnlyReads),
         AuditAction::CreateGroup => Row::Paths(&[Path::ANewGroupForOneself]),
         AuditAction::AddGroupMembers => Row::Paths(&[Path::AGroupForOneself]),
         AuditAction::UpdateGroup => Row::Paths(&[Path::ARoleForAGroupOneIsIn]),

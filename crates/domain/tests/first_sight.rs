@@ -4,15 +4,19 @@ use std::sync::Arc;
 
 use domicile_domain::error::{Reason, Refusal};
 use domicile_domain::event::EventBody;
-use domicile_domain::model::actor::{ActingUser, Actor, Means, ScopeReach};
+use domicile_domain::model::actor::{ActingUser, Actor, Means, ScopeReach, ServicePrincipal};
 use domicile_domain::model::audit::AuditRecord;
-use domicile_domain::model::contact::{ContactKey, ContactStanding};
+use domicile_domain::model::budget::Counter;
+use domicile_domain::model::contact::{ContactKey, ContactOwner, ContactStanding};
 use domicile_domain::model::id::UserId;
+use domicile_domain::model::time::{Revision, Version};
 use domicile_domain::model::user::{Identity, User, UserState};
 use domicile_domain::model::workspace::{WorkspaceRef, WorkspaceState};
 use domicile_domain::port::authenticator::{Caller, PersonClaim};
 use domicile_domain::port::directory::{Directory, MockDirectory};
-use domicile_domain::port::store::{Constraint, StoreError};
+use domicile_domain::port::store::{
+    Constraint, MockStore, MockUnitOfWork, MockUserRepository, MockWorkspaceRepository, StoreError,
+};
 use domicile_domain::usecase::{Arrival, Domicile, DomicileApi};
 use domicile_testkit::builders::{email, external, handle, id, internal, minute, person, user};
 use domicile_testkit::memory::{Injection, Moment};
@@ -381,7 +385,131 @@ async fn services_and_people_they_name_are_taken_as_they_come_and_the_operator_n
     let caller = Caller { service: service(), person: Some(named.clone()) };
     let actor = world.domicile.identify(caller.clone(), &arrival()).await.unwrap();
     assert_eq!(actor.user.map(|user| user.means), Some(Means::ActAs(reach)));
-    let operator = domicile_domain::model::actor::ServicePrincipal { operator: true, ..service() };
+    assert!(world.store.dump()["audit_records"].is_empty(), "nothing was refused");
+    let operator = ServicePrincipal { operator: true, ..ServicePrincipal::new("console") };
     let refused = world.domicile.identify(Caller { service: operator, ..caller }, &arrival()).await;
     assert_eq!(refused, Err(Refusal::new(Reason::ActAsNotGranted)));
+}
+
+/// The service and whom it named stand in the record, in the view of no workspace: nobody acted in one.
+#[tokio::test]
+async fn a_service_that_names_somebody_without_a_grant_is_recorded_with_whom_it_named() {
+    let world = World::new().await;
+    let (nora, operator) =
+        (nora(&world).await, ServicePrincipal { operator: true, ..ServicePrincipal::new("console") });
+    let why = "there is no grant".to_owned();
+    let ungranted = |user| PersonClaim::Ungranted { user, why: why.clone() };
+    let reach = ScopeReach::Everywhere;
+    for (service, person, message) in [
+        (service(), ungranted(nora.id), why.clone()),
+        (operator.clone(), ungranted(nora.id), why.clone()),
+        (operator, PersonClaim::Named { user: world.dana.id, reach }, Refusal::new(Reason::ActAsNotGranted).message),
+    ] {
+        let content = world.content();
+        let (name, named) = (service.name.clone(), if message == why { nora.id } else { world.dana.id });
+        let caller = Caller { service, person: Some(person) };
+        for _ in 0..3 {
+            let refused = world.domicile.identify(caller.clone(), &arrival()).await.unwrap_err();
+            assert_eq!((refused.reason, &refused.message), (Reason::ActAsNotGranted, &message));
+        }
+        assert_eq!(world.content(), content);
+        let rows = &world.store.dump()["audit_records"];
+        let told = |row: &&String| {
+            ["ActAs", "ACT_AS_NOT_GRANTED", &name, &named.to_string()].iter().all(|word| row.contains(word))
+        };
+        assert_eq!(rows.iter().filter(told).count(), 1, "{rows:?}");
+    }
+    assert!(world.audit().await.is_empty());
+}
+
+/// Rows of the record that tell of refused strangers, after so many calls of each of so many, through one service.
+async fn rows_after(world: &World, strangers: u32, calls: u32) -> usize {
+    for number in 0..strangers {
+        for _ in 0..calls {
+            let token = token(&format!("n-{number}"), &mail("nobody"));
+            assert_eq!(seen(&world.domicile, &token).await, Err(Refusal::new(Reason::IdentityNotBound)));
+        }
+    }
+    refusals(world)
+}
+
+#[tokio::test]
+async fn strangers_do_not_fill_the_record() {
+    let world = World::new().await;
+    assert_eq!(rows_after(&world, 1, 1).await, 1, "the first is recorded");
+    assert_eq!(rows_after(&world, 1, 50).await, 1, "and stands for those that follow");
+    assert_eq!(rows_after(&world, 5, 3).await, 5, "another one has a row");
+    let most = usize::try_from(Counter::OF_TURNED_AWAY).unwrap();
+    let all = rows_after(&world, 2000, 1).await;
+    assert!(all > most / 2 && all <= most, "{all}");
+    // The next period tells of them again.
+    world.clock.set(minute(61));
+    assert_eq!(rows_after(&world, 1, 5).await, all + 1);
+}
+
+/// Whoever comes for a person stands in the record of the home, whatever flood comes for nobody.
+#[tokio::test]
+async fn a_flood_of_strangers_hides_nobody_who_comes_for_a_person() {
+    let world = World::new().await;
+    world.put(&[(nora(&world).await.id, identity("hers")).into()]).await;
+    rows_after(&world, 2000, 1).await;
+    for (subject, rows) in [("n-1", 1), ("n-1", 1), ("n-2", 2)] {
+        assert!(seen(&world.domicile, &token(subject, &mail("nora"))).await.is_err());
+        assert_eq!(world.audit().await.len(), rows, "{subject}");
+    }
+    // Another cause is another row.
+    assert!(seen(&world.domicile, &Token { email: None, ..token("n-1", "") }).await.is_err());
+    assert_eq!(world.audit().await.len(), 2);
+}
+
+/// An issuer may say another address of one subject at each call. What that costs does not tell whose addresses there are.
+#[tokio::test]
+async fn a_second_address_costs_the_same_whether_or_not_it_is_somebodys() {
+    let world = World::new().await;
+    let gone = in_state(user(world.acme.id, "gone"), UserState::Suspended);
+    world.put(&[(&gone).into()]).await;
+    let mut work = Vec::new();
+    for name in ["nobody", "gone", "nobody-else"] {
+        let before = world.store.counters();
+        assert!(seen(&world.domicile, &token("n-1", &mail(name))).await.is_err(), "{name}");
+        let after = world.store.counters();
+        work.push((after.begun - before.begun, after.statements - before.statements));
+    }
+    assert!(work.iter().all(|cost| *cost == work[0]), "{work:?}");
+}
+
+/// Where a unit sees what others committed meanwhile: the identity was bound while this one waited for the home's revision.
+#[tokio::test]
+async fn whoever_waited_for_the_call_that_bound_them_is_the_same_person() {
+    let world = World::new().await;
+    let (nora, acme) = (nora(&world).await, world.acme_now().await);
+    let mut store = MockStore::new();
+    let known = nora.clone();
+    store.expect_begin().times(1).returning(move |_| {
+        let (nora, acme) = (known.clone(), acme.clone());
+        let mut tx = MockUnitOfWork::new();
+        tx.expect_users().returning(move || {
+            let (owner, nora) = (nora.id, nora.clone());
+            let mut users = MockUserRepository::new();
+            users.expect_identity_owner().returning(|_| Ok(None));
+            users.expect_contact_owner().returning(move |_, _| {
+                let (standing, version) = (ContactStanding::Asserted, Version::FIRST);
+                Ok(Some(ContactOwner::User { user: owner, standing, version }))
+            });
+            users.expect_find().returning(move |_| Ok(Some(nora.clone())));
+            users.expect_identities().returning(|_| Ok(vec![identity("n-1")]));
+            Box::new(users)
+        });
+        tx.expect_workspaces().returning(move || {
+            let acme = acme.clone();
+            let mut workspaces = MockWorkspaceRepository::new();
+            workspaces.expect_take_revision().returning(|_| Ok(Some((id(), Revision::FIRST))));
+            workspaces.expect_find().returning(move |_| Ok(Some(acme.clone())));
+            Box::new(workspaces)
+        });
+        tx.expect_rollback().times(1).returning(|| Ok(()));
+        Ok(Box::new(tx))
+    });
+    let domicile = world.rewired(|ports| ports.store = Arc::new(store));
+    assert_eq!(seen(&domicile, &token("n-1", &mail("nora"))).await, Ok(nora.id));
 }

@@ -2,7 +2,7 @@
 //! and the operator makes and sees workspaces and does nothing in them.
 
 use domicile_domain::error::{Reason, Refusal};
-use domicile_domain::model::actor::{ActingUser, Actor, Means, ScopeReach, ServicePrincipal};
+use domicile_domain::model::actor::{ActingUser, Actor, Means, ScopeReach, ServicePrincipal, ServiceScope};
 use domicile_domain::model::id::UserId;
 use domicile_domain::model::permission::Permission;
 use domicile_domain::model::relationship::{RelationshipState, Side, WorkspaceRelationship};
@@ -346,6 +346,42 @@ async fn a_grant_for_elsewhere_shows_nobody_their_own() {
         assert_eq!(stage.act(method, &here, "acme").await, Ok(()), "{method}");
         let elsewhere = acting(service(), nora, within(&names(&stage.world.borealis)));
         stage.refused(method, &elsewhere, Reason::PermissionDenied).await;
+    }
+}
+
+/// Whoever calls, and with whatever right: no workspace can be called so, which tells nothing of any that there is.
+#[tokio::test]
+async fn what_can_name_no_workspace_is_told_before_any_right_is_read() {
+    let stage = Stage::new().await;
+    let long = "x".repeat(5000);
+    let scoped = |reach| ServicePrincipal::new("shop").with_scope(ServiceScope::AccessCheck, reach);
+    let elsewhere = ScopeReach::Workspaces(names(&stage.world.borealis).into());
+    let (dana, lena) = (stage.world.dana.id, stage.world.lena.id);
+    let callers = [
+        acting(scoped(ScopeReach::Everywhere), dana, Means::OwnToken),
+        acting(scoped(elsewhere), lena, Means::OwnToken),
+        acting(ServicePrincipal::new("shop"), id(), within(&[])),
+    ];
+    let without_scope = ["create_workspace", "register_permissions", "retire_permission", "list_workspaces"];
+    for method in methods().into_iter().filter(|method| !without_scope.contains(method)) {
+        for named in ["", "Acme", "a", "acme\u{202e}", " acme", long.as_str()] {
+            let content = stage.world.content();
+            let mut heard = Vec::new();
+            for call in &callers {
+                // The service is asked, in its own name, whether it may at all.
+                let may = call.actor.service.scopes.iter().any(|(scope, _)| *scope == ServiceScope::AccessCheck);
+                if method == "batch_check_access" && !may {
+                    continue;
+                }
+                let refusal = stage.act(method, call, named).await.expect_err(method);
+                let fields: Vec<&str> = refusal.violations.iter().map(|wrong| wrong.field.as_str()).collect();
+                assert_eq!((refusal.reason, fields), (Reason::InvalidRequest, vec!["workspace"]), "{method} `{named}`");
+                assert!(refusal.violations[0].message.len() < 300, "{method}");
+                heard.push(refusal);
+            }
+            assert!(heard.iter().all(|refusal| *refusal == heard[0]), "{method} `{named}`: {heard:?}");
+            assert_eq!(stage.world.content(), content, "{method} changed something");
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! silent client delays nobody.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use futures::stream::unfold;
 use metrics::Gauge;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use tonic::transport::server::Connected;
 
@@ -41,8 +42,25 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 pub(crate) struct Connection {
     stream: Box<dyn Duplex>,
     arrival: Arc<Arrival>,
+    /// Ends with the connection.
+    open: Option<oneshot::Sender<Infallible>>,
     /// Given back when the connection is closed, though calls of it may go on.
     _place: Place,
+}
+
+impl Connection {
+    fn new(stream: impl Duplex + 'static, peer: Option<PeerNames>, permits: ConnectionPermits, place: Place) -> Self {
+        Self { stream: Box::new(stream), arrival: Arc::new(Arrival { peer, permits }), open: None, _place: place }
+    }
+
+    /// Ends when the connection does.
+    pub(crate) fn gone(&mut self) -> impl Future<Output = ()> + use<> {
+        let (open, gone) = oneshot::channel();
+        self.open = Some(open);
+        async move {
+            let Err(_) = gone.await;
+        }
+    }
 }
 
 /// A place among the connections that are open.
@@ -142,17 +160,13 @@ struct Door {
 }
 
 /// The connections of a listener, for as long as the stream is held.
-pub(crate) fn connections(
-    listener: TcpListener,
-    tls: Option<Tls>,
-    limits: Limits,
-) -> impl Stream<Item = io::Result<Connection>> {
+pub(crate) fn connections(listener: TcpListener, tls: Option<Tls>, limits: Limits) -> impl Stream<Item = Connection> {
     let places = Places::of(&limits);
     let door =
         Door { listener, tls, limits, places, handshakes: JoinSet::new(), oldest: VecDeque::new(), refused: false };
     unfold(door, |mut door| async move {
         let connection = door.next().await;
-        Some((Ok(connection), door))
+        Some((connection, door))
     })
 }
 
@@ -185,8 +199,7 @@ impl Door {
         let place = self.places.take()?;
         let permits = ConnectionPermits::of(&self.limits);
         let Some(acceptor) = self.tls.as_ref().map(Tls::acceptor) else {
-            let arrival = Arc::new(Arrival { peer: None, permits });
-            return Some(Connection { stream: Box::new(stream), arrival, _place: place });
+            return Some(Connection::new(stream, None, permits, place));
         };
         self.make_room();
         let limit = self.limits.handshake;
@@ -194,8 +207,8 @@ impl Door {
             match tokio::time::timeout(limit, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => {
                     let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-                    let arrival = Arc::new(Arrival { peer: shown.and_then(names_in), permits });
-                    Some(Connection { stream: Box::new(stream), arrival, _place: place })
+                    let peer = shown.and_then(names_in);
+                    Some(Connection::new(stream, peer, permits, place))
                 }
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "a client could not agree on an encrypted connection");

@@ -362,9 +362,6 @@ impl Keeper {
                 tracing::warn!(request.id = passage.correlation, %error, "the caller cannot be told");
                 passage.refused(&Refusal::new(Reason::StoreUnavailable))
             }
-            AuthenticationError::NotGranted(_) => {
-                passage.refused(&Refusal { message: error.to_string(), ..Refusal::new(Reason::ActAsNotGranted) })
-            }
             AuthenticationError::Missing(_) | AuthenticationError::Refused(_) => unknown(&error.to_string()),
         })?;
         if policy.is_some() && !caller.service.methods.has(method) {

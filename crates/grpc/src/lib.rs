@@ -26,8 +26,9 @@ pub mod tls;
 mod trace_context;
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use domicile_domain::port::authenticator::Authenticator;
@@ -42,11 +43,15 @@ use domicile_proto::v1::{
     role_service_server::RoleServiceServer, user_service_server::UserServiceServer,
     workspace_service_server::WorkspaceServiceServer,
 };
+use futures::StreamExt;
+use futures::stream;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinError, JoinSet};
+use tonic::service::Routes;
 
 use crate::admission::Admission;
-use crate::connections::connections;
+use crate::connections::{Connection, connections};
 use crate::gate::{GateLayer, Keeper, Methods};
 use crate::health::Health;
 pub use crate::limits::Limits;
@@ -115,6 +120,15 @@ fn may_listen(parts: &ServerParts, address: SocketAddr) -> Result<(), ServeError
     }
 }
 
+/// A connection that broke is its client's matter; a server that could not take one is ours.
+fn connection_ended(ended: Result<Result<(), tonic::transport::Error>, JoinError>) -> Result<(), ServeError> {
+    match ended {
+        Ok(served) => Ok(served?),
+        // Panics are caught before; a task is cut only when the whole process ends.
+        Err(_) => Ok(()),
+    }
+}
+
 /// Serves until `shutdown` ends; then health says so, and after [`Limits::lame_duck`] no call is taken any more, streams end,
 /// and calls at work end, those too whose caller has left. What has not ended after [`Limits::drain`] is left behind, and
 /// said so in the log.
@@ -131,7 +145,7 @@ pub async fn serve(
     #[cfg(feature = "bench-echo")]
     let policies = policies.with(echo::ECHO_PATH, echo::policy());
     measures::describe();
-    let ServerParts { api, store_health, tls, limits, clock, .. } = parts;
+    let ServerParts { api, store_health, tls, limits, clock, ids, .. } = parts;
     let (at_work, mut idle) = mpsc::channel(1);
     let (end_streams, stopping) = watch::channel(false);
     let keeper = Keeper {
@@ -140,7 +154,7 @@ pub async fn serve(
         api: api.clone(),
         authenticator: parts.authenticator,
         clock: clock.clone(),
-        ids: parts.ids,
+        ids: ids.clone(),
         open_reflection: parts.development,
         reflection: limits.reflection,
         traces_percent: parts.traces_percent,
@@ -160,16 +174,15 @@ pub async fn serve(
                 .max_encoding_message_size(answer_bytes)
         };
     }
-    let router = tonic::transport::Server::builder()
+    let server = tonic::transport::Server::builder()
         .max_concurrent_streams(limits.concurrent_streams)
         .http2_max_header_list_size(limits.header_list_bytes)
         .http2_keepalive_interval(Some(limits.keepalive_interval))
         .http2_keepalive_timeout(Some(limits.keepalive_timeout))
         .http2_max_pending_accept_reset_streams(Some(limits.pending_accept_reset_streams))
         .http2_max_local_error_reset_streams(Some(limits.local_error_reset_streams))
-        .max_connection_age(limits.connection_age)
-        .layer(GateLayer(Arc::new(keeper)))
-        .add_service(health_service)
+        .layer(GateLayer(Arc::new(keeper)));
+    let routes = Routes::new(health_service)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .add_service(limited!(UserServiceServer))
@@ -182,23 +195,35 @@ pub async fn serve(
         .add_service(limited!(AccessServiceServer))
         .add_service(limited!(NotificationServiceServer));
     #[cfg(feature = "bench-echo")]
-    let router = {
+    let routes = {
         tracing::warn!("this build serves the control of the benchmark: it is not for use");
-        router.add_service(echo::EchoServer { request_bytes, answer_bytes })
+        routes.add_service(echo::EchoServer { request_bytes, answer_bytes })
+    };
+    let routes = routes.prepare();
+    // A server of tonic has one age for all its connections, and those that came together would leave together: each has a
+    // server of its own, which takes it, and stops when it is gone or when all stop.
+    let (all_end, of_one) = (end_streams.subscribe(), limits.clone());
+    let serve_one = move |mut connection: Connection| {
+        let server = server.clone().max_connection_age(of_one.lifetime(ids.chance()));
+        let (routes, gone, mut all_end) = (routes.clone(), connection.gone(), all_end.clone());
+        let stop = async move {
+            tokio::select! {
+                _ = gone => {}
+                _ = all_end.wait_for(|end| *end) => {}
+            }
+        };
+        let only = stream::once(ready(Ok::<_, Infallible>(connection))).chain(stream::pending());
+        server.serve_with_incoming_shutdown(routes, only, stop)
     };
     health.begin(&*store_health).await;
-    let (stopping, stopped) = oneshot::channel();
     let (lame_duck, drain) = (limits.lame_duck, limits.drain);
-    let stop = async move {
+    let stop = async {
         tokio::select! {
             () = shutdown => {}
             never = health.follow(&*store_health) => match never {},
         }
         health.stop().await;
         tokio::time::sleep(lame_duck).await;
-        end_streams.send_replace(true);
-        // The other end waits for as long as the server serves.
-        let _ = stopping.send(());
     };
     let fresh_certificate = async {
         match &tls {
@@ -206,8 +231,29 @@ pub async fn serve(
             None => std::future::pending().await,
         }
     };
+    let (stopping, stopped) = oneshot::channel();
     let serving = async {
-        router.serve_with_incoming_shutdown(connections(listener, tls.clone(), limits), stop).await?;
+        let mut open = JoinSet::new();
+        {
+            // Closed with this scope: while calls end, new connections are refused and do not wait.
+            let mut incoming = pin!(connections(listener, tls.clone(), limits.clone()));
+            let mut stop = pin!(stop);
+            loop {
+                tokio::select! {
+                    () = &mut stop => break,
+                    Some(connection) = incoming.next() => drop(open.spawn(serve_one(connection))),
+                    Some(ended) = open.join_next() => connection_ended(ended)?,
+                }
+            }
+        }
+        end_streams.send_replace(true);
+        // The other end waits for as long as the server serves.
+        let _ = stopping.send(());
+        // It holds a gate.
+        drop(serve_one);
+        while let Some(ended) = open.join_next().await {
+            connection_ended(ended)?;
+        }
         // Every sender is in a gate or with a call at work.
         let _: Option<Infallible> = idle.recv().await;
         Ok(())

@@ -31,7 +31,7 @@ pub struct Limits {
     pub keepalive_interval: Duration,
     /// How long it may take to answer.
     pub keepalive_timeout: Duration,
-    /// After this a connection is asked to begin anew, so that load spreads.
+    /// After this, a tenth more or less, a connection is asked to begin anew, so that load spreads.
     pub connection_age: Duration,
     /// Streams that the client reset before they were accepted.
     pub pending_accept_reset_streams: usize,
@@ -64,6 +64,42 @@ impl Default for Limits {
             local_error_reset_streams: 1024,
             lame_duck: Duration::from_secs(5),
             drain: Duration::from_secs(20),
+        }
+    }
+}
+
+impl Limits {
+    /// How long one connection lives: by an even chance up to a tenth less or more than the age, so that clients that came at
+    /// once, as after a deployment, do not come back at once.
+    pub(crate) fn lifetime(&self, chance: u64) -> Duration {
+        let tenth = self.connection_age / 10;
+        let share = f64::from(u32::try_from(chance >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX);
+        (self.connection_age - tenth).saturating_add((tenth * 2).mul_f64(share))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lifetimes_of_connections_differ_by_a_tenth_at_most_and_spread_evenly() {
+        let limits = Limits::default();
+        let minutes = |chance| limits.lifetime(chance).as_secs_f64() / 60.0;
+        assert_eq!([0, u64::MAX].map(minutes), [27.0, 33.0]);
+        // A quarter of the chances for each quarter of the time between.
+        for quarter in 0..4_u64 {
+            let (least, most) = (quarter << 62, (quarter << 62) | (u64::MAX >> 2));
+            let from = 27.0 + 1.5 * f64::from(u32::try_from(quarter).unwrap());
+            assert!((minutes(least) - from).abs() < 0.001 && (minutes(most) - from - 1.5).abs() < 0.001, "{quarter}");
+        }
+        for connection_age in [Duration::ZERO, Duration::from_nanos(1), Duration::from_hours(24)] {
+            let limits = Limits { connection_age, ..limits.clone() };
+            for chance in [0, 1, u64::MAX / 2, u64::MAX] {
+                let lifetime = limits.lifetime(chance);
+                assert!(lifetime >= connection_age - connection_age / 10, "{lifetime:?}");
+                assert!(lifetime <= connection_age + connection_age / 10, "{lifetime:?}");
+            }
         }
     }
 }

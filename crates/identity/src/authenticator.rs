@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domicile_domain::model::actor::ServicePrincipal;
+use domicile_domain::model::actor::{ScopeReach, ServicePrincipal};
 use domicile_domain::port::authenticator::{AuthenticationError, Authenticator, Caller, Credentials, PersonClaim};
 use domicile_domain::port::runtime::Clock;
 
-use crate::fault::Fault;
+use crate::fault::{Fault, Ungranted};
 use crate::key_source::IssuerStatus;
 use crate::origin::{FileOrigin, HttpOrigin, KeyOrigin};
 use crate::services::Services;
@@ -53,7 +53,13 @@ impl MappedAuthenticator {
             (None, proven) => proven,
             // Even where both name the same person: which of the two holds would otherwise depend on what is bound to whom.
             (Some(_), Some(_)) => return Err(Fault::NamedAndProven),
-            (Some(named), None) => Some(named_person(service, method, named)?),
+            (Some(named), None) => {
+                let user = named.parse().map_err(|_| Fault::UserId)?;
+                Some(match reach_of_grant(service, method) {
+                    Ok(reach) => PersonClaim::Named { user, reach },
+                    Err(why) => PersonClaim::Ungranted { user, why: why.to_string() },
+                })
+            }
         };
         Ok(Caller { service: ServicePrincipal::clone(service), person })
     }
@@ -82,17 +88,13 @@ fn agreed<'a>(
     }
 }
 
-/// The person that a service names, if it may.
-fn named_person(service: &ServicePrincipal, method: &str, named: &str) -> Result<PersonClaim, Fault> {
+/// How far the grant reaches under which a service names people by a method, if it has one.
+fn reach_of_grant(service: &ServicePrincipal, method: &str) -> Result<ScopeReach, Ungranted> {
     if service.operator {
-        return Err(Fault::OperatorNames);
+        return Err(Ungranted::Operator);
     }
-    let grant = service.act_as.as_ref().ok_or(Fault::NoGrant)?;
-    if !grant.methods.has(method) {
-        return Err(Fault::NoGrantForMethod);
-    }
-    let user = named.parse().map_err(|_| Fault::UserId)?;
-    Ok(PersonClaim::Named { user, reach: grant.reach.clone() })
+    let grant = service.act_as.as_ref().ok_or(Ungranted::NoGrant)?;
+    if grant.methods.has(method) { Ok(grant.reach.clone()) } else { Err(Ungranted::NotByMethod) }
 }
 
 #[async_trait]

@@ -71,16 +71,6 @@ pub(crate) enum Fault {
     NamedAndProven,
     #[error("the acting user is not a user id; give the id of a user, not an email or a handle")]
     UserId,
-    #[error("the service acts for the operator, who never acts as a person; leave the acting user out")]
-    OperatorNames,
-    #[error(
-        "the service has no grant to name whom it acts for; send a token of the person, or have the operator grant `act_as`"
-    )]
-    NoGrant,
-    #[error(
-        "the service may not name whom it acts for by this method; send a token of the person, or have the operator extend `act_as`"
-    )]
-    NoGrantForMethod,
 
     #[error("the keys of the token's issuer have not been fetched yet; try again in some seconds")]
     NoKeys,
@@ -94,6 +84,21 @@ pub(crate) enum Fault {
     KeyAwaited,
 }
 
+/// Why a service may not name whom it acts for. The sentences are for the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Ungranted {
+    #[error("the service acts for the operator, who never acts as a person; leave the acting user out")]
+    Operator,
+    #[error(
+        "the service has no grant to name whom it acts for; send a token of the person, or have the operator grant `act_as`"
+    )]
+    NoGrant,
+    #[error(
+        "the service may not name whom it acts for by this method; send a token of the person, or have the operator extend `act_as`"
+    )]
+    NotByMethod,
+}
+
 impl From<Fault> for AuthenticationError {
     fn from(fault: Fault) -> Self {
         match fault {
@@ -103,7 +108,6 @@ impl From<Fault> for AuthenticationError {
             Fault::NoKeys | Fault::StaleKeys | Fault::KeyNotFetched | Fault::KeyAwaited => {
                 Self::Unavailable(fault.to_string())
             }
-            Fault::OperatorNames | Fault::NoGrant | Fault::NoGrantForMethod => Self::NotGranted(fault.to_string()),
             _ => Self::Refused(fault.to_string()),
         }
     }

@@ -11,19 +11,19 @@ const USER: &str = "0190a1b2-0000-7000-8000-000000000001";
 /// What comes of a combination: the service, and how the person is known; or the kind of refusal and a part of its sentence.
 fn short(outcome: Result<Caller, AuthenticationError>) -> String {
     let person = |person: Option<PersonClaim>| match person {
-        None => "nobody",
+        None => "nobody".to_owned(),
         Some(PersonClaim::Named { reach, .. }) if reach == ScopeReach::Workspaces(["acme".parse().unwrap()].into()) => {
-            "named"
+            "named".to_owned()
         }
-        Some(PersonClaim::Named { .. }) => "named beyond the grant",
-        Some(PersonClaim::Proven { own: true, .. }) => "own token",
-        Some(PersonClaim::Proven { own: false, .. }) => "exchanged",
+        Some(PersonClaim::Named { .. }) => "named beyond the grant".to_owned(),
+        Some(PersonClaim::Proven { own: true, .. }) => "own token".to_owned(),
+        Some(PersonClaim::Proven { own: false, .. }) => "exchanged".to_owned(),
+        Some(PersonClaim::Ungranted { why, .. }) => format!("somebody without a grant: {why}"),
     };
     match outcome {
         Ok(caller) => format!("{} for {}", caller.service.name, person(caller.person)),
         Err(AuthenticationError::Missing(said)) => format!("missing: {said}"),
         Err(AuthenticationError::Refused(said)) => format!("refused: {said}"),
-        Err(AuthenticationError::NotGranted(said)) => format!("not granted: {said}"),
         Err(AuthenticationError::Unavailable(said)) => format!("unavailable: {said}"),
     }
 }
@@ -81,9 +81,19 @@ async fn a_header_needs_a_grant_a_method_of_it_and_a_user_id() {
     let orders = || spiffe("spiffe://acme.internal/orders");
     assert_eq!(short(here.call(LOOKUP, named(orders(), USER)).await), "orders for named");
     for (peer, method, user, said) in [
-        (orders(), ASSIGN, USER, "not granted: the service may not name whom it acts for by this method"),
-        (dns(&["billing.internal"]), LOOKUP, USER, "not granted: the service has no grant"),
-        (dns(&["console.internal"]), LOOKUP, USER, "not granted: the service acts for the operator"),
+        (
+            orders(),
+            ASSIGN,
+            USER,
+            "orders for somebody without a grant: the service may not name whom it acts for by this method",
+        ),
+        (dns(&["billing.internal"]), LOOKUP, USER, "billing for somebody without a grant: the service has no grant"),
+        (
+            dns(&["console.internal"]),
+            LOOKUP,
+            USER,
+            "console for somebody without a grant: the service acts for the operator",
+        ),
         (orders(), LOOKUP, "anna@acme.example", "refused: the acting user is not a user id"),
         (orders(), LOOKUP, "", "refused: the acting user is not a user id"),
     ] {

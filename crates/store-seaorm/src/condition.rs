@@ -22,6 +22,11 @@ pub enum Unfit {
     /// It answered with an error.
     #[error("the database cannot be read: {0}")]
     Store(#[from] StoreError),
+    /// It answers reads, and nothing can be written.
+    #[error(
+        "nothing can be written: the write lock of the database file has been held for {0:?}, most likely by another process; find it and end it, or wait until it is done"
+    )]
+    Locked(Duration),
     /// Its schema is not this program's.
     #[error(transparent)]
     Schema(OpenError),
@@ -56,18 +61,27 @@ pub struct WaitingNotices {
 }
 
 impl SeaOrmStore {
-    /// Whether the store answers a read within a time, with a schema that this program knows.
+    /// Whether the store answers a read within a time, with a schema that this program knows, and whether within that time
+    /// a write could begin. Nothing is written.
     ///
     /// # Errors
     /// [`Unfit`] says why not.
     pub async fn fit(&self, within: Duration) -> Result<(), Unfit> {
-        let taken = tokio::time::timeout(within, self.taken_steps()).await.map_err(|_| Unfit::Silent(within))??;
+        let (taken, writes) = tokio::join!(tokio::time::timeout(within, self.taken_steps()), self.writable(within));
+        let taken = taken.map_err(|_| Unfit::Silent(within))??;
         let place = "the database";
         let missing = schema::missing(taken, place).map_err(Unfit::Schema)?;
         if missing.is_empty() {
-            return Ok(());
+            return writes;
         }
         Err(Unfit::Schema(OpenError::Behind { place: place.to_owned(), steps: missing.join(", ") }))
+    }
+
+    /// Whether a write could begin within a time, where another process can be in the way: that of a file.
+    pub(crate) async fn writable(&self, within: Duration) -> Result<(), Unfit> {
+        let Engine::SqliteFile { writer, lock, .. } = &self.engine else { return Ok(()) };
+        let free = tokio::time::timeout(within, lock.can_be_had(writer)).await;
+        free.map_err(|_| Unfit::Locked(within))?.map_err(Unfit::Store)
     }
 
     /// A read that waits behind no call, and does not count among their statements.

@@ -33,6 +33,7 @@ mod sqlite;
 mod unit_of_work;
 mod users;
 mod workspaces;
+mod write_lock;
 
 #[cfg(feature = "inspect")]
 pub mod inspect;
@@ -58,6 +59,7 @@ use crate::inline::InlineReaders;
 use crate::postgres::{Pool, Pools};
 use crate::sqlite::{Access, Place, Writer, WriterTurn, connect_readers, connect_writer};
 use crate::unit_of_work::SeaOrmUnit;
+use crate::write_lock::WriteLock;
 
 /// The store. Cloning shares it.
 #[derive(Clone)]
@@ -75,6 +77,7 @@ enum Engine {
         readers: DatabaseConnection,
         /// For what decides checks.
         inline: Arc<InlineReaders>,
+        lock: WriteLock,
     },
     /// One connection for all: reads take the writer's turn.
     SqliteMemory {
@@ -106,7 +109,8 @@ impl SeaOrmStore {
             Database::SqliteFile(path) => {
                 let readers = connect_readers(path).await.map_err(|e| database.not_opened(&e))?;
                 let inline = Arc::new(InlineReaders::new(path.clone()));
-                Engine::SqliteFile { writer: Writer::new(Place::File(path.clone()), connection), readers, inline }
+                let writer = Writer::new(Place::File(path.clone()), connection);
+                Engine::SqliteFile { writer, readers, inline, lock: WriteLock::new(path.clone()) }
             }
             Database::Postgres(options) => {
                 connection.close().await.map_err(|e| database.not_opened(&e))?;
@@ -243,7 +247,10 @@ impl Store for SeaOrmStore {
         let mut turn = writer.turn(patience).await?;
         // A deferred transaction that turns from read to write would fail at once, whatever the busy timeout says.
         match begin(turn.connection()?, Some(SqliteTransactionMode::Immediate)).await {
-            Ok(transaction) => Ok(Box::new(SeaOrmUnit::new(self.guarded(transaction), Some(turn)))),
+            Ok(transaction) => {
+                writer.unit_began();
+                Ok(Box::new(SeaOrmUnit::new(self.guarded(transaction), Some(turn))))
+            }
             Err(error) => {
                 turn.end(error != StoreError::Contention).await;
                 Err(error)

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use domicile_domain::port::store::StoreError;
@@ -79,16 +80,27 @@ pub(crate) async fn connect_readers(path: &Path) -> Result<DatabaseConnection, D
 pub(crate) struct Writer {
     place: Place,
     slot: Arc<Mutex<Option<DatabaseConnection>>>,
+    begun: Arc<AtomicU64>,
 }
 
 impl Writer {
     pub(crate) fn new(place: Place, connection: DatabaseConnection) -> Self {
-        Self { place, slot: Arc::new(Mutex::new(Some(connection))) }
+        Self { place, slot: Arc::new(Mutex::new(Some(connection))), begun: Arc::default() }
     }
 
     /// Whether somebody has the turn.
     pub(crate) fn is_taken(&self) -> bool {
         self.slot.try_lock().is_err()
+    }
+
+    /// Counts a unit that began: it holds the lock of the file.
+    pub(crate) fn unit_began(&self) {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many units began so far.
+    pub(crate) fn units_begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
     }
 
     /// Waits at most `patience` for the turn. A connection that was thrown away is made anew.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domicile_domain::model::membership::Membership;
 use domicile_domain::model::notice::NoticeState;
+use domicile_domain::port::probe::StoreProbe;
 use domicile_domain::port::store::Store;
 use domicile_store_seaorm::inspect::postgres_server;
 use domicile_store_seaorm::{SeaOrmStore, Unfit};
@@ -73,4 +74,41 @@ async fn sqlite_in_memory_tells_how_it_is() {
 async fn postgres_tells_how_it_is() {
     let Some(server) = postgres_server() else { return };
     everything(&SeaOrmStore::create_on(&server, 2).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_file_whose_write_lock_is_held_elsewhere_takes_no_writes_and_nothing_is_written_to_find_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("d.db");
+    let (store, other) = (SeaOrmStore::open_file(&path).await.unwrap(), SeaOrmStore::open_file(&path).await.unwrap());
+    let written = || ["d.db", "d.db-wal"].map(|name| std::fs::read(folder.path().join(name)).unwrap());
+    let before = written();
+    store.fit(SOON).await.unwrap();
+
+    let held = other.begin(PATIENCE).await.unwrap();
+    let moment = Duration::from_millis(100);
+    assert!(matches!(store.fit(moment).await, Err(Unfit::Locked(told)) if told == moment));
+    let told = store.reachable().await.unwrap_err().to_string();
+    assert!(told.contains("the write lock") && !told.contains("d.db"), "{told}");
+    // Whoever is asking when it is given back hears of it.
+    let (fit, given_back) = tokio::join!(store.fit(SOON), held.rollback());
+    (fit.unwrap(), given_back.unwrap());
+    store.reachable().await.unwrap();
+    assert!(written() == before, "something was written");
+}
+
+#[tokio::test]
+async fn a_writer_that_goes_on_is_busy_and_not_stuck() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SeaOrmStore::open_file(&folder.path().join("d.db")).await.unwrap();
+    let first = store.begin(PATIENCE).await.unwrap();
+    let next = async {
+        first.rollback().await.unwrap();
+        store.begin(PATIENCE).await.unwrap()
+    };
+    let (fit, second) = tokio::join!(store.fit(SOON), next);
+    fit.unwrap();
+    assert!(matches!(store.fit(Duration::from_millis(100)).await, Err(Unfit::Locked(_))), "it does not go on");
+    second.rollback().await.unwrap();
+    store.fit(SOON).await.unwrap();
 }

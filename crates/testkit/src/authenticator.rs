@@ -50,10 +50,13 @@ impl Authenticator for TrustingAuthenticator {
                 verified_email: None,
                 trusted_for: None,
             }),
-            (Some(_), None) => return Err(AuthenticationError::NotGranted("there is no grant".to_owned())),
-            (Some(user), Some(grant)) => {
+            (Some(user), grant) => {
                 let refused = |_| AuthenticationError::Refused("the acting user is not a user id".to_owned());
-                Some(PersonClaim::Named { user: user.parse().map_err(refused)?, reach: grant.reach.clone() })
+                let user = user.parse().map_err(refused)?;
+                Some(match grant {
+                    Some(grant) => PersonClaim::Named { user, reach: grant.reach.clone() },
+                    None => PersonClaim::Ungranted { user, why: "there is no grant".to_owned() },
+                })
             }
         };
         Ok(Caller { service: self.service.clone(), person })

@@ -121,7 +121,7 @@ pub(crate) const SETTINGS: &[Row] = &[
     row(
         "limits.connection_age_seconds",
         Some("1800"),
-        "age at which a connection is asked to begin anew, so that load spreads",
+        "age at which a connection is asked to begin anew, a tenth more or less by chance, so that load spreads",
     ),
     row("limits.pending_accept_reset_streams", Some("20"), "streams that a client may reset before they were accepted"),
     row("limits.local_error_reset_streams", Some("1024"), "streams that may be reset for a client's errors"),

@@ -100,11 +100,13 @@ pub enum AuditAction {
     ListSubjects,
     /// An explanation of what a person may do.
     ExplainAccess,
+    /// A service named the person it acts for.
+    ActAs,
 }
 
 impl AuditAction {
     /// Every action, for tables that must not forget one.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 48] = [
         Self::LookupUser,
         Self::AssignUser,
         Self::CreateWorkspace,
@@ -152,6 +154,7 @@ impl AuditAction {
         Self::ListEffectivePermissions,
         Self::ListSubjects,
         Self::ExplainAccess,
+        Self::ActAs,
     ];
 
     /// The stable word.
@@ -204,6 +207,7 @@ impl AuditAction {
             Self::ListEffectivePermissions => "list_effective_permissions",
             Self::ListSubjects => "list_subjects",
             Self::ExplainAccess => "explain_access",
+            Self::ActAs => "act_as",
         }
     }
 }

@@ -113,6 +113,14 @@ impl BudgetKey {
     pub const fn refusals(self) -> Counter {
         Counter { key: self, slot: Counter::REFUSALS }
     }
+
+    /// The counter of what is refused before anything is asked, so that it is recorded once in each period: of whom, and
+    /// why, by a number that is made of both. Those whose numbers meet share a counter, so that nobody who is refused
+    /// under ever new names makes more rows in a period than there are counters.
+    pub fn turned_away(self, who: u64) -> Counter {
+        let place = i16::try_from(who % Counter::OF_TURNED_AWAY).unwrap_or(0);
+        Counter { key: self, slot: Counter::REFUSALS - 1 - place }
+    }
 }
 
 /// A counter of the store. It counts by the periods of its budget's kind.
@@ -120,13 +128,17 @@ impl BudgetKey {
 pub struct Counter {
     /// Of which budget.
     pub key: BudgetKey,
-    /// Which of its counters: from 0 on those of probes, [`Counter::REFUSALS`] the one of refusals.
+    /// Which of its counters: from 0 on those of probes, [`Counter::REFUSALS`] the one of refusals, below it those of who is
+    /// turned away at the door.
     pub slot: i16,
 }
 
 impl Counter {
     /// The slot that counts refusals, not probes.
     pub const REFUSALS: i16 = -1;
+    /// Over how many counters those who are turned away at the door are spread: the most that one service, or the people
+    /// of one home, leave in the record in a period.
+    pub const OF_TURNED_AWAY: u64 = 256;
 }
 
 /// What a counter holds.

@@ -10,6 +10,7 @@ use super::name::{Handle, Name};
 use super::notice::Channel;
 use super::phone::Region;
 use super::relationship::{Ceiling, Disclosure};
+use super::text::quotable;
 use super::time::{Revision, Timestamp, Version};
 
 /// Names a workspace as callers do.
@@ -43,7 +44,7 @@ impl std::str::FromStr for WorkspaceRef {
         if let Ok(id) = text.parse() {
             return Ok(Self::Id(id));
         }
-        Handle::parse(text).map(Self::Handle).map_err(|_| ParseWorkspaceRefError(text.to_owned()))
+        Handle::parse(text).map(Self::Handle).map_err(|_| ParseWorkspaceRefError(quotable(text)))
     }
 }
 

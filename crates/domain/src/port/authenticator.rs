@@ -47,6 +47,13 @@ pub enum PersonClaim {
         /// Where the grant holds.
         reach: ScopeReach,
     },
+    /// Named by the service, which may not: nobody acts.
+    Ungranted {
+        /// Whom.
+        user: UserId,
+        /// Why it may not and what to do; for the caller.
+        why: String,
+    },
     /// Proven by a token.
     Proven {
         /// The issuer's name for the person.
@@ -78,9 +85,6 @@ pub enum AuthenticationError {
     /// What came is not good: the sentence says why and what to do.
     #[error("{0}")]
     Refused(String),
-    /// The service is known, but may not name whom it acts for.
-    #[error("{0}")]
-    NotGranted(String),
     /// The caller cannot be told now.
     #[error("the caller cannot be told now: {0}")]
     Unavailable(String),

@@ -8,9 +8,9 @@ use super::store::StoreError;
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait StoreProbe: Send + Sync {
-    /// Reads something small that is always there. May hang as long as the store does: whoever asks sets the limit.
+    /// Reads something small that is always there, and finds out, without writing, whether a write could begin. May hang as long as the store does: whoever asks sets the limit.
     ///
     /// # Errors
-    /// [`StoreError`] when nothing can be read now.
+    /// [`StoreError`] when nothing can be read or written now.
     async fn reachable(&self) -> Result<(), StoreError>;
 }

@@ -101,7 +101,7 @@ impl Command for Assign<'_> {
 
 impl Assign<'_> {
     async fn work(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Saved>, Refusal> {
-        let reference = workspace_ref(&self.request.workspace);
+        let reference = workspace_ref(&self.request.workspace)?;
         let taken = tx.workspaces().take_revision(&reference).await?;
         let id = taken.map(|(id, _)| id);
         let actor = authorise(tx, &self.domicile.policies, self.call, id, &RIGHTS, self.fixed.now).await?;

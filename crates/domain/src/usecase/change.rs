@@ -219,7 +219,7 @@ impl<C: Change> Command for Run<'_, C> {
 impl<C: Change> Run<'_, C> {
     async fn work(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Changed<C::Thing>>, Refusal> {
         let policies = &self.domicile.policies;
-        let taken = tx.workspaces().take_revision(&workspace_ref(&self.order.workspace)).await?;
+        let taken = tx.workspaces().take_revision(&workspace_ref(&self.order.workspace)?).await?;
         let id = taken.map(|(id, _)| id);
         let actor = authorise(tx, policies, self.call, id, C::AUTHORITY.rights(), self.now).await?;
         let qualifies = is_qualifying_manager(policies, &actor, self.now);

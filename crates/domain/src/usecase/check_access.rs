@@ -72,7 +72,7 @@ impl Domicile {
     }
 
     async fn answer(&self, call: &Call, request: &CheckAccess) -> Result<AccessAnswer, Refusal> {
-        if !self.may_be_answered(call, &request.workspace).await? {
+        if !self.may_be_answered(call, &workspace_ref(&request.workspace)?).await? {
             return Err(Refusal::new(Reason::PermissionDenied));
         }
         let began = self.now();
@@ -96,28 +96,34 @@ impl Domicile {
     /// Whether the service may ask about the workspace. Whoever may not ask everywhere is held to their scope before
     /// anything is read of what they ask: a refusal costs the same whether or not there is such a workspace. One that the
     /// scope lists by this very name need not be looked up.
-    async fn may_be_answered(&self, call: &Call, workspace: &str) -> Result<bool, StoreError> {
-        let named = workspace_ref(workspace);
+    async fn may_be_answered(&self, call: &Call, named: &WorkspaceRef) -> Result<bool, StoreError> {
         let scope = &ServiceScope::AccessCheck;
-        if may_check(call, None, scope) || call.actor.service.lists(scope, &named) && call.actor.reaches_listed(&named)
-        {
+        if may_check(call, None, scope) || call.actor.service.lists(scope, named) && call.actor.reaches_listed(named) {
             return Ok(true);
         }
-        let found = self.ports.directory.workspace(&named).await?;
+        let found = self.ports.directory.workspace(named).await?;
         Ok(may_check(call, found.as_ref(), scope))
     }
 
     /// The same of each question of a batch; each workspace is looked up once.
-    async fn may_each_be_answered(&self, call: &Call, entries: &[BatchEntry]) -> Result<Vec<bool>, StoreError> {
-        let mut known = BTreeMap::new();
+    async fn may_each_be_answered(
+        &self,
+        call: &Call,
+        entries: &[BatchEntry],
+    ) -> Result<Vec<Result<(), Refusal>>, StoreError> {
+        let mut known: BTreeMap<&str, Result<(), Refusal>> = BTreeMap::new();
         let mut answered = Vec::with_capacity(entries.len());
         for entry in entries {
             let workspace = entry.workspace.as_str();
             let may = match known.get(workspace) {
-                Some(may) => *may,
-                None => self.may_be_answered(call, workspace).await?,
+                Some(may) => may.clone(),
+                None => match workspace_ref(workspace) {
+                    Ok(named) if self.may_be_answered(call, &named).await? => Ok(()),
+                    Ok(_) => Err(Refusal::new(Reason::PermissionDenied)),
+                    Err(refusal) => Err(refusal),
+                },
             };
-            known.insert(workspace, may);
+            known.insert(workspace, may.clone());
             answered.push(may);
         }
         Ok(answered)
@@ -203,9 +209,7 @@ impl Domicile {
         // Who asks what they may not is told of before a token that is none.
         let fresh = freshness(&*self.ports.sealer, &request.consistency);
         let asked = request.entries.iter().zip(may);
-        let read =
-            asked.map(|(entry, may)| if may { key_of(entry) } else { Err(Refusal::new(Reason::PermissionDenied)) });
-        let read: Vec<Result<CheckKey, Refusal>> = read.collect();
+        let read: Vec<Result<CheckKey, Refusal>> = asked.map(|(entry, may)| may.and_then(|()| key_of(entry))).collect();
         let keys: Vec<CheckKey> = read.iter().flatten().cloned().collect();
         let mut found = self.found(&keys, fresh.as_ref().unwrap_or(&Freshness::Bounded)).await?.into_iter();
         let mut questions = Vec::with_capacity(request.entries.len());
@@ -256,8 +260,9 @@ fn unanswered() -> StoreError {
     StoreError::Fault("a check was asked of the store and has no answer".to_owned())
 }
 
-/// Reads a question; all violations at once.
+/// Reads a question: where it is asked, then all violations at once.
 fn key(workspace: &str, subject: &CheckSubject, permission: &str) -> Result<CheckKey, Refusal> {
+    let workspace = workspace_ref(workspace)?;
     let mut wrong = Vec::new();
     let permission = field(&mut wrong, "permission", PermissionName::parse(permission));
     let subject = Named::read(subject, &mut wrong).map(|named| match named {
@@ -265,7 +270,7 @@ fn key(workspace: &str, subject: &CheckSubject, permission: &str) -> Result<Chec
         Named::Identity(identity) => CheckedSubject::Identity(identity),
     });
     match (permission, subject) {
-        (Some(permission), Some(subject)) => Ok(CheckKey { workspace: workspace_ref(workspace), subject, permission }),
+        (Some(permission), Some(subject)) => Ok(CheckKey { workspace, subject, permission }),
         _ => Err(Refusal::invalid(wrong)),
     }
 }

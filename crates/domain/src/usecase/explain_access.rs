@@ -47,7 +47,7 @@ impl Domicile {
         about: Option<UserId>,
         scope: &ServiceScope,
     ) -> Result<Asker, Refusal> {
-        let found = self.ports.directory.workspace(&workspace_ref(workspace)).await?;
+        let found = self.ports.directory.workspace(&workspace_ref(workspace)?).await?;
         let id = found.as_ref().map_or(WorkspaceId::nil(), |found| found.id);
         let person = call.actor.user_id().unwrap_or(UserId::nil());
         let facts = self.ports.directory.access_facts(id, person).await?;

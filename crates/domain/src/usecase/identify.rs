@@ -1,6 +1,8 @@
 //! Whose call it is: from what credentials prove to a user of the system. An identity is bound by an AccessManager of the
 //! home, or here, at first sight, where its issuer is trusted for that home and vouches for the user's email.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use async_trait::async_trait;
 
 use super::api::{Arrival, Call};
@@ -11,6 +13,7 @@ use crate::error::{Reason, Refusal};
 use crate::event::{Event, EventBody};
 use crate::model::actor::{ActingUser, Actor, Means, ScopeReach, ServicePrincipal};
 use crate::model::audit::{AuditAction, AuditChange, AuditRecord, PersonalValue};
+use crate::model::budget::BudgetKey;
 use crate::model::contact::{ContactKey, ContactOwner, ContactStanding};
 use crate::model::email::EmailAddress;
 use crate::model::id::{EventId, UserId, WorkspaceId};
@@ -134,6 +137,10 @@ impl Command for FirstSight<'_> {
         let (Some(user), Some(home), Some((_, revision))) = (user, home, taken) else {
             return Ok(Finish::Discard(Sight::Unbound { why: Unbound::NoAccount, account: None }));
         };
+        // Another call may have bound it while this one waited for the revision.
+        if bound.contains(self.stranger.identity) {
+            return Ok(Finish::Discard(Sight::Bound(user.id)));
+        }
         if let Err(why) = self.stranger.check(&user, &home, &bound) {
             let account = self.stranger.is_trusted_for(&home).then_some((user.id, home.id));
             return Ok(Finish::Discard(Sight::Unbound { why, account }));
@@ -198,14 +205,38 @@ fn shown(stranger: &Stranger<'_>, user: Option<UserId>) -> Vec<PersonalValue> {
     email.into_iter().chain(subject).collect()
 }
 
+/// The call as it comes to the door: of the service alone.
+fn call_at_the_door(service: ServicePrincipal, arrival: &Arrival) -> Call {
+    Call {
+        actor: Actor::service(service),
+        deadline: arrival.deadline,
+        correlation_id: arrival.correlation_id.clone(),
+        surface: arrival.surface,
+    }
+}
+
+/// A number for who is turned away, and why, that is the same in every replica.
+fn number_of(who: &impl Hash, why: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    who.hash(&mut hasher);
+    why.hash(&mut hasher);
+    hasher.finish()
+}
+
 impl Domicile {
     pub(super) async fn actor_of(&self, caller: Caller, arrival: &Arrival) -> Result<Actor, Refusal> {
         let Caller { service, person } = caller;
         let user = match person {
             None => None,
             // No grant reaches so far. An authenticator that says otherwise is not believed.
-            Some(PersonClaim::Named { .. }) if service.operator => return Err(Refusal::new(Reason::ActAsNotGranted)),
+            Some(PersonClaim::Named { user, .. }) if service.operator => {
+                return Err(self.ungranted(service, user, Refusal::new(Reason::ActAsNotGranted), arrival).await?);
+            }
             Some(PersonClaim::Named { user, reach }) => Some(ActingUser { id: user, means: Means::ActAs(reach) }),
+            Some(PersonClaim::Ungranted { user, why }) => {
+                let refusal = Refusal { message: why, ..Refusal::new(Reason::ActAsNotGranted) };
+                return Err(self.ungranted(service, user, refusal, arrival).await?);
+            }
             Some(PersonClaim::Proven { identity, own, verified_email, trusted_for }) => {
                 let stranger = Stranger {
                     identity: &identity,
@@ -222,19 +253,33 @@ impl Domicile {
         Ok(Actor { service, user })
     }
 
-    /// The user to whom a stranger is bound now. Every other stranger hears one and the same refusal.
+    /// Records that a service named somebody without a grant: once in a period for each whom it names.
+    async fn ungranted(
+        &self,
+        service: ServicePrincipal,
+        named: UserId,
+        refusal: Refusal,
+        arrival: &Arrival,
+    ) -> Result<Refusal, Refusal> {
+        let call = call_at_the_door(service, arrival);
+        let deed = Deed { call: &call, action: AuditAction::ActAs, workspace: "", request_id: None };
+        let reason = refusal.reason.as_str();
+        let row = AuditRecord { subject: Some(named), ..deed.row(self, reason, self.now()) };
+        let of = BudgetKey::Service(row.service.clone()).turned_away(number_of(&named, reason));
+        self.record_first(&deed, row, Vec::new(), of).await?;
+        Ok(refusal)
+    }
+
+    /// The user to whom a stranger is bound now. Every other stranger hears one and the same refusal. It is recorded once in
+    /// a period for each identity and each cause: in the home's record if the home may know, else by the service through
+    /// which they came.
     async fn first_sight(
         &self,
         service: &ServicePrincipal,
         stranger: &Stranger<'_>,
         arrival: &Arrival,
     ) -> Result<UserId, Refusal> {
-        let call = Call {
-            actor: Actor::service(service.clone()),
-            deadline: arrival.deadline,
-            correlation_id: arrival.correlation_id.clone(),
-            surface: arrival.surface,
-        };
+        let call = call_at_the_door(service.clone(), arrival);
         let (why, account) = match self.sight(&call, stranger).await? {
             Sight::Bound(user) => return Ok(user),
             Sight::Unbound { why, account } => (why, account),
@@ -250,7 +295,12 @@ impl Domicile {
         });
         let row =
             AuditRecord { subject: user, changes, ..deed.row(self, Reason::IdentityNotBound.as_str(), self.now()) };
-        self.record_row(&deed, row, shown(stranger, user)).await?;
+        let of =
+            account.map_or_else(|| BudgetKey::Service(service.name.clone()), |(_, home)| BudgetKey::Workspace(home));
+        // Of the address too: whether a second one is somebody's must not show in what it costs.
+        let address = stranger.verified_email.map(EmailAddress::match_key);
+        let of = of.turned_away(number_of(&(stranger.identity, address), why.as_str()));
+        self.record_first(&deed, row, shown(stranger, user), of).await?;
         Err(Refusal::new(Reason::IdentityNotBound))
     }
 

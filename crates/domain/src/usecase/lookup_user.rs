@@ -42,7 +42,7 @@ impl Command for Lookup<'_> {
 
     async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Self::Output>, Refusal> {
         let budget = self.probe.admit(tx).await?;
-        let workspace = tx.workspaces().find(&workspace_ref(&self.request.workspace)).await?;
+        let workspace = tx.workspaces().find(&workspace_ref(&self.request.workspace)?).await?;
         let id = workspace.as_ref().map(|w| w.id);
         let host = authorise(tx, &self.domicile.policies, self.call, id, &RIGHTS, self.now).await?.workspace;
 

@@ -6,7 +6,6 @@ use uuid::Uuid;
 use super::api::{OtherWorkspace, ProposeRelationship, RelationshipChange, RelationshipEffect, TermsInput};
 use super::change::{Authority, Change, Made, Unit};
 use super::change_relationship::{again, made, own_terms, relationship_changed, word};
-use super::service::workspace_ref;
 use super::token::MatchHandle;
 use crate::error::{Reason, Refusal, Violation};
 use crate::model::audit::AuditAction;
@@ -69,7 +68,9 @@ impl Propose<'_> {
     fn check_other(&self, wrong: &mut Vec<Violation>) {
         let said = match (&self.0.other, &self.0.terms) {
             (None, _) => "name the other workspace by id or handle, or give the match handle of a lookup",
-            (Some(OtherWorkspace::Named(text)), _) if text.is_empty() => "name the other workspace by id or handle",
+            (Some(OtherWorkspace::Named(text)), _) if text.parse::<WorkspaceRef>().is_err() => {
+                "name the other workspace by id or handle"
+            }
             (Some(OtherWorkspace::HomeOfMatch(token)), _) if token.is_empty() => "give the match handle of a lookup",
             (Some(OtherWorkspace::HomeOfMatch(_)), Some(TermsInput::Home(_))) => {
                 "the workspace that looked somebody up is the host of that person; give `host_terms`"
@@ -91,7 +92,7 @@ impl Propose<'_> {
         let usable = |workspace: &Workspace| workspace.state == WorkspaceState::Active;
         let (named, person) = match &self.0.other {
             Some(OtherWorkspace::HomeOfMatch(token)) => (WorkspaceRef::Id(home_of_match(unit, token).await?), true),
-            Some(OtherWorkspace::Named(text)) => (workspace_ref(text), false),
+            Some(OtherWorkspace::Named(text)) => (text.parse().map_err(|_| not_there())?, false),
             None => return Err(Refusal::new(Reason::NotFound)),
         };
         let found = unit.tx.workspaces().find(&named).await?.filter(usable);
@@ -101,10 +102,7 @@ impl Propose<'_> {
                 Ok(Other { withheld: person && workspace.id != unit.workspace && !told, workspace })
             }
             None if person => Err(Refusal::new(Reason::NotLinkable)),
-            None => Err(Refusal {
-                message: "No workspace in use has that id or handle. Check it with the other side.".to_owned(),
-                ..Refusal::new(Reason::NotFound).with("field", "other")
-            }),
+            None => Err(not_there()),
         }
     }
 
@@ -126,6 +124,13 @@ impl Propose<'_> {
         // By a person the caller would learn whose home it is.
         let by_name = matches!(self.0.other, Some(OtherWorkspace::Named(_))) && live.shows_other_to(side);
         Err(if by_name { refusal.with("relationship", live.id).with("state", word(live.state)) } else { refusal })
+    }
+}
+
+fn not_there() -> Refusal {
+    Refusal {
+        message: "No workspace in use has that id or handle. Check it with the other side.".to_owned(),
+        ..Refusal::missing("other")
     }
 }
 

@@ -51,7 +51,7 @@ impl Domicile {
         may: impl FnOnce(&Seen) -> bool + Send,
     ) -> Result<Seen, Refusal> {
         let user = acting_user(call)?;
-        let found = self.ports.directory.workspace(&workspace_ref(workspace)).await?;
+        let found = self.ports.directory.workspace(&workspace_ref(workspace)?).await?;
         let id = found.map_or(WorkspaceId::nil(), |w| w.id);
         let facts = self.ports.directory.access_facts(id, user).await?;
         let facts = facts.filter(|facts| call.actor.reaches(Some(&facts.workspace)));
@@ -150,8 +150,9 @@ impl Domicile {
 
     async fn workspace_for(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<Workspace, Refusal> {
         if call.actor.service.operator {
+            let named = workspace_ref(workspace)?;
             let fresh = freshness(&*self.ports.sealer, fresh)?;
-            let found = self.ports.directory.workspace(&workspace_ref(workspace)).await?;
+            let found = self.ports.directory.workspace(&named).await?;
             if !call.actor.reaches(found.as_ref()) {
                 return Err(Refusal::new(Reason::PermissionDenied));
             }

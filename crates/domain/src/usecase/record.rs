@@ -7,8 +7,9 @@ use super::service::{Domicile, workspace_ref};
 use crate::error::Refusal;
 use crate::model::audit::{AuditAction, AuditRecord, PersonalValue};
 use crate::model::budget::{BudgetKey, Counter};
-use crate::model::id::RequestId;
+use crate::model::id::{RequestId, WorkspaceId};
 use crate::model::time::Timestamp;
+use crate::model::workspace::WorkspaceRef;
 use crate::port::store::UnitOfWork;
 use crate::usecase::Call;
 
@@ -63,7 +64,9 @@ impl Command for RecordAlone<'_> {
                 return Ok(Finish::Discard(false));
             }
         }
-        let named = tx.workspaces().find(&workspace_ref(self.workspace)).await?;
+        // What can name none is looked for all the same.
+        let named = workspace_ref(self.workspace).unwrap_or(WorkspaceRef::Id(WorkspaceId::nil()));
+        let named = tx.workspaces().find(&named).await?;
         // What was not created has no view. The handle may be that of another workspace, which has no part in this.
         let viewed = named.filter(|_| self.row.action != AuditAction::CreateWorkspace);
         let row = AuditRecord { workspace: viewed.map(|w| w.id), ..self.row.clone() };
@@ -80,17 +83,21 @@ impl Domicile {
         outcome: &str,
         personal: Vec<PersonalValue>,
     ) -> Result<(), Refusal> {
-        self.record_row(deed, deed.row(self, outcome, self.now()), personal).await
+        let row = deed.row(self, outcome, self.now());
+        let command = RecordAlone { row, workspace: deed.workspace, personal, first_of: None };
+        self.runner.run(&command, deed.call.deadline).await.map(|_| ())
     }
 
-    /// The same for a row that says more.
-    pub(super) async fn record_row(
+    /// Records the first in a period of what a counter counts, with a row that says more. A stranger must not fill the
+    /// record, however often they come.
+    pub(super) async fn record_first(
         &self,
         deed: &Deed<'_>,
         row: AuditRecord,
         personal: Vec<PersonalValue>,
+        of: Counter,
     ) -> Result<(), Refusal> {
-        let command = RecordAlone { row, workspace: deed.workspace, personal, first_of: None };
+        let command = RecordAlone { row, workspace: deed.workspace, personal, first_of: Some(of) };
         self.runner.run(&command, deed.call.deadline).await.map(|_| ())
     }
 

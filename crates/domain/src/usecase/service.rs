@@ -11,15 +11,15 @@ use super::change_role;
 use super::propose_relationship::Propose;
 use super::run_tx::TxRunner;
 use super::{change_policy, change_workspace, groups};
-use crate::error::{Reason, Refusal};
+use crate::error::{Reason, Refusal, Violation};
 use crate::model::actor::Actor;
 use crate::model::budget::Budgets;
 use crate::model::group::GroupSize;
-use crate::model::id::{Id, UserId, WorkspaceId};
+use crate::model::id::{Id, UserId};
 use crate::model::permission::Permission;
 use crate::model::role::Role;
 use crate::model::time::Timestamp;
-use crate::model::workspace::{Workspace, WorkspaceRef};
+use crate::model::workspace::{ParseWorkspaceRefError, Workspace, WorkspaceRef};
 use crate::policy::Policies;
 use crate::port::authenticator::Caller;
 use crate::port::contact::{LanguageMatcher, PhoneParser};
@@ -98,10 +98,20 @@ impl Domicile {
     }
 }
 
-/// A workspace as a caller names it. What cannot be one names nothing, at the same cost.
-pub(super) fn workspace_ref(text: &str) -> WorkspaceRef {
-    text.parse().unwrap_or(WorkspaceRef::Id(WorkspaceId::nil()))
+/// The workspace in which a call takes place, as its caller names it. No right is read without one: text that can name none
+/// is refused before, which tells nothing of any workspace.
+///
+/// # Errors
+/// [`Reason::InvalidRequest`] with the field.
+pub(super) fn workspace_ref(text: &str) -> Result<WorkspaceRef, Refusal> {
+    text.parse().map_err(|error: ParseWorkspaceRefError| {
+        let wrong = if text.is_empty() { NO_WORKSPACE.to_owned() } else { format!("{error}; {WORKSPACE_FORM}") };
+        Refusal::invalid(vec![Violation::new("workspace", wrong)])
+    })
 }
+
+const NO_WORKSPACE: &str = "name the workspace by id or handle";
+const WORKSPACE_FORM: &str = "an id is a UUID, a handle 2 to 63 of a-z, 0-9 and -, beginning with a letter";
 
 /// The acting person of a call that needs one. The operator acts for nobody, whatever came with the call.
 pub(super) fn acting_user(call: &Call) -> Result<UserId, Refusal> {

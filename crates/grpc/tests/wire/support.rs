@@ -55,6 +55,9 @@ fn identified(caller: Caller) -> Result<Actor, Refusal> {
         Some(PersonClaim::Named { user, reach }) => {
             Ok(Actor { service: caller.service, user: Some(ActingUser { id: user, means: Means::ActAs(reach) }) })
         }
+        Some(PersonClaim::Ungranted { why, .. }) => {
+            Err(Refusal { message: why, ..Refusal::new(Reason::ActAsNotGranted) })
+        }
         Some(PersonClaim::Proven { .. }) => Err(Refusal::new(Reason::IdentityNotBound)),
     }
 }

@@ -1,5 +1,7 @@
 //! What never reaches a handler, and what stands in the headers of every answer.
 
+use std::time::Duration;
+
 use domicile_domain::error::{Reason, Refusal};
 use domicile_domain::usecase::{MockDomicileApi, Page};
 use domicile_grpc::{Limits, ServerParts};
@@ -90,4 +92,15 @@ async fn an_answer_above_the_limit_is_not_sent_in_part() {
     let answer = raw.signed(LIST_ROLES, &[], framed(&ListRolesRequest::default())).await;
     assert_refused(&answer.status, Code::ResourceExhausted, "ANSWER_TOO_LARGE");
     assert_eq!(answer.bytes, 0);
+}
+
+#[tokio::test]
+async fn each_connection_is_asked_to_begin_anew_at_its_age_and_the_server_goes_on() {
+    let limits = Limits { connection_age: Duration::from_millis(50), ..Limits::default() };
+    let served = Served::of(ServerParts { limits, ..parts(MockDomicileApi::new()) }).await;
+    for _ in 0..2 {
+        // A client that would stay.
+        let (_stays, connection) = h2::client::handshake(served.stream().await).await.unwrap();
+        let _: Result<(), h2::Error> = connection.await;
+    }
 }

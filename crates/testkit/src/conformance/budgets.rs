@@ -101,10 +101,14 @@ pub async fn counters_are_apart(harness: &dyn Harness) {
 pub async fn refusals_are_no_probes(harness: &dyn Harness) {
     let subject = harness.fresh().await;
     for key in keys() {
-        let refusals = key.clone().refusals();
-        for expected in 1..3 {
-            let [tally] = count(&*subject, std::slice::from_ref(&refusals), NOW).await[..] else { panic!("one tally") };
-            assert_eq!(tally.count, expected);
+        let turned_away = |who| key.clone().turned_away(who);
+        for refusals in [key.clone().refusals(), turned_away(0), turned_away(u64::MAX)] {
+            for expected in 1..3 {
+                let [tally] = count(&*subject, std::slice::from_ref(&refusals), NOW).await[..] else {
+                    panic!("one tally")
+                };
+                assert_eq!(tally.count, expected);
+            }
         }
         assert_eq!(tallies(&*subject, &key).await, []);
     }

@@ -364,7 +364,7 @@ impl BudgetRepository for Lent<'_> {
 
     async fn tallies(&mut self, budgets: &[BudgetKey]) -> Result<Vec<(BudgetKey, Tally)>, StoreError> {
         self.unit.read(|tables| {
-            let asked = |counter: &Counter| counter.slot != Counter::REFUSALS && budgets.contains(&counter.key);
+            let asked = |counter: &Counter| counter.slot > Counter::REFUSALS && budgets.contains(&counter.key);
             let rows = tables.counters.iter().filter(|(counter, _)| asked(counter));
             rows.map(|(counter, tally)| (counter.key.clone(), *tally)).collect()
         })
