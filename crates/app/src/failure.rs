@@ -36,6 +36,9 @@ fn flag_of(field: &str) -> String {
         "handle" => "the handle".to_owned(),
         "other" => "the other workspace".to_owned(),
         "match_handle" => "--home-of".to_owned(),
+        "request_id" => "--request-id".to_owned(),
+        "user" => "the person".to_owned(),
+        etag_or_prefix @ ("etag" | "prefix") => format!("--{etag_or_prefix}"),
         "update_mask" => "the terms to change".to_owned(),
         "display_name" => "--name".to_owned(),
         "default_region" => "--region".to_owned(),
@@ -46,10 +49,16 @@ fn flag_of(field: &str) -> String {
         profile @ ("profile.first_name" | "profile.last_name" | "profile.username") => {
             format!("--{}", profile.trim_start_matches("profile.").replace('_', "-"))
         }
-        _ if field.contains(".roles[") => "--role".to_owned(),
-        _ if field.contains(".permissions[") => "--permission".to_owned(),
+        _ if is_list(field, "roles") => "--role".to_owned(),
+        _ if is_list(field, "permissions") => "--permission".to_owned(),
         other => other.to_owned(),
     }
+}
+
+/// Whether it is such a list, or one of its entries: `roles`, `roles[0]`, `internal.roles[0]`.
+fn is_list(field: &str, name: &str) -> bool {
+    let (list, entry) = field.split_once('[').unwrap_or((field, "]"));
+    entry.ends_with(']') && (list == name || list.ends_with(&format!(".{name}")))
 }
 
 impl From<ClientError> for Failure {
@@ -97,6 +106,11 @@ impl From<OpenError> for Failure {
 impl Failure {
     pub(crate) const fn new(exit: u8, message: String) -> Self {
         Self { exit, message, reader_left: false }
+    }
+
+    /// The same with a line that says what to type.
+    pub(crate) fn then(self, line: &str) -> Self {
+        Self { message: format!("{}\n{line}", self.message), ..self }
     }
 
     /// What the caller gave cannot be used.

@@ -35,7 +35,7 @@ impl Session {
 
 /// Connects as the flags say.
 pub(crate) async fn session(args: &ClientArgs) -> Result<Session, Failure> {
-    let output = Output::new(args.json, args.quiet, args.no_input);
+    let output = Output::new(&args.print, args.no_input);
     let acting = args.acting.as_deref();
     if let Some(endpoint) = &args.sign_in.endpoint {
         let people = BTreeMap::new();
@@ -44,10 +44,23 @@ pub(crate) async fn session(args: &ClientArgs) -> Result<Session, Failure> {
         let client = Client::connect_by(endpoint, &credentials, &tls(&args.sign_in)?).await?;
         return Ok(Session { client, output, people });
     }
-    let file = CredentialsFile::read(&args.credentials).map_err(|error| Failure::new(2, error.to_string()))?;
+    let file = read_file(args)?;
     let credentials = of_file(&file, acting.unwrap_or(&file.acting))?;
     let client = Client::connect(&file.endpoint, &credentials).await?;
     Ok(Session { client, output, people: file.people })
+}
+
+/// Connects as a service of the development instance, which acts for nobody.
+pub(crate) async fn service_session(args: &ClientArgs, service: &str) -> Result<Session, Failure> {
+    let file = read_file(args)?;
+    let key = issuing::read_key(&file.key)?;
+    let token = issuing::token(&key, &Bearer::Service(service), COMMAND_WITHIN)?;
+    let client = Client::connect(&file.endpoint, &Credentials { token, acting_user: None }).await?;
+    Ok(Session { client, output: Output::new(&args.print, args.no_input), people: file.people })
+}
+
+fn read_file(args: &ClientArgs) -> Result<CredentialsFile, Failure> {
+    CredentialsFile::read(&args.file.credentials).map_err(|error| Failure::new(2, error.to_string()))
 }
 
 /// People of the example come with a token of their own; anybody else is named by the command line, which may do so there.
@@ -114,8 +127,8 @@ pub(crate) fn next(command: &str, client: &ClientArgs) -> String {
 fn flags(client: &ClientArgs, given: impl Fn(&str) -> bool) -> String {
     let SignInArgs { endpoint, token_file, ca, client_certificate, client_key } = &client.sign_in;
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.as_os_str().to_owned());
-    let usual = client.credentials == Path::new(USUAL_CREDENTIALS) || endpoint.is_some();
-    let credentials = (!usual).then(|| client.credentials.as_os_str().to_owned());
+    let usual = client.file.credentials == Path::new(USUAL_CREDENTIALS) || endpoint.is_some();
+    let credentials = (!usual).then(|| client.file.credentials.as_os_str().to_owned());
     let all = [
         ("credentials", "DOMICILE_CREDENTIALS", credentials),
         ("endpoint", "DOMICILE_ENDPOINT", endpoint.as_ref().map(Into::into)),
