@@ -251,24 +251,26 @@ pub(crate) struct PageArgs {
     pub(crate) limit: u32,
 }
 
+/// The heading of the flags of a sign-in.
+const SIGN_IN: &str = "Sign-in elsewhere than at a development instance";
+
 /// Where the service is and how it knows the caller, in place of the credentials of a development instance.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Sign-in elsewhere than at a development instance")]
 pub(crate) struct SignInArgs {
     /// Service to call: `https://domicile.example:50051`, or `http://` on this machine
-    #[arg(long, env = "DOMICILE_ENDPOINT", value_name = "URL")]
+    #[arg(long, help_heading = SIGN_IN, env = "DOMICILE_ENDPOINT", value_name = "URL")]
     pub(crate) endpoint: Option<String>,
     /// File with the token of the calling service, or of a person
-    #[arg(long, env = "DOMICILE_TOKEN_FILE", value_name = "FILE", requires = "endpoint")]
+    #[arg(long, help_heading = SIGN_IN, env = "DOMICILE_TOKEN_FILE", value_name = "FILE", requires = "endpoint")]
     pub(crate) token_file: Option<PathBuf>,
     /// PEM file with the certificates that vouch for the service; those of the public web unless given
-    #[arg(long, env = "DOMICILE_CA", value_name = "FILE", requires = "endpoint")]
+    #[arg(long, help_heading = SIGN_IN, env = "DOMICILE_CA", value_name = "FILE", requires = "endpoint")]
     pub(crate) ca: Option<PathBuf>,
     /// PEM file with the certificate of the calling service
-    #[arg(long, env = "DOMICILE_CLIENT_CERTIFICATE", value_name = "FILE", requires_all = ["endpoint", "client_key"])]
+    #[arg(long, help_heading = SIGN_IN, env = "DOMICILE_CLIENT_CERTIFICATE", value_name = "FILE", requires_all = ["endpoint", "client_key"])]
     pub(crate) client_certificate: Option<PathBuf>,
     /// PEM file with its key
-    #[arg(long, env = "DOMICILE_CLIENT_KEY", value_name = "FILE", requires_all = ["endpoint", "client_certificate"])]
+    #[arg(long, help_heading = SIGN_IN, env = "DOMICILE_CLIENT_KEY", value_name = "FILE", requires_all = ["endpoint", "client_certificate"])]
     pub(crate) client_key: Option<PathBuf>,
 }
 

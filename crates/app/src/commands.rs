@@ -250,7 +250,7 @@ pub(crate) fn count(number: i64, one: &str, many: &str) -> String {
 /// Says how a change can be repeated that its caller means to repeat.
 pub(crate) fn tell_etag(output: &Output, change: &ChangeArgs, etag: &str) -> Result<()> {
     if change.save.request_id.is_some() && change.etag.is_none() {
-        output.talk(&format!("Etag    {etag}   (add --etag {etag} to send the same again)"))?;
+        output.talk(&format!("Again   add --etag {etag} to send the same again"))?;
     }
     Ok(())
 }

@@ -70,6 +70,9 @@ impl From<ClientError> for Failure {
         for (field, wrong) in &error.violations {
             message = format!("{message}\n  {}: {wrong}", flag_of(field));
         }
+        if let Some(etag) = error.metadata.get("current_etag") {
+            message = format!("{message}\n  --etag: it is {etag} now");
+        }
         Self::new(exit_of(error.code), message)
     }
 }

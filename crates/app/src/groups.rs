@@ -151,10 +151,13 @@ async fn list(args: &ListGroupsArgs) -> Result<(), Failure> {
     .await?;
     let all: Vec<String> = listed.items.iter().flat_map(|group| group.roles.iter().cloned()).collect();
     let roles = RoleNames::of(&session, &args.at.workspace, &all).await;
-    let widest = listed.items.iter().map(|group| group.handle.len()).max().unwrap_or_default();
+    let widest = |of: fn(&v1::Group) -> &str| {
+        listed.items.iter().map(|group| of(group).chars().count()).max().unwrap_or_default()
+    };
+    let (handle, name) = (widest(|group| &group.handle), widest(|group| &group.display_name));
     let line = |group: &v1::Group| {
-        let people = people(group.member_count);
-        format!("{:<widest$}  {people:<12}  {:<30}  {}", group.handle, group.display_name, roles.words(&group.roles))
+        let (people, roles) = (people(group.member_count), roles.words(&group.roles));
+        format!("{:<handle$}  {:<name$}  {people:<10}  {roles}", group.handle, group.display_name)
     };
     let lines: Vec<String> = listed.items.iter().map(line).collect();
     let text = if lines.is_empty() { "no groups".to_owned() } else { lines.join("\n") };
@@ -304,8 +307,8 @@ async fn delete(args: &DeleteGroupArgs) -> Result<(), Failure> {
         change.etag("")
     } else {
         let group = read(&session, named).await?;
-        let (name, lose) = (&group.display_name, people(group.member_count));
-        session.output.talk(&format!("Deletes {name} ({}); {lose} in it lose what it carries", group.handle))?;
+        session.output.talk(&format!("Deletes {} ({})", group.display_name, group.handle))?;
+        session.output.talk(&format!("Takes   what it carries from {}", people(group.member_count)))?;
         tell_etag(&session.output, change, &group.etag)?;
         change.etag(&group.etag)
     };

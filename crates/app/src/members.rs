@@ -220,12 +220,12 @@ impl RolesArgs {
         !(self.add.is_empty() && self.remove.is_empty())
     }
 
-    /// All of them from now on: as they were typed, or where they are a difference by handle.
-    fn over(&self, before: &[String], change: &ChangeArgs) -> Result<Vec<String>, Failure> {
+    /// All of them from now on, by handle.
+    fn over(&self, before: &[String], names: &RoleNames, change: &ChangeArgs) -> Result<Vec<String>, Failure> {
         if self.are_a_difference() {
-            return over(before, (&self.add, &self.remove), "role", change);
+            return over(before, (&names.handles(&self.add), &names.handles(&self.remove)), "role", change);
         }
-        Ok(self.roles.clone())
+        Ok(names.handles(&self.roles))
     }
 }
 
@@ -233,15 +233,16 @@ async fn set_roles(args: &SetRolesArgs) -> Result<(), Failure> {
     let SetRolesArgs { roles, change, named } = args;
     let session = session(&named.at.client).await?;
     let workspace = &named.at.workspace;
+    let names = RoleNames::read(&session, workspace).await?;
     let (mut etag, mut before) = (change.etag(""), Vec::new());
     if !change.may_repeat() || roles.are_a_difference() {
         let member = read(&session, named).await?;
-        before = RoleNames::of(&session, workspace, &member.roles).await.handles(&member.roles);
+        before = names.handles(&member.roles);
         etag = change.etag(&member.etag);
         session.output.talk(&format!("Member  {}", label(&member)))?;
     }
-    let after = roles.over(&before, change)?;
-    ask(&session, change, ("role", &before, &after), &etag)?;
+    let after = roles.over(&before, &names, change)?;
+    ask(&session, change, ("the roles", &before, &after), &etag)?;
     let request = v1::SetRolesRequest {
         workspace: workspace.clone(),
         request_id: change.save.request_id(),
@@ -271,7 +272,7 @@ async fn set_permissions(args: &SetPermissionsArgs) -> Result<(), Failure> {
         before = member.permissions;
     }
     let after = permissions.over(&before, change)?;
-    ask(&session, change, ("permission", &before, &after), &etag)?;
+    ask(&session, change, ("the permissions", &before, &after), &etag)?;
     let request = v1::SetPermissionsRequest {
         workspace: named.at.workspace.clone(),
         request_id: change.save.request_id(),
@@ -293,7 +294,7 @@ fn ask(
     etag: &str,
 ) -> Result<(), Failure> {
     if change.may_repeat() {
-        session.output.talk(&format!("Sets    each {what}, or did so by this request id"))?;
+        session.output.talk(&format!("Sets    {what}, or repeats that it did by this request id"))?;
         return confirm(&session.output, &change.save);
     }
     tell_difference(session, ("Gives", "Takes"), before, after)?;

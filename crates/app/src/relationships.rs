@@ -110,36 +110,38 @@ pub(crate) struct MoveArgs {
     change: ChangeArgs,
 }
 
+/// The heading of the flags of terms.
+const TERMS: &str = "Terms of your side";
+
 /// What one side decides. What is not given is nothing in a new agreement, and as it is in a change.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Terms of your side")]
 pub(crate) struct TermsArgs {
     /// Host: role that people of the home may have, by handle or id; may be given several times
-    #[arg(long = "role", conflicts_with = "no_roles")]
+    #[arg(long = "role", help_heading = TERMS, conflicts_with = "no_roles")]
     roles: Vec<String>,
     /// Host: no roles
-    #[arg(long)]
+    #[arg(long, help_heading = TERMS)]
     no_roles: bool,
     /// Host: direct permission that they may have; may be given several times
-    #[arg(long = "permission", conflicts_with = "no_permissions")]
+    #[arg(long = "permission", help_heading = TERMS, conflicts_with = "no_permissions")]
     permissions: Vec<String>,
     /// Host: no direct permissions
-    #[arg(long)]
+    #[arg(long, help_heading = TERMS)]
     no_permissions: bool,
     /// Host: what its Internals see of them in the directory
-    #[arg(long, value_enum)]
+    #[arg(long, help_heading = TERMS, value_enum)]
     visibility: Option<Visibility>,
     /// Host: the longest a membership may last, in days; 0 for no limit
-    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(i64).range(0..=36500))]
+    #[arg(long, help_heading = TERMS, value_name = "DAYS", value_parser = clap::value_parser!(i64).range(0..=36500))]
     longest_days: Option<i64>,
     /// Home: what it lets the host see of its people
-    #[arg(long, value_enum)]
+    #[arg(long, help_heading = TERMS, value_enum)]
     disclosure: Option<Disclosure>,
     /// Home: whether the host may link its people
-    #[arg(long, value_enum)]
+    #[arg(long, help_heading = TERMS, value_enum)]
     allow_host: Option<YesNo>,
     /// Either: whether a person must accept
-    #[arg(long, value_enum)]
+    #[arg(long, help_heading = TERMS, value_enum)]
     acceptance: Option<YesNo>,
 }
 

@@ -172,14 +172,16 @@ pub(crate) struct RoleNames(BTreeMap<String, String>);
 impl RoleNames {
     /// Reads what these are called. A result is told by ids rather than not at all where that cannot be read.
     pub(crate) async fn of(session: &Session, workspace: &str, roles: &[String]) -> Self {
-        if roles.is_empty() {
-            return Self::default();
-        }
-        let all = all(&session.client, workspace).await.unwrap_or_default();
-        Self(all.into_iter().map(|role| (role.uid, role.handle)).collect())
+        if roles.is_empty() { Self::default() } else { Self::read(session, workspace).await.unwrap_or_default() }
     }
 
-    /// The handles of roles that are named as resources.
+    /// Reads what all roles of a workspace are called.
+    pub(crate) async fn read(session: &Session, workspace: &str) -> Result<Self, Failure> {
+        let all = all(&session.client, workspace).await?;
+        Ok(Self(all.into_iter().map(|role| (role.uid, role.handle)).collect()))
+    }
+
+    /// The handles of roles that are named as resources, by id or by handle.
     pub(crate) fn handles(&self, roles: &[String]) -> Vec<String> {
         roles.iter().map(|name| id_of(name)).map(|id| self.0.get(id).map_or(id, String::as_str).to_owned()).collect()
     }
@@ -412,7 +414,7 @@ pub(crate) fn tell_difference(
         }
     }
     if given.is_empty() && taken.is_empty() {
-        session.output.talk(&format!("{gives:<7} what it did before"))?;
+        session.output.talk("Same    as before; nothing is given or taken")?;
     }
     Ok(())
 }
