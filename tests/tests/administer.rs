@@ -51,6 +51,9 @@ async fn a_role_is_made_given_changed_and_taken_away_and_the_next_check_feels_it
     assert_eq!(sam().await, "ALLOWED");
     let shown = dev.run(&in_acme(&["member", "show", "sam"])).await;
     assert!(shown.done().out.contains("Roles        member, writer\n"), "{}", shown.out);
+    let by_address = dev.json(&in_acme(&["member", "show", "S.Whitfield@acme.example"])).await;
+    assert_eq!(by_address["user"], dev.credentials()["people"]["sam"]["user"]);
+    dev.run(&in_acme(&["member", "show", "nobody@acme.example"])).await.refused(3, &["nobody@acme.example", "assign"]);
     let listed = dev.run(&in_acme(&["member", "list"])).await;
     assert!(listed.done().out.contains("Sam Whitfield  member, writer\n"), "{}", listed.out);
 

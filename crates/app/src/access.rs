@@ -30,7 +30,7 @@ pub(crate) enum AccessCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// Short name of the credentials, or user id
+    /// Email address by which the workspace knows the member, short name of the credentials, or user id
     person: String,
     /// Permission, for example projects.read
     permission: String,
@@ -40,7 +40,7 @@ pub(crate) struct CheckArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// Short name of the credentials, or user id
+    /// Email address by which the workspace knows the member, short name of the credentials, or user id
     person: String,
     #[command(flatten)]
     at: WhereArgs,
@@ -98,7 +98,9 @@ async fn check(args: &CheckArgs) -> Result<(), Failure> {
     let session = session(&args.at.client).await?;
     let request = v1::CheckAccessRequest {
         workspace: args.at.workspace.clone(),
-        subject: Some(v1::check_access_request::Subject::User(session.user_of(&args.person)?)),
+        subject: Some(v1::check_access_request::Subject::User(
+            session.member_of(&args.at.workspace, &args.person).await?,
+        )),
         permission: args.permission.clone(),
         consistency: None,
     };
@@ -138,7 +140,9 @@ async fn explain(args: &CheckArgs) -> Result<(), Failure> {
     let session = session(&args.at.client).await?;
     let request = v1::ExplainAccessRequest {
         workspace: args.at.workspace.clone(),
-        subject: Some(v1::explain_access_request::Subject::User(session.user_of(&args.person)?)),
+        subject: Some(v1::explain_access_request::Subject::User(
+            session.member_of(&args.at.workspace, &args.person).await?,
+        )),
         permission: args.permission.clone(),
         consistency: None,
     };
@@ -250,7 +254,7 @@ fn command_for(remedy: &v1::Remedy, args: &CheckArgs) -> Option<String> {
 
 async fn list(args: &ListArgs) -> Result<(), Failure> {
     let session = session(&args.at.client).await?;
-    let user = session.user_of(&args.person)?;
+    let user = session.member_of(&args.at.workspace, &args.person).await?;
     let granted = pages::whole(async |page_size, page_token| {
         let request = v1::ListEffectivePermissionsRequest {
             workspace: args.at.workspace.clone(),

@@ -103,7 +103,7 @@ pub(crate) struct DeleteGroupArgs {
 pub(crate) struct PeopleArgs {
     /// Group: id or handle
     group: String,
-    /// Short names of the credentials, or user ids; up to 100, all of them or none
+    /// Email addresses, short names of the credentials, or user ids; up to 100, all of them or none
     #[arg(required = true)]
     people: Vec<String>,
     #[command(flatten)]
@@ -343,13 +343,17 @@ fn not_empty(error: ClientError, named: &NamedArgs) -> Failure {
 }
 
 /// The people by their ids.
-fn users(session: &Session, args: &PeopleArgs) -> Result<Vec<String>, Failure> {
-    args.people.iter().map(|person| session.user_of(person)).collect()
+async fn users(session: &Session, args: &PeopleArgs) -> Result<Vec<String>, Failure> {
+    let mut users = Vec::with_capacity(args.people.len());
+    for person in &args.people {
+        users.push(session.member_of(&args.at.workspace, person).await?);
+    }
+    Ok(users)
 }
 
 async fn add(args: &PeopleArgs) -> Result<(), Failure> {
     let session = session(&args.at.client).await?;
-    let users = users(&session, args)?;
+    let users = users(&session, args).await?;
     session.output.talk(&format!("Adds    {} to {}", args.people.join(", "), args.group))?;
     confirm(&session.output, &args.save)?;
     let request = v1::AddGroupMembersRequest {
@@ -365,7 +369,7 @@ async fn add(args: &PeopleArgs) -> Result<(), Failure> {
 
 async fn remove(args: &PeopleArgs) -> Result<(), Failure> {
     let session = session(&args.at.client).await?;
-    let users = users(&session, args)?;
+    let users = users(&session, args).await?;
     session.output.talk(&format!("Takes   {} out of {}", args.people.join(", "), args.group))?;
     confirm_loss(&session.output, &args.save)?;
     let request = v1::RemoveGroupMembersRequest {

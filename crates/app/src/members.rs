@@ -35,7 +35,7 @@ pub(crate) struct ListMembersArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct NamedArgs {
-    /// Short name of the credentials, or user id
+    /// Email address by which the workspace knows the member, short name of the credentials, or user id
     person: String,
     #[command(flatten)]
     at: WhereArgs,
@@ -158,7 +158,7 @@ async fn list(args: &ListMembersArgs) -> Result<(), Failure> {
 async fn read(session: &Session, args: &NamedArgs) -> Result<v1::Membership, Failure> {
     let request = v1::GetMembershipRequest {
         workspace: args.at.workspace.clone(),
-        user: session.user_of(&args.person)?,
+        user: session.member_of(&args.at.workspace, &args.person).await?,
         consistency: None,
     };
     Ok(session.client.get_membership(request).await?.membership.unwrap_or_default())
@@ -206,7 +206,7 @@ async fn groups(session: &Session, workspace: &str, ids: &[String]) -> Vec<Strin
     let all = all.await.unwrap_or_default();
     let handle =
         |id: &String| all.iter().find(|group| group.uid == *id).map_or_else(|| id.clone(), |g| g.handle.clone());
-    ids.iter().map(|id| handle(id)).collect()
+    ids.iter().map(handle).collect()
 }
 
 /// What a change of a member answered, whichever it was.
@@ -246,7 +246,7 @@ async fn set_roles(args: &SetRolesArgs) -> Result<(), Failure> {
     let request = v1::SetRolesRequest {
         workspace: workspace.clone(),
         request_id: change.save.request_id(),
-        user: session.user_of(&named.person)?,
+        user: session.member_of(workspace, &named.person).await?,
         roles: after,
         etag,
         validate_only: change.save.dry_run,
@@ -276,7 +276,7 @@ async fn set_permissions(args: &SetPermissionsArgs) -> Result<(), Failure> {
     let request = v1::SetPermissionsRequest {
         workspace: named.at.workspace.clone(),
         request_id: change.save.request_id(),
-        user: session.user_of(&named.person)?,
+        user: session.member_of(&named.at.workspace, &named.person).await?,
         permissions: after,
         etag,
         validate_only: change.save.dry_run,

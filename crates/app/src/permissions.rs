@@ -15,7 +15,7 @@ use crate::session::{Session, next, service_session, session};
 #[derive(Debug, Subcommand)]
 pub(crate) enum PermissionCommand {
     /// List the catalogue, as a member of a workspace sees it
-    List(ListPermissionsArgs),
+    List(Box<ListPermissionsArgs>),
     /// Put in what a service offers, or change how it is described; one that was retired is in use again
     Register(Box<RegisterArgs>),
     /// Take a permission out of use: it is granted to nobody until it is registered again

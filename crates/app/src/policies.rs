@@ -343,12 +343,11 @@ pub(crate) async fn set(args: &SetPolicyArgs) -> Result<(), Failure> {
         ("external_managers", args.external_managers.is_some()),
     ])?;
     let session = session(&args.client).await?;
-    let etag = match &args.change.etag {
-        Some(etag) => etag.clone(),
-        None => {
-            let read = v1::GetWorkspacePolicyRequest { workspace: args.workspace.clone(), consistency: None };
-            session.client.get_workspace_policy(read).await?.policy.unwrap_or_default().etag
-        }
+    let etag = if let Some(etag) = &args.change.etag {
+        etag.clone()
+    } else {
+        let read = v1::GetWorkspacePolicyRequest { workspace: args.workspace.clone(), consistency: None };
+        session.client.get_workspace_policy(read).await?.policy.unwrap_or_default().etag
     };
     let policy = v1::WorkspacePolicy {
         inbound: args.inbound.map_or(0, |choice| openness(choice).into()),

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use domicile_client::{Client, ClientTls, Credentials};
+use domicile_client::{Client, ClientTls, Credentials, v1};
 use uuid::Uuid;
 
 use crate::cli::{ClientArgs, SignInArgs};
@@ -15,6 +15,7 @@ use crate::dev::own_name;
 use crate::failure::Failure;
 use crate::issuing::{self, Bearer, COMMAND_LINE};
 use crate::output::Output;
+use crate::pages;
 
 /// How long a token serves that a command signs for itself.
 const COMMAND_WITHIN: Duration = Duration::from_mins(5);
@@ -30,6 +31,43 @@ impl Session {
     /// The user id behind a short name, or the id itself.
     pub(crate) fn user_of(&self, name: &str) -> Result<String, Failure> {
         user_of(&self.people, name)
+    }
+
+    /// The user id of a member by the address that the workspace knows, by short name or by the id itself.
+    ///
+    /// # Errors
+    /// Nobody there has that address as far as the workspace sees it, or several have.
+    pub(crate) async fn member_of(&self, workspace: &str, person: &str) -> Result<String, Failure> {
+        if !person.contains('@') {
+            return self.user_of(person);
+        }
+        let members = pages::whole(async |page_size, page_token| {
+            let workspace = workspace.to_owned();
+            let request = v1::ListMembershipsRequest { workspace, page_size, page_token, consistency: None };
+            let page = self.client.list_memberships(request).await?;
+            Ok((page.memberships, page.next_page_token))
+        });
+        let mut found = members.await?;
+        found.retain(|member| {
+            [&member.email, &member.typed_contact].iter().any(|known| known.eq_ignore_ascii_case(person))
+        });
+        match found.as_slice() {
+            [member] => Ok(member.user.clone()),
+            [] => {
+                let message = format!(
+                    "no member of {workspace} is known there as {person}; `member list` shows them, `assign` takes \
+                     somebody in"
+                );
+                Err(Failure::new(3, message))
+            }
+            several => {
+                let ids: Vec<&str> = several.iter().map(|member| member.user.as_str()).collect();
+                Err(Failure::new(
+                    4,
+                    format!("several members are known as {person}; give one by id: {}", ids.join(", ")),
+                ))
+            }
+        }
     }
 }
 
