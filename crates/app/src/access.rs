@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::cli::WhereArgs;
 use crate::commands::word;
 use crate::failure::Failure;
+use crate::members;
 use crate::output::Output;
 use crate::pages;
 use crate::session::{next, session};
@@ -355,7 +356,7 @@ struct Matrix {
 impl Matrix {
     async fn read(client: &Client, output: &Output, args: &MatrixArgs) -> Result<Self, Failure> {
         let mut progress = Progress::new(output);
-        let people = members(client, &args.at.workspace, &mut progress).await?;
+        let people = everybody(client, &args.at.workspace, &mut progress).await?;
         let roles = roles(client, &args.at.workspace).await?;
         let mut permissions: BTreeSet<String> = args.permissions.iter().cloned().collect();
         if permissions.is_empty() {
@@ -450,14 +451,13 @@ impl Matrix {
     }
 }
 
-/// As a manager knows the person: by name where it is shown, otherwise by initials and the contact that was typed.
+/// As a manager knows the person, and how they belong.
 fn label(person: &v1::Membership) -> String {
     let kind = word(person.kind().as_str_name(), "MEMBERSHIP_KIND_").to_lowercase();
-    let known = [&person.display_name, &person.typed_contact, &person.initials].into_iter().find(|s| !s.is_empty());
-    format!("{} ({kind})", known.map_or(person.user.as_str(), String::as_str))
+    format!("{} ({kind})", members::label(person))
 }
 
-async fn members(
+async fn everybody(
     client: &Client,
     workspace: &str,
     progress: &mut Progress<'_>,

@@ -97,7 +97,7 @@ fn state(member: &v1::Membership) -> String {
 }
 
 /// The person by name where it is shown, otherwise by the contact that was typed or the initials.
-fn label(member: &v1::Membership) -> &str {
+pub(crate) fn label(member: &v1::Membership) -> &str {
     let known = [&member.display_name, &member.typed_contact, &member.initials];
     known.into_iter().find(|shown| !shown.is_empty()).map_or(member.user.as_str(), String::as_str)
 }
