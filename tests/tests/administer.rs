@@ -108,7 +108,7 @@ async fn a_role_in_use_is_deleted_by_force_alone_with_the_counts_told() {
     let dev = Dev::new().await;
     dev.run(&in_acme(&["group", "create", "crew", "--role", "project-lead", "--yes"])).await.done();
     let delete = in_acme(&["role", "delete", "project-lead", "--yes"]);
-    let told = ["ROLE_IN_USE", "1 memberships, 1 groups and 0 ceilings", " role delete --force project-lead"];
+    let told = ["ROLE_IN_USE", "memberships: 1, groups: 1, ceilings: 0", " role delete --force project-lead"];
     dev.run(&delete).await.refused(4, &told);
     assert_eq!(decision(&dev, "sam", "projects.write").await, "ALLOWED");
     let forced = in_acme(&["role", "delete", "project-lead", "--force"]);
@@ -123,6 +123,9 @@ async fn a_role_in_use_is_deleted_by_force_alone_with_the_counts_told() {
     let group = dev.run(&in_acme(&["group", "show", "crew"])).await;
     assert!(group.done().out.contains("Roles     none\n"), "{}", group.out);
 
+    dev.run(&in_acme(&["group", "update", "crew", "--role", "member", "--yes"])).await.done();
+    let update = in_acme(&["group", "update", "crew", "--role", "guest"]);
+    dev.run(&update).await.refused(2, &["Carries member -> guest, for 0 people", "take it away"]);
     dev.run(&in_acme(&["group", "add-members", "crew", "sam", "--yes"])).await.done();
     let told = ["GROUP_NOT_EMPTY", " group delete --force crew"];
     dev.run(&in_acme(&["group", "delete", "crew", "--yes"])).await.refused(4, &told);

@@ -267,10 +267,12 @@ pub(crate) struct SignInArgs {
     #[arg(long, help_heading = SIGN_IN, env = "DOMICILE_CA", value_name = "FILE", requires = "endpoint")]
     pub(crate) ca: Option<PathBuf>,
     /// PEM file with the certificate of the calling service
-    #[arg(long, help_heading = SIGN_IN, env = "DOMICILE_CLIENT_CERTIFICATE", value_name = "FILE", requires_all = ["endpoint", "client_key"])]
+    #[arg(long, help_heading = SIGN_IN, env = "DOMICILE_CLIENT_CERTIFICATE", value_name = "FILE")]
+    #[arg(requires_all = ["endpoint", "client_key"])]
     pub(crate) client_certificate: Option<PathBuf>,
     /// PEM file with its key
-    #[arg(long, help_heading = SIGN_IN, env = "DOMICILE_CLIENT_KEY", value_name = "FILE", requires_all = ["endpoint", "client_certificate"])]
+    #[arg(long, help_heading = SIGN_IN, env = "DOMICILE_CLIENT_KEY", value_name = "FILE")]
+    #[arg(requires_all = ["endpoint", "client_certificate"])]
     pub(crate) client_key: Option<PathBuf>,
 }
 

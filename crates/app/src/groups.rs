@@ -268,6 +268,7 @@ async fn update(args: &UpdateGroupArgs) -> Result<(), Failure> {
     }
     let UpdateGroupArgs { change, named, .. } = args;
     let session = session(&named.at.client).await?;
+    let mut takes = false;
     let etag = if change.may_repeat() {
         session.output.talk(&format!("Changes {}", named.group))?;
         change.etag("")
@@ -277,14 +278,17 @@ async fn update(args: &UpdateGroupArgs) -> Result<(), Failure> {
             session.output.talk(&format!("Name    {} -> {name}", group.display_name))?;
         }
         if sets_roles {
-            let before = RoleNames::of(&session, &named.at.workspace, &group.roles).await.words(&group.roles);
-            let (after, reach) = (or_none(&args.roles), people(group.member_count));
-            session.output.talk(&format!("Carries {before} -> {after}, for {reach}"))?;
+            let names = RoleNames::read(&session, &named.at.workspace).await?;
+            let (before, after) = (names.handles(&group.roles), names.handles(&args.roles));
+            let reach = people(group.member_count);
+            session.output.talk(&format!("Carries {} -> {}, for {reach}", or_none(&before), or_none(&after)))?;
+            takes = before.iter().any(|role| !after.contains(role));
         }
         tell_etag(&session.output, change, &group.etag)?;
         change.etag(&group.etag)
     };
-    confirm(&session.output, &change.save)?;
+    let ask = if takes { confirm_loss } else { confirm };
+    ask(&session.output, &change.save)?;
     let request = v1::UpdateGroupRequest {
         workspace: named.at.workspace.clone(),
         request_id: change.save.request_id(),
@@ -320,7 +324,7 @@ async fn delete(args: &DeleteGroupArgs) -> Result<(), Failure> {
         force: *force,
         validate_only: true,
     };
-    if !change.may_repeat() {
+    if !(change.may_repeat() || change.save.dry_run) {
         // What is refused is not asked about.
         let rehearsed = session.client.delete_group(request.clone()).await;
         rehearsed.map_err(|error| not_empty(error, named))?;
