@@ -155,12 +155,9 @@ async fn list(args: &ListMembersArgs) -> Result<(), Failure> {
     listed.tell_more(&session.output)
 }
 
-async fn read(session: &Session, args: &NamedArgs) -> Result<v1::Membership, Failure> {
-    let request = v1::GetMembershipRequest {
-        workspace: args.at.workspace.clone(),
-        user: session.member_of(&args.at.workspace, &args.person).await?,
-        consistency: None,
-    };
+async fn read(session: &Session, workspace: &str, user: &str) -> Result<v1::Membership, Failure> {
+    let request =
+        v1::GetMembershipRequest { workspace: workspace.to_owned(), user: user.to_owned(), consistency: None };
     Ok(session.client.get_membership(request).await?.membership.unwrap_or_default())
 }
 
@@ -170,7 +167,8 @@ fn access_next(args: &NamedArgs) -> String {
 
 async fn show(args: &NamedArgs) -> Result<(), Failure> {
     let session = session(&args.at.client).await?;
-    let member = read(&session, args).await?;
+    let user = session.member_of(&args.at.workspace, &args.person).await?;
+    let member = read(&session, &args.at.workspace, &user).await?;
     let roles = RoleNames::of(&session, &args.at.workspace, &member.roles).await;
     let groups = groups(&session, &args.at.workspace, &member.groups).await;
     let mut text = format!("Member       {}  {} {}", label(&member), kind(&member), state(&member));
@@ -233,10 +231,11 @@ async fn set_roles(args: &SetRolesArgs) -> Result<(), Failure> {
     let SetRolesArgs { roles, change, named } = args;
     let session = session(&named.at.client).await?;
     let workspace = &named.at.workspace;
+    let user = session.member_of(workspace, &named.person).await?;
     let names = RoleNames::read(&session, workspace).await?;
     let (mut etag, mut before) = (change.etag(""), Vec::new());
     if !change.may_repeat() || roles.are_a_difference() {
-        let member = read(&session, named).await?;
+        let member = read(&session, workspace, &user).await?;
         before = names.handles(&member.roles);
         etag = change.etag(&member.etag);
         session.output.talk(&format!("Member  {}", label(&member)))?;
@@ -246,7 +245,7 @@ async fn set_roles(args: &SetRolesArgs) -> Result<(), Failure> {
     let request = v1::SetRolesRequest {
         workspace: workspace.clone(),
         request_id: change.save.request_id(),
-        user: session.member_of(workspace, &named.person).await?,
+        user,
         roles: after,
         etag,
         validate_only: change.save.dry_run,
@@ -264,9 +263,11 @@ async fn set_permissions(args: &SetPermissionsArgs) -> Result<(), Failure> {
         return Err(Failure::new(2, message.to_owned()));
     }
     let session = session(&named.at.client).await?;
+    let workspace = &named.at.workspace;
+    let user = session.member_of(workspace, &named.person).await?;
     let (mut etag, mut before) = (change.etag(""), Vec::new());
     if !change.may_repeat() || permissions.are_a_difference() {
-        let member = read(&session, named).await?;
+        let member = read(&session, workspace, &user).await?;
         etag = change.etag(&member.etag);
         session.output.talk(&format!("Member  {}", label(&member)))?;
         before = member.permissions;
@@ -274,9 +275,9 @@ async fn set_permissions(args: &SetPermissionsArgs) -> Result<(), Failure> {
     let after = permissions.over(&before, change)?;
     ask(&session, change, ("the permissions", &before, &after), &etag)?;
     let request = v1::SetPermissionsRequest {
-        workspace: named.at.workspace.clone(),
+        workspace: workspace.clone(),
         request_id: change.save.request_id(),
-        user: session.member_of(&named.at.workspace, &named.person).await?,
+        user,
         permissions: after,
         etag,
         validate_only: change.save.dry_run,
