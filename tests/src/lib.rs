@@ -10,6 +10,7 @@
 pub mod binary;
 pub mod captured;
 pub mod certificates;
+pub mod dev;
 pub mod issuer;
 pub mod postgres;
 pub mod python;

@@ -1,125 +1,17 @@
 //! The program as a newcomer meets it: one command to start, the six steps from a second shell, and what it says when
 //! something is in the way.
-#![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "what cannot be fails the test")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "what cannot be fails the test")]
 #![cfg(unix)]
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
 
 use domicile_client::{Client, ClientError, Credentials, v1};
 use domicile_store_seaorm::SeaOrmStore;
 use domicile_tests::binary;
-use domicile_tests::captured::Captured;
+use domicile_tests::dev::{Dev, keys, run};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-
-/// What a command said, and how it ended.
-struct Told {
-    exit: i32,
-    out: String,
-    err: String,
-}
-
-impl Told {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {} {}", self.out, self.err))
-    }
-
-    /// Ended with this code, saying nothing as a result and all of these in its talk, without a trace of the inside.
-    fn refused(&self, exit: i32, words: &[&str]) {
-        assert_eq!((self.exit, self.out.as_str()), (exit, ""), "{}", self.err);
-        for word in words {
-            assert!(self.err.contains(word), "`{word}` is not in: {}", self.err);
-        }
-        assert!(!self.err.contains("panicked") && !self.err.contains("Caused by"), "{}", self.err);
-    }
-
-    fn done(&self) -> &Self {
-        assert_eq!(self.exit, 0, "{}", self.err);
-        self
-    }
-}
-
-/// Runs the program in a folder to its end.
-async fn run(folder: &Path, arguments: &[&str]) -> Told {
-    let (exit, out, err) = binary::run(folder, arguments, &[]).await;
-    Told { exit, out, err }
-}
-
-/// A running `domicile dev`.
-struct Dev {
-    // Before the folder: it is looked through with the people of the database.
-    captured: Captured,
-    folder: TempDir,
-    banner: String,
-}
-
-impl Dev {
-    async fn new() -> Self {
-        Self::started(tempfile::tempdir().unwrap()).await
-    }
-
-    /// Starts it and reads what it prints, to the last line.
-    async fn started(folder: TempDir) -> Self {
-        let mut command = binary::command();
-        command.args(["dev", "--listen", "127.0.0.1:0"]).current_dir(folder.path()).stdout(Stdio::piped());
-        let (mut captured, _) = Captured::start(command.env("RUST_LOG", "debug"), []);
-        let mut lines = BufReader::new(captured.child().stdout.take().unwrap()).lines();
-        let mut banner = String::new();
-        while !banner.contains("Messages") {
-            banner += &lines.next_line().await.unwrap().unwrap_or_else(|| panic!("it ended: {banner}"));
-            banner.push('\n');
-        }
-        let database = folder.path().join("domicile-dev/domicile.db");
-        captured.knows_people_of(&format!("sqlite:{}", database.display()));
-        Self { captured, folder, banner }
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("domicile-dev")
-    }
-
-    fn credentials(&self) -> Value {
-        serde_json::from_slice(&std::fs::read(self.data().join("credentials.json")).unwrap()).unwrap()
-    }
-
-    /// Runs a command in the same folder, as in a second shell.
-    async fn run(&self, arguments: &[&str]) -> Told {
-        run(self.folder.path(), arguments).await
-    }
-
-    /// Runs a command that succeeds, and reads its result.
-    async fn json(&self, arguments: &[&str]) -> Value {
-        self.run(&[arguments, &["--json"]].concat()).await.done().json()
-    }
-
-    /// Shows a message until it was dealt with.
-    async fn captured(&self, id: &str, workspace: &str, person: &str) -> Value {
-        let begun = Instant::now();
-        loop {
-            let shown = ["notifications", "show", id, "--workspace", workspace, "--as", person];
-            let shown = self.json(&shown).await;
-            if shown["state"] != "QUEUED" {
-                assert_eq!((&shown["state"], &shown["not_sent_reason"]), (&json!("NOT_SENT"), &json!("CAPTURED")));
-                return shown;
-            }
-            assert!(begun.elapsed() < Duration::from_mins(1), "it is still queued: {shown}");
-        }
-    }
-
-    /// Asks it to stop, and waits until it has.
-    async fn stopped(self) -> (TempDir, ExitStatus) {
-        let (ended, _) = self.captured.stop().await;
-        (self.folder, ended)
-    }
-}
-
-fn keys(value: &Value) -> Vec<&str> {
-    value.as_object().unwrap().keys().map(String::as_str).collect()
-}
 
 const MBALI: [&str; 7] = ["assign", "m.okafor@borealis.example", "--workspace", "acme", "--role", "guest", "--yes"];
 const ANNA: [&str; 15] = [

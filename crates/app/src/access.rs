@@ -7,10 +7,12 @@ use clap::{Args, Subcommand};
 use domicile_client::{Client, v1};
 use serde_json::{Value, json};
 
-use crate::cli::ClientArgs;
+use crate::cli::WhereArgs;
 use crate::commands::word;
 use crate::failure::Failure;
+use crate::members;
 use crate::output::Output;
+use crate::pages;
 use crate::session::{next, session};
 
 #[derive(Debug, Subcommand)]
@@ -29,49 +31,37 @@ pub(crate) enum AccessCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// Short name of the credentials, or user id
+    /// Email address by which the workspace knows the member, short name of the credentials, or user id
     person: String,
     /// Permission, for example projects.read
     permission: String,
-    /// Workspace: id or handle
-    #[arg(long)]
-    workspace: String,
     #[command(flatten)]
-    client: ClientArgs,
+    at: WhereArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// Short name of the credentials, or user id
+    /// Email address by which the workspace knows the member, short name of the credentials, or user id
     person: String,
-    /// Workspace: id or handle
-    #[arg(long)]
-    workspace: String,
     #[command(flatten)]
-    client: ClientArgs,
+    at: WhereArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct WhoArgs {
     /// Permission, for example projects.read
     permission: String,
-    /// Workspace: id or handle
-    #[arg(long)]
-    workspace: String,
     #[command(flatten)]
-    client: ClientArgs,
+    at: WhereArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct MatrixArgs {
-    /// Workspace: id or handle
-    #[arg(long)]
-    workspace: String,
     /// Show these permissions alone; may be given several times
     #[arg(long = "permission")]
     permissions: Vec<String>,
     #[command(flatten)]
-    client: ClientArgs,
+    at: WhereArgs,
 }
 
 pub(crate) async fn run(command: &AccessCommand) -> Result<(), Failure> {
@@ -83,9 +73,6 @@ pub(crate) async fn run(command: &AccessCommand) -> Result<(), Failure> {
         AccessCommand::Matrix(args) => matrix(args).await,
     }
 }
-
-/// The most that a page holds.
-const PAGE: i32 = 1000;
 
 fn decision_word(decision: v1::AccessDecision) -> String {
     word(decision.as_str_name(), "ACCESS_DECISION_")
@@ -109,10 +96,12 @@ fn verdict(decision: v1::AccessDecision, reason: v1::DenialReason) -> String {
 }
 
 async fn check(args: &CheckArgs) -> Result<(), Failure> {
-    let session = session(&args.client).await?;
+    let session = session(&args.at.client).await?;
     let request = v1::CheckAccessRequest {
-        workspace: args.workspace.clone(),
-        subject: Some(v1::check_access_request::Subject::User(session.user_of(&args.person)?)),
+        workspace: args.at.workspace.clone(),
+        subject: Some(v1::check_access_request::Subject::User(
+            session.member_of(&args.at.workspace, &args.person).await?,
+        )),
         permission: args.permission.clone(),
         consistency: None,
     };
@@ -122,8 +111,8 @@ async fn check(args: &CheckArgs) -> Result<(), Failure> {
         .output
         .result(&verdict(answer.decision(), answer.reason()), &json!({ "decision": decision, "reason": reason }))?;
     if answer.decision() == v1::AccessDecision::Denied {
-        let why = format!("access explain {} {} --workspace {}", args.person, args.permission, args.workspace);
-        session.output.talk(&next(&why, &args.client))?;
+        let why = format!("access explain {} {} --workspace {}", args.person, args.permission, args.at.workspace);
+        session.output.talk(&next(&why, &args.at.client))?;
     }
     Ok(())
 }
@@ -149,10 +138,12 @@ fn source_values(sources: &[v1::GrantSource]) -> Vec<Value> {
 }
 
 async fn explain(args: &CheckArgs) -> Result<(), Failure> {
-    let session = session(&args.client).await?;
+    let session = session(&args.at.client).await?;
     let request = v1::ExplainAccessRequest {
-        workspace: args.workspace.clone(),
-        subject: Some(v1::explain_access_request::Subject::User(session.user_of(&args.person)?)),
+        workspace: args.at.workspace.clone(),
+        subject: Some(v1::explain_access_request::Subject::User(
+            session.member_of(&args.at.workspace, &args.person).await?,
+        )),
         permission: args.permission.clone(),
         consistency: None,
     };
@@ -160,7 +151,7 @@ async fn explain(args: &CheckArgs) -> Result<(), Failure> {
     session.output.result(&explanation(&told), &explanation_value(&told))?;
     for remedy in told.remedies.iter().filter(|remedy| remedy.may_apply) {
         if let Some(command) = command_for(remedy, args) {
-            session.output.talk(&next(&command, &args.client))?;
+            session.output.talk(&next(&command, &args.at.client))?;
         }
     }
     Ok(())
@@ -244,31 +235,39 @@ fn explanation_value(told: &v1::ExplainAccessResponse) -> Value {
 /// What to type for a remedy, where a command does it.
 fn command_for(remedy: &v1::Remedy, args: &CheckArgs) -> Option<String> {
     match remedy.action() {
-        v1::RemedyAction::AssignPerson => Some(format!("assign EMAIL --workspace {}", args.workspace)),
+        v1::RemedyAction::AssignPerson => Some(format!("assign EMAIL --workspace {}", args.at.workspace)),
+        v1::RemedyAction::GrantRole => {
+            let (person, workspace) = (&args.person, &args.at.workspace);
+            let role = remedy.role_handles.first();
+            Some(role.map_or_else(
+                || {
+                    format!(
+                        "member set-permissions {person} --add-permission {} --workspace {workspace}",
+                        args.permission
+                    )
+                },
+                |role| format!("member set-roles {person} --add {role} --workspace {workspace}"),
+            ))
+        }
         _ => None,
     }
 }
 
 async fn list(args: &ListArgs) -> Result<(), Failure> {
-    let session = session(&args.client).await?;
-    let user = session.user_of(&args.person)?;
-    let mut granted = Vec::new();
-    let mut page_token = String::new();
-    loop {
+    let session = session(&args.at.client).await?;
+    let user = session.member_of(&args.at.workspace, &args.person).await?;
+    let granted = pages::whole(async |page_size, page_token| {
         let request = v1::ListEffectivePermissionsRequest {
-            workspace: args.workspace.clone(),
+            workspace: args.at.workspace.clone(),
             subject: Some(v1::list_effective_permissions_request::Subject::User(user.clone())),
-            page_size: PAGE,
+            page_size,
             page_token,
             consistency: None,
         };
         let page = session.client.list_effective_permissions(request).await?;
-        granted.extend(page.permissions);
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
+        Ok((page.permissions, page.next_page_token))
+    })
+    .await?;
     let width = granted.iter().map(|row| row.permission.len()).max().unwrap_or_default();
     let lines: Vec<String> = granted
         .iter()
@@ -290,30 +289,20 @@ async fn list(args: &ListArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Everybody who may do something, page by page.
+/// Everybody who may do something.
 async fn subjects(client: &Client, workspace: &str, permission: &str) -> Result<Vec<v1::AccessSubject>, Failure> {
-    let mut all = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        let request = v1::ListSubjectsRequest {
-            workspace: workspace.to_owned(),
-            permission: permission.to_owned(),
-            page_size: PAGE,
-            page_token,
-            consistency: None,
-        };
+    pages::whole(async |page_size, page_token| {
+        let (workspace, permission) = (workspace.to_owned(), permission.to_owned());
+        let request = v1::ListSubjectsRequest { workspace, permission, page_size, page_token, consistency: None };
         let page = client.list_subjects(request).await?;
-        all.extend(page.subjects);
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            return Ok(all);
-        }
-    }
+        Ok((page.subjects, page.next_page_token))
+    })
+    .await
 }
 
 async fn who(args: &WhoArgs) -> Result<(), Failure> {
-    let session = session(&args.client).await?;
-    let all = subjects(&session.client, &args.workspace, &args.permission).await?;
+    let session = session(&args.at.client).await?;
+    let all = subjects(&session.client, &args.at.workspace, &args.permission).await?;
     let line = |subject: &v1::AccessSubject| {
         let kind = word(subject.kind().as_str_name(), "MEMBERSHIP_KIND_");
         format!("{}  {kind:<8}  {}", subject.user, sources(&subject.sources))
@@ -367,8 +356,8 @@ struct Matrix {
 impl Matrix {
     async fn read(client: &Client, output: &Output, args: &MatrixArgs) -> Result<Self, Failure> {
         let mut progress = Progress::new(output);
-        let people = members(client, &args.workspace, &mut progress).await?;
-        let roles = roles(client, &args.workspace).await?;
+        let people = everybody(client, &args.at.workspace, &mut progress).await?;
+        let roles = roles(client, &args.at.workspace).await?;
         let mut permissions: BTreeSet<String> = args.permissions.iter().cloned().collect();
         if permissions.is_empty() {
             permissions = roles.values().flatten().cloned().collect();
@@ -377,7 +366,7 @@ impl Matrix {
         let mut may: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (done, permission) in permissions.iter().enumerate() {
             progress.at("permissions", done)?;
-            for subject in subjects(client, &args.workspace, permission).await? {
+            for subject in subjects(client, &args.at.workspace, permission).await? {
                 may.entry(subject.user).or_default().insert(permission.clone());
             }
         }
@@ -462,53 +451,39 @@ impl Matrix {
     }
 }
 
-/// As a manager knows the person: by name where it is shown, otherwise by initials and the contact that was typed.
+/// As a manager knows the person, and how they belong.
 fn label(person: &v1::Membership) -> String {
     let kind = word(person.kind().as_str_name(), "MEMBERSHIP_KIND_").to_lowercase();
-    let known = [&person.display_name, &person.typed_contact, &person.initials].into_iter().find(|s| !s.is_empty());
-    format!("{} ({kind})", known.map_or(person.user.as_str(), String::as_str))
+    format!("{} ({kind})", members::label(person))
 }
 
-async fn members(
+async fn everybody(
     client: &Client,
     workspace: &str,
     progress: &mut Progress<'_>,
 ) -> Result<Vec<v1::Membership>, Failure> {
-    let mut all = Vec::new();
-    let mut page_token = String::new();
-    loop {
+    let mut read = 0;
+    pages::whole(async |page_size, page_token| {
         let workspace = workspace.to_owned();
-        let request = v1::ListMembershipsRequest { workspace, page_size: PAGE, page_token, consistency: None };
+        let request = v1::ListMembershipsRequest { workspace, page_size, page_token, consistency: None };
         let page = client.list_memberships(request).await?;
-        all.extend(page.memberships);
-        progress.at("people", all.len())?;
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            return Ok(all);
-        }
-    }
+        read += page.memberships.len();
+        progress.at("people", read)?;
+        Ok((page.memberships, page.next_page_token))
+    })
+    .await
 }
 
 async fn roles(client: &Client, workspace: &str) -> Result<BTreeMap<String, BTreeSet<String>>, Failure> {
-    let mut all = BTreeMap::new();
-    let mut page_token = String::new();
-    loop {
-        let workspace = workspace.to_owned();
-        let request = v1::ListRolesRequest { workspace, page_size: PAGE, page_token, consistency: None };
-        let page = client.list_roles(request).await?;
-        all.extend(page.roles.into_iter().map(|role| (role.name, role.permissions.into_iter().collect())));
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            return Ok(all);
-        }
-    }
+    let all = crate::roles::all(client, workspace).await?;
+    Ok(all.into_iter().map(|role| (role.name, role.permissions.into_iter().collect())).collect())
 }
 
 /// How wide a table may be where nobody says: a usual terminal, and a little.
 const USUAL_WIDTH: usize = 100;
 
 async fn matrix(args: &MatrixArgs) -> Result<(), Failure> {
-    let session = session(&args.client).await?;
+    let session = session(&args.at.client).await?;
     let matrix = Matrix::read(&session.client, &session.output, args).await?;
     let width = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(USUAL_WIDTH);
     session.output.result(&matrix.text(width), &matrix.value())?;

@@ -35,6 +35,15 @@ pub(crate) enum Command {
     /// Make, show and change workspaces
     #[command(subcommand)]
     Workspace(WorkspaceCommand),
+    /// See who is in a workspace, and say what each of them has
+    #[command(subcommand)]
+    Member(crate::members::MemberCommand),
+    /// Make, show and change the roles of a workspace
+    #[command(subcommand)]
+    Role(crate::roles::RoleCommand),
+    /// See the catalogue of permissions, and put in what a service offers
+    #[command(subcommand)]
+    Permission(crate::permissions::PermissionCommand),
     /// Make groups of Internals, and put people into them
     #[command(subcommand)]
     Group(crate::groups::GroupCommand),
@@ -84,15 +93,10 @@ pub(crate) struct TokenArgs {
     /// How long it is good
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=1440))]
     pub(crate) minutes: u64,
-    /// Credentials that `domicile dev` wrote
-    #[arg(long, env = "DOMICILE_CREDENTIALS", default_value = crate::credentials::USUAL_CREDENTIALS)]
-    pub(crate) credentials: PathBuf,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Print no talk, only the token
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) file: CredentialsArgs,
+    #[command(flatten)]
+    pub(crate) print: PrintArgs,
 }
 
 #[derive(Debug, Args)]
@@ -130,9 +134,8 @@ pub(crate) struct InitArgs {
     /// Write a new configuration in the place of one that is there, which is kept beside it
     #[arg(long)]
     pub(crate) force: bool,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) print: PrintArgs,
 }
 
 /// A client of an issuer.
@@ -190,51 +193,86 @@ pub(crate) enum ConfigCommand {
 pub(crate) struct ShowConfigArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) print: PrintArgs,
 }
 
-/// How every client command reaches the service.
+/// Who the people and services of a development instance are.
 #[derive(Debug, Args)]
-pub(crate) struct ClientArgs {
+pub(crate) struct CredentialsArgs {
     /// Credentials that `domicile dev` wrote
     #[arg(long, env = "DOMICILE_CREDENTIALS", default_value = crate::credentials::USUAL_CREDENTIALS)]
     pub(crate) credentials: PathBuf,
-    #[command(flatten)]
-    pub(crate) sign_in: SignInArgs,
-    /// Act as this person: a short name of the credentials, or a user id
-    #[arg(long = "as", value_name = "PERSON")]
-    pub(crate) acting: Option<String>,
+}
+
+/// What a command prints.
+#[derive(Debug, Args)]
+pub(crate) struct PrintArgs {
     /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
     /// Print no talk, only the result
     #[arg(long, short)]
     pub(crate) quiet: bool,
+}
+
+/// How every client command reaches the service.
+#[derive(Debug, Args)]
+pub(crate) struct ClientArgs {
+    #[command(flatten)]
+    pub(crate) file: CredentialsArgs,
+    #[command(flatten)]
+    pub(crate) sign_in: SignInArgs,
+    /// Act as this person: a short name of the credentials, or a user id
+    #[arg(long = "as", value_name = "PERSON")]
+    pub(crate) acting: Option<String>,
+    #[command(flatten)]
+    pub(crate) print: PrintArgs,
     /// Never ask; what is missing is an error
     #[arg(long)]
     pub(crate) no_input: bool,
 }
 
+/// A workspace and how to reach the service.
+#[derive(Debug, Args)]
+pub(crate) struct WhereArgs {
+    /// Workspace: id or handle
+    #[arg(long)]
+    pub(crate) workspace: String,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+/// How much a list shows.
+#[derive(Debug, Args)]
+pub(crate) struct PageArgs {
+    /// How many at most
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+}
+
+/// The heading of the flags of a sign-in.
+const SIGN_IN: &str = "Sign-in elsewhere than at a development instance";
+
 /// Where the service is and how it knows the caller, in place of the credentials of a development instance.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Sign-in elsewhere than at a development instance")]
 pub(crate) struct SignInArgs {
     /// Service to call: `https://domicile.example:50051`, or `http://` on this machine
-    #[arg(long, env = "DOMICILE_ENDPOINT", value_name = "URL")]
+    #[arg(long, help_heading = SIGN_IN, env = "DOMICILE_ENDPOINT", value_name = "URL")]
     pub(crate) endpoint: Option<String>,
     /// File with the token of the calling service, or of a person
-    #[arg(long, env = "DOMICILE_TOKEN_FILE", value_name = "FILE", requires = "endpoint")]
+    #[arg(long, help_heading = SIGN_IN, env = "DOMICILE_TOKEN_FILE", value_name = "FILE", requires = "endpoint")]
     pub(crate) token_file: Option<PathBuf>,
     /// PEM file with the certificates that vouch for the service; those of the public web unless given
-    #[arg(long, env = "DOMICILE_CA", value_name = "FILE", requires = "endpoint")]
+    #[arg(long, help_heading = SIGN_IN, env = "DOMICILE_CA", value_name = "FILE", requires = "endpoint")]
     pub(crate) ca: Option<PathBuf>,
     /// PEM file with the certificate of the calling service
-    #[arg(long, env = "DOMICILE_CLIENT_CERTIFICATE", value_name = "FILE", requires_all = ["endpoint", "client_key"])]
+    #[arg(long, help_heading = SIGN_IN, env = "DOMICILE_CLIENT_CERTIFICATE", value_name = "FILE")]
+    #[arg(requires_all = ["endpoint", "client_key"])]
     pub(crate) client_certificate: Option<PathBuf>,
     /// PEM file with its key
-    #[arg(long, env = "DOMICILE_CLIENT_KEY", value_name = "FILE", requires_all = ["endpoint", "client_certificate"])]
+    #[arg(long, help_heading = SIGN_IN, env = "DOMICILE_CLIENT_KEY", value_name = "FILE")]
+    #[arg(requires_all = ["endpoint", "client_certificate"])]
     pub(crate) client_key: Option<PathBuf>,
 }
 
@@ -309,6 +347,36 @@ pub(crate) struct SaveArgs {
     pub(crate) yes: bool,
 }
 
+impl SaveArgs {
+    /// The id of the save: the one that was given, or a new one.
+    pub(crate) fn request_id(&self) -> String {
+        self.request_id.unwrap_or_else(uuid::Uuid::now_v7).to_string()
+    }
+}
+
+/// How a change is made of something that was read before.
+#[derive(Debug, Args)]
+pub(crate) struct ChangeArgs {
+    #[command(flatten)]
+    pub(crate) save: SaveArgs,
+    /// Change it only if it still has this etag; read just now unless given. With --request-id the same again is one change
+    #[arg(long)]
+    pub(crate) etag: Option<String>,
+}
+
+impl ChangeArgs {
+    /// Whether it may be a change that was made before: then there may be nothing left to read or to rehearse, and the
+    /// service answers as it did.
+    pub(crate) const fn may_repeat(&self) -> bool {
+        self.save.request_id.is_some() && self.etag.is_some()
+    }
+
+    /// The etag that was given, or the one that was read.
+    pub(crate) fn etag(&self, read: &str) -> String {
+        self.etag.clone().unwrap_or_else(|| read.to_owned())
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum UserCommand {
     /// Search the whole system by email or phone
@@ -318,7 +386,7 @@ pub(crate) enum UserCommand {
     /// Bind an identity at an issuer of tokens to a person of this home: whoever shows it is that person
     BindIdentity(IdentityArgs),
     /// Take an identity from a person of this home: whoever shows it is nobody then
-    UnbindIdentity(UnbindArgs),
+    UnbindIdentity(IdentityArgs),
 }
 
 #[derive(Debug, Args)]
@@ -346,23 +414,10 @@ pub(crate) struct IdentityArgs {
     /// Subject exactly as the issuer's tokens name it
     #[arg(long)]
     pub(crate) subject: String,
-    /// Check everything and change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// UUID that makes the change repeatable; a new one unless given
-    #[arg(long)]
-    pub(crate) request_id: Option<uuid::Uuid>,
+    #[command(flatten)]
+    pub(crate) save: SaveArgs,
     #[command(flatten)]
     pub(crate) client: ClientArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct UnbindArgs {
-    #[command(flatten)]
-    pub(crate) identity: IdentityArgs,
-    /// Take it away without asking
-    #[arg(long, short)]
-    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]
@@ -448,14 +503,10 @@ pub(crate) enum NotificationsCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// Workspace: id or handle
-    #[arg(long)]
-    pub(crate) workspace: String,
-    /// How many at most
-    #[arg(long, default_value_t = 50)]
-    pub(crate) limit: i32,
     #[command(flatten)]
-    pub(crate) client: ClientArgs,
+    pub(crate) page: PageArgs,
+    #[command(flatten)]
+    pub(crate) at: WhereArgs,
 }
 
 #[derive(Debug, Args)]

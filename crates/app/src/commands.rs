@@ -3,11 +3,11 @@
 use anyhow::Result;
 use domicile_client::{Client, v1};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
-use crate::cli::{AssignArgs, Expect, ListArgs, LookupArgs, Notify, SaveArgs, ShowArgs};
+use crate::cli::{AssignArgs, ChangeArgs, Expect, ListArgs, LookupArgs, Notify, SaveArgs, ShowArgs};
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::pages;
 use crate::session::{next, session};
 
 /// An enum's word without its type: `LOOKUP_OUTCOME_FOUND` -> `FOUND`.
@@ -100,7 +100,7 @@ pub(crate) async fn assign(args: &AssignArgs) -> Result<(), Failure> {
     };
     let request = v1::AssignUserRequest {
         workspace: args.workspace.clone(),
-        request_id: args.save.request_id.unwrap_or_else(Uuid::now_v7).to_string(),
+        request_id: args.save.request_id(),
         expectation: expectation.into(),
         email,
         phone,
@@ -242,6 +242,19 @@ pub(crate) fn confirm_loss(output: &Output, save: &SaveArgs) -> Result<(), Failu
     }
 }
 
+/// `1 person`, `2 people`
+pub(crate) fn count(number: i64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// Says how a change can be repeated that its caller means to repeat.
+pub(crate) fn tell_etag(output: &Output, change: &ChangeArgs, etag: &str) -> Result<()> {
+    if change.save.request_id.is_some() && change.etag.is_none() {
+        output.talk(&format!("Again   add --etag {etag} to send the same again"))?;
+    }
+    Ok(())
+}
+
 fn tell_saved(output: &Output, args: &AssignArgs, saved: &v1::AssignUserResponse) -> Result<(), Failure> {
     let outcome = word(saved.outcome().as_str_name(), "ASSIGN_OUTCOME_");
     let membership = saved.membership.clone().unwrap_or_default();
@@ -313,26 +326,26 @@ fn state_words(n: &v1::Notification) -> String {
 }
 
 pub(crate) async fn list_notifications(args: &ListArgs) -> Result<(), Failure> {
-    let session = session(&args.client).await?;
-    let request = v1::ListNotificationsRequest {
-        workspace: args.workspace.clone(),
-        page_size: args.limit,
-        page_token: String::new(),
-        consistency: None,
-    };
-    let page = session.client.list_notifications(request).await?;
-    let lines: Vec<String> = page
-        .notifications
+    let session = session(&args.at.client).await?;
+    let listed = pages::up_to(args.page.limit, async |page_size, page_token| {
+        let workspace = args.at.workspace.clone();
+        let request = v1::ListNotificationsRequest { workspace, page_size, page_token, consistency: None };
+        let page = session.client.list_notifications(request).await?;
+        Ok((page.notifications, page.next_page_token))
+    })
+    .await?;
+    let lines: Vec<String> = listed
+        .items
         .iter()
         .map(|n| {
             let kind = word(n.kind().as_str_name(), "NOTIFICATION_KIND_");
             format!("{}  {kind:<16}  {:<20}  {}", n.uid, state_words(n), n.language_used)
         })
         .collect();
-    let values: Vec<Value> = page.notifications.iter().map(notification_value).collect();
+    let values: Vec<Value> = listed.items.iter().map(notification_value).collect();
     let text = if lines.is_empty() { "no messages yet".to_owned() } else { lines.join("\n") };
-    session.output.result(&text, &json!({ "notifications": values, "more": !page.next_page_token.is_empty() }))?;
-    Ok(())
+    session.output.result(&text, &json!({ "notifications": values, "more": listed.more }))?;
+    listed.tell_more(&session.output)
 }
 
 pub(crate) async fn show_notification(args: &ShowArgs) -> Result<(), Failure> {

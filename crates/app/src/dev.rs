@@ -119,7 +119,7 @@ fn write_credentials(folder: &Path, address: SocketAddr, people: &BTreeMap<Strin
 
 /// Prints a token of the development instance, whether or not it runs.
 pub(crate) fn print_token(args: &TokenArgs) -> Result<(), Failure> {
-    let file = CredentialsFile::read(&args.credentials).map_err(|error| Failure::new(2, error.to_string()))?;
+    let file = CredentialsFile::read(&args.file.credentials).map_err(|error| Failure::new(2, error.to_string()))?;
     let key = issuing::read_key(&file.key)?;
     let person = args.acting.as_deref().map(|name| subject(&file, name, args.email.as_ref())).transpose()?;
     let (bearer, whose) = match (&person, args.service.as_deref()) {
@@ -133,7 +133,7 @@ pub(crate) fn print_token(args: &TokenArgs) -> Result<(), Failure> {
         }
     };
     let token = issuing::token(&key, &bearer, Duration::from_secs(args.minutes * 60))?;
-    let output = Output::new(args.json, args.quiet, true);
+    let output = Output::new(&args.print, true);
     output.result(&token, &json!({ "token": token, "endpoint": file.endpoint, "expires_in": args.minutes * 60 }))?;
     output.talk(&format!(
         "Token   {whose}, for {} minutes; send it as `authorization: Bearer ...` to {}",

@@ -36,6 +36,10 @@ fn flag_of(field: &str) -> String {
         "handle" => "the handle".to_owned(),
         "other" => "the other workspace".to_owned(),
         "match_handle" => "--home-of".to_owned(),
+        "request_id" => "--request-id".to_owned(),
+        "user" => "the person".to_owned(),
+        thing @ ("role" | "group" | "permission" | "identity") => format!("the {thing}"),
+        etag_or_prefix @ ("etag" | "prefix") => format!("--{etag_or_prefix}"),
         "update_mask" => "the terms to change".to_owned(),
         "display_name" => "--name".to_owned(),
         "default_region" => "--region".to_owned(),
@@ -46,10 +50,16 @@ fn flag_of(field: &str) -> String {
         profile @ ("profile.first_name" | "profile.last_name" | "profile.username") => {
             format!("--{}", profile.trim_start_matches("profile.").replace('_', "-"))
         }
-        _ if field.contains(".roles[") => "--role".to_owned(),
-        _ if field.contains(".permissions[") => "--permission".to_owned(),
+        _ if is_list(field, "roles") => "--role".to_owned(),
+        _ if is_list(field, "permissions") => "--permission".to_owned(),
         other => other.to_owned(),
     }
+}
+
+/// Whether it is such a list, or one of its entries: `roles`, `roles[0]`, `internal.roles[0]`.
+fn is_list(field: &str, name: &str) -> bool {
+    let (list, entry) = field.split_once('[').unwrap_or((field, "]"));
+    entry.ends_with(']') && (list == name || list.ends_with(&format!(".{name}")))
 }
 
 impl From<ClientError> for Failure {
@@ -60,6 +70,12 @@ impl From<ClientError> for Failure {
         }
         for (field, wrong) in &error.violations {
             message = format!("{message}\n  {}: {wrong}", flag_of(field));
+        }
+        if let (Code::NotFound, Some(field)) = (error.code, error.metadata.get("field")) {
+            message = format!("{message}\n  {}: there is none of that name here", flag_of(field));
+        }
+        if let Some(etag) = error.metadata.get("current_etag") {
+            message = format!("{message}\n  --etag: it is {etag} now");
         }
         Self::new(exit_of(error.code), message)
     }
@@ -99,6 +115,11 @@ impl Failure {
         Self { exit, message, reader_left: false }
     }
 
+    /// The same with a line that says what to type.
+    pub(crate) fn then(self, line: &str) -> Self {
+        Self { message: format!("{}\n{line}", self.message), ..self }
+    }
+
     /// What the caller gave cannot be used.
     pub(crate) fn invalid(error: &anyhow::Error) -> Self {
         Self::new(6, format!("{error:#}"))
@@ -133,5 +154,39 @@ mod tests {
             assert_eq!(failure.exit, exit);
             assert_eq!(failure.message, "It went wrong. (REASON)\n  --first-name: a name is needed");
         }
+    }
+
+    #[test]
+    fn a_field_is_called_as_it_is_typed() {
+        for (field, flag) in [
+            ("permissions", "--permission"),
+            ("roles[3]", "--role"),
+            ("internal.roles[0]", "--role"),
+            ("permissions[0].name", "permissions[0].name"),
+            ("etag", "--etag"),
+            ("role", "the role"),
+            ("manager.email", "--manager"),
+        ] {
+            assert_eq!(flag_of(field), flag);
+        }
+    }
+
+    #[test]
+    fn what_changed_since_is_told_with_its_etag_and_what_is_missing_by_name() {
+        let told = |code, fact: (&str, &str)| {
+            Failure::from(ClientError {
+                code,
+                reason: String::new(),
+                message: "No.".into(),
+                violations: Vec::new(),
+                metadata: BTreeMap::from([(fact.0.to_owned(), fact.1.to_owned())]),
+                retry_after: None,
+                request_id: String::new(),
+            })
+            .message
+        };
+        assert_eq!(told(Code::Aborted, ("current_etag", "r-2")), "No.\n  --etag: it is r-2 now");
+        assert_eq!(told(Code::NotFound, ("field", "group")), "No.\n  the group: there is none of that name here");
+        assert_eq!(told(Code::AlreadyExists, ("field", "handle")), "No.");
     }
 }

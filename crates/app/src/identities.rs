@@ -4,10 +4,9 @@ use std::fmt::Write;
 
 use domicile_client::v1;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
-use crate::cli::{ClientArgs, IdentityArgs, ShowUserArgs, UnbindArgs};
-use crate::commands::word;
+use crate::cli::{ClientArgs, IdentityArgs, ShowUserArgs};
+use crate::commands::{confirm_loss, word};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::{Session, next, session};
@@ -21,7 +20,7 @@ struct Change {
 
 fn change(session: &Session, args: &IdentityArgs) -> Result<Change, Failure> {
     Ok(Change {
-        request_id: args.request_id.unwrap_or_else(Uuid::now_v7).to_string(),
+        request_id: args.save.request_id(),
         user: session.user_of(&args.person)?,
         identity: Some(v1::Identity { issuer: args.issuer.clone(), subject: args.subject.clone() }),
     })
@@ -31,38 +30,22 @@ pub(crate) async fn bind(args: &IdentityArgs) -> Result<(), Failure> {
     let session = session(&args.client).await?;
     let Change { request_id, user, identity } = change(&session, args)?;
     let workspace = args.workspace.clone();
-    let validate_only = args.dry_run;
+    let validate_only = args.save.dry_run;
     let request = v1::BindIdentityRequest { workspace, request_id, user, identity, validate_only };
     let bound = session.client.bind_identity(request).await?;
     tell(&session.output, args, "Bound", bound.user.as_ref(), &bound.consistency_token)
 }
 
-pub(crate) async fn unbind(args: &UnbindArgs) -> Result<(), Failure> {
-    let UnbindArgs { identity: args, yes } = args;
+pub(crate) async fn unbind(args: &IdentityArgs) -> Result<(), Failure> {
     let session = session(&args.client).await?;
     let Change { request_id, user, identity } = change(&session, args)?;
     session.output.talk(&format!("Takes   {} at {} from {}", args.subject, args.issuer, args.person))?;
-    confirm(&session.output, *yes || args.dry_run)?;
+    confirm_loss(&session.output, &args.save)?;
     let workspace = args.workspace.clone();
-    let validate_only = args.dry_run;
+    let validate_only = args.save.dry_run;
     let request = v1::UnbindIdentityRequest { workspace, request_id, user, identity, validate_only };
     let unbound = session.client.unbind_identity(request).await?;
     tell(&session.output, args, "Unbound", unbound.user.as_ref(), &unbound.consistency_token)
-}
-
-/// What takes something away says so first and needs a yes.
-fn confirm(output: &Output, said: bool) -> Result<(), Failure> {
-    if said {
-        return Ok(());
-    }
-    if !output.can_ask() {
-        let message = "nobody is there to say yes; add --yes to take the identity away without asking";
-        return Err(Failure::new(2, message.to_owned()));
-    }
-    match output.ask("Take it away? [y/N]")?.to_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => Err(Failure::new(1, "nothing was changed, as you said".to_owned())),
-    }
 }
 
 fn identities(user: &v1::User) -> Vec<Value> {
@@ -77,12 +60,12 @@ fn tell(
     consistency_token: &str,
 ) -> Result<(), Failure> {
     let value = json!({
-        "validate_only": args.dry_run,
+        "validate_only": args.save.dry_run,
         "user": user.map(|user| &user.uid),
         "identities": user.map(identities),
         "consistency_token": consistency_token,
     });
-    if args.dry_run {
+    if args.save.dry_run {
         output.result("Would   succeed; nothing was changed", &value)?;
         return Ok(());
     }

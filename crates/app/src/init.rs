@@ -47,7 +47,7 @@ pub(crate) fn run(args: &InitArgs) -> Result<(), Failure> {
         std::fs::rename(&path, &before).with_context(|| format!("{} cannot be kept", path.display()))?;
     }
     write_private(&path, text.as_bytes())?;
-    let output = Output::new(args.json, false, true);
+    let output = Output::new(&args.print, true);
     output.result(&format!("Wrote   {}", path.display()), &json!({ "configuration": path }))?;
     if replaced {
         output.talk(&format!("Kept    {}: its sealing keys open what was sealed before", before.display()))?;

@@ -16,11 +16,15 @@ mod groups;
 mod identities;
 mod init;
 mod issuing;
+mod members;
 mod metrics;
 mod output;
+mod pages;
+mod permissions;
 mod policies;
 mod readiness;
 mod relationships;
+mod roles;
 mod runtime;
 mod sealer;
 mod seed;
@@ -83,6 +87,9 @@ async fn run(command: &Command) -> Result<(), Failure> {
         Command::Workspace(WorkspaceCommand::Update(args)) => policies::update(args).await,
         Command::Workspace(WorkspaceCommand::Policy(PolicyCommand::Show(args))) => policies::show(args).await,
         Command::Workspace(WorkspaceCommand::Policy(PolicyCommand::Set(args))) => policies::set(args).await,
+        Command::Member(command) => members::run(command).await,
+        Command::Role(command) => roles::run(command).await,
+        Command::Permission(command) => permissions::run(command).await,
         Command::Group(command) => groups::run(command).await,
         Command::Relationship(command) => relationships::run(command).await,
         Command::Assign(args) => commands::assign(args).await,

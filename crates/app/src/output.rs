@@ -5,6 +5,8 @@ use std::io::{BufRead, IsTerminal, Write};
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::cli::PrintArgs;
+
 /// The terminal, or what stands in its place.
 pub(crate) struct Output {
     json: bool,
@@ -13,8 +15,8 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    pub(crate) const fn new(json: bool, quiet: bool, no_input: bool) -> Self {
-        Self { json, quiet, no_input }
+    pub(crate) const fn new(print: &PrintArgs, no_input: bool) -> Self {
+        Self { json: print.json, quiet: print.quiet, no_input }
     }
 
     /// One result: text lines, or a JSON value.

@@ -3,12 +3,13 @@
 use clap::{Args, Subcommand, ValueEnum};
 use domicile_client::{FieldMask, v1};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
-use crate::cli::{ClientArgs, SaveArgs};
-use crate::commands::{confirm, word};
+use crate::cli::{ChangeArgs, ClientArgs, PageArgs};
+use crate::commands::{confirm, tell_etag, word};
 use crate::failure::Failure;
-use crate::session::{next, session};
+use crate::pages;
+use crate::roles::{RoleNames, or_none};
+use crate::session::{Session, next, session};
 use crate::workspaces::workspace_value;
 
 #[derive(Debug, Subcommand)]
@@ -21,9 +22,8 @@ pub(crate) enum PolicyCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListWorkspacesArgs {
-    /// How many at most
-    #[arg(long, default_value_t = 50)]
-    limit: i32,
+    #[command(flatten)]
+    page: PageArgs,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -60,7 +60,7 @@ pub(crate) struct UpdateWorkspaceArgs {
     #[arg(long, value_name = "EMAIL")]
     support_contact: Option<String>,
     #[command(flatten)]
-    save: SaveArgs,
+    change: ChangeArgs,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -148,7 +148,7 @@ pub(crate) struct SetPolicyArgs {
     #[arg(long, value_name = "BOOL")]
     external_managers: Option<bool>,
     #[command(flatten)]
-    save: SaveArgs,
+    change: ChangeArgs,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -189,8 +189,12 @@ fn paths<const N: usize>(given: [(&str, bool); N]) -> Result<Vec<String>, Failur
 
 pub(crate) async fn list(args: &ListWorkspacesArgs) -> Result<(), Failure> {
     let session = session(&args.client).await?;
-    let request = v1::ListWorkspacesRequest { page_size: args.limit, page_token: String::new(), consistency: None };
-    let page = session.client.list_workspaces(request).await?;
+    let listed = pages::up_to(args.page.limit, async |page_size, page_token| {
+        let request = v1::ListWorkspacesRequest { page_size, page_token, consistency: None };
+        let page = session.client.list_workspaces(request).await?;
+        Ok((page.workspaces, page.next_page_token))
+    })
+    .await?;
     let words = |entry: &v1::WorkspaceEntry| {
         let none = |word: String| if word == "UNSPECIFIED" { String::new() } else { word };
         (
@@ -214,12 +218,11 @@ pub(crate) async fn list(args: &ListWorkspacesArgs) -> Result<(), Failure> {
             "membership_state": member,
         })
     };
-    let lines: Vec<String> = page.workspaces.iter().map(line).collect();
-    session.output.result(&lines.join("\n"), &page.workspaces.iter().map(row).collect::<Vec<_>>())?;
-    if !page.next_page_token.is_empty() {
-        session.output.talk("There are more; raise --limit")?;
-    }
-    Ok(())
+    let lines: Vec<String> = listed.items.iter().map(line).collect();
+    let text = if lines.is_empty() { "no workspaces".to_owned() } else { lines.join("\n") };
+    let values: Vec<Value> = listed.items.iter().map(row).collect();
+    session.output.result(&text, &json!({ "workspaces": values, "more": listed.more }))?;
+    listed.tell_more(&session.output)
 }
 
 pub(crate) async fn update(args: &UpdateWorkspaceArgs) -> Result<(), Failure> {
@@ -236,7 +239,7 @@ pub(crate) async fn update(args: &UpdateWorkspaceArgs) -> Result<(), Failure> {
     ])?;
     let session = session(&args.client).await?;
     session.output.talk(&format!("Changes {} of {}", paths.join(", "), args.workspace))?;
-    confirm(&session.output, &args.save)?;
+    confirm(&session.output, &args.change.save)?;
     let text = |given: &Option<String>| given.clone().unwrap_or_default();
     let channel = |choice: &ChannelChoice| match choice {
         ChannelChoice::Email => v1::Channel::Email.into(),
@@ -245,8 +248,9 @@ pub(crate) async fn update(args: &UpdateWorkspaceArgs) -> Result<(), Failure> {
     let languages = text(&args.notice_languages);
     let request = v1::UpdateWorkspaceRequest {
         workspace: args.workspace.clone(),
-        request_id: args.save.request_id.unwrap_or_else(Uuid::now_v7).to_string(),
-        etag: String::new(),
+        request_id: args.change.save.request_id(),
+        // The record of a workspace needs none: without one it is changed whatever it was.
+        etag: args.change.etag(""),
         update_mask: Some(FieldMask { paths }),
         display_name: text(&args.name),
         default_region: text(&args.region),
@@ -259,15 +263,15 @@ pub(crate) async fn update(args: &UpdateWorkspaceArgs) -> Result<(), Failure> {
             leave: text(&args.link_leave),
         }),
         support_contact: text(&args.support_contact),
-        validate_only: args.save.dry_run,
+        validate_only: args.change.save.dry_run,
     };
     let done = session.client.update_workspace(request).await?;
     let value = json!({
-        "validate_only": args.save.dry_run,
+        "validate_only": args.change.save.dry_run,
         "workspace": done.workspace.as_ref().map(workspace_value),
         "consistency_token": done.consistency_token,
     });
-    if args.save.dry_run {
+    if args.change.save.dry_run {
         session.output.result("Would   succeed; nothing was changed", &value)?;
         return Ok(());
     }
@@ -277,13 +281,18 @@ pub(crate) async fn update(args: &UpdateWorkspaceArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn policy_value(policy: &v1::WorkspacePolicy) -> Value {
+/// What the roles of the default ceiling are called.
+async fn role_names(session: &Session, workspace: &str, policy: &v1::WorkspacePolicy) -> RoleNames {
+    let roles = policy.default_ceiling.as_ref().map(|ceiling| ceiling.roles.clone()).unwrap_or_default();
+    RoleNames::of(session, workspace, &roles).await
+}
+
+fn policy_value(policy: &v1::WorkspacePolicy, roles: &RoleNames) -> Value {
     let ceiling = policy.default_ceiling.clone().unwrap_or_default();
-    let roles: Vec<&str> = ceiling.roles.iter().filter_map(|name| name.rsplit('/').next()).collect();
     json!({
         "inbound": word(policy.inbound().as_str_name(), "OPENNESS_"),
         "outbound": word(policy.outbound().as_str_name(), "OPENNESS_"),
-        "default_ceiling": { "roles": roles, "permissions": ceiling.permissions },
+        "default_ceiling": { "roles": roles.values(&ceiling.roles), "permissions": ceiling.permissions },
         "visibility_of_externals": word(policy.visibility_of_externals().as_str_name(), "DIRECTORY_VISIBILITY_"),
         "acceptance_as_host": policy.acceptance_as_host,
         "acceptance_as_home": policy.acceptance_as_home,
@@ -293,14 +302,13 @@ fn policy_value(policy: &v1::WorkspacePolicy) -> Value {
     })
 }
 
-fn policy_text(policy: &v1::WorkspacePolicy) -> String {
+fn policy_text(policy: &v1::WorkspacePolicy, roles: &RoleNames) -> String {
     let ceiling = policy.default_ceiling.clone().unwrap_or_default();
-    let roles = ceiling.roles.iter().filter_map(|name| name.rsplit('/').next()).map(str::to_owned);
-    let ceiling: Vec<String> = roles.chain(ceiling.permissions).collect();
+    let ceiling: Vec<String> = roles.handles(&ceiling.roles).into_iter().chain(ceiling.permissions).collect();
     let lines = [
         format!("Inbound             {}", word(policy.inbound().as_str_name(), "OPENNESS_")),
         format!("Outbound            {}", word(policy.outbound().as_str_name(), "OPENNESS_")),
-        format!("Default ceiling     {}", ceiling.join(", ")),
+        format!("Default ceiling     {}", or_none(&ceiling)),
         format!(
             "Externals are seen  {}",
             word(policy.visibility_of_externals().as_str_name(), "DIRECTORY_VISIBILITY_")
@@ -317,7 +325,8 @@ pub(crate) async fn show(args: &ShowPolicyArgs) -> Result<(), Failure> {
     let session = session(&args.client).await?;
     let request = v1::GetWorkspacePolicyRequest { workspace: args.workspace.clone(), consistency: None };
     let policy = session.client.get_workspace_policy(request).await?.policy.unwrap_or_default();
-    session.output.result(&policy_text(&policy), &policy_value(&policy))?;
+    let roles = role_names(&session, &args.workspace, &policy).await;
+    session.output.result(&policy_text(&policy, &roles), &policy_value(&policy, &roles))?;
     Ok(())
 }
 
@@ -334,8 +343,12 @@ pub(crate) async fn set(args: &SetPolicyArgs) -> Result<(), Failure> {
         ("external_managers", args.external_managers.is_some()),
     ])?;
     let session = session(&args.client).await?;
-    let read = v1::GetWorkspacePolicyRequest { workspace: args.workspace.clone(), consistency: None };
-    let current = session.client.get_workspace_policy(read).await?.policy.unwrap_or_default();
+    let etag = if let Some(etag) = &args.change.etag {
+        etag.clone()
+    } else {
+        let read = v1::GetWorkspacePolicyRequest { workspace: args.workspace.clone(), consistency: None };
+        session.client.get_workspace_policy(read).await?.policy.unwrap_or_default().etag
+    };
     let policy = v1::WorkspacePolicy {
         inbound: args.inbound.map_or(0, |choice| openness(choice).into()),
         outbound: args.outbound.map_or(0, |choice| openness(choice).into()),
@@ -353,38 +366,43 @@ pub(crate) async fn set(args: &SetPolicyArgs) -> Result<(), Failure> {
     let changed = paths.join(", ");
     let rehearsal = v1::UpdateWorkspacePolicyRequest {
         workspace: args.workspace.clone(),
-        request_id: args.save.request_id.unwrap_or_else(Uuid::now_v7).to_string(),
-        etag: current.etag,
+        request_id: args.change.save.request_id(),
+        etag,
         update_mask: Some(FieldMask { paths }),
         policy: Some(policy),
         validate_only: true,
     };
     // A repeated request was told of when it was made.
-    let reach = match args.save.request_id {
-        Some(_) => None,
-        None => session.client.update_workspace_policy(rehearsal.clone()).await?.reach,
+    let reach = if args.change.may_repeat() {
+        None
+    } else {
+        tell_etag(&session.output, &args.change, &rehearsal.etag)?;
+        session.client.update_workspace_policy(rehearsal.clone()).await?.reach
     };
     session.output.talk(&format!("Changes {changed} of {}", args.workspace))?;
     if let Some(reach) = &reach {
         let (here, elsewhere) = (reach.externals_here, reach.externals_elsewhere);
         session.output.talk(&format!("Reaches {here} Externals here, {elsewhere} of its people elsewhere, at most"))?;
     }
-    confirm(&session.output, &args.save)?;
-    let request = v1::UpdateWorkspacePolicyRequest { validate_only: args.save.dry_run, ..rehearsal };
+    confirm(&session.output, &args.change.save)?;
+    let request = v1::UpdateWorkspacePolicyRequest { validate_only: args.change.save.dry_run, ..rehearsal };
     let done = session.client.update_workspace_policy(request).await?;
+    let roles = match &done.policy {
+        Some(policy) => role_names(&session, &args.workspace, policy).await,
+        None => RoleNames::default(),
+    };
     let value = json!({
-        "validate_only": args.save.dry_run,
-        "policy": done.policy.as_ref().map(policy_value),
+        "validate_only": args.change.save.dry_run,
+        "policy": done.policy.as_ref().map(|policy| policy_value(policy, &roles)),
         "externals_here": done.reach.as_ref().map(|reach| reach.externals_here),
         "externals_elsewhere": done.reach.as_ref().map(|reach| reach.externals_elsewhere),
         "consistency_token": done.consistency_token,
     });
-    let text = if args.save.dry_run {
-        "Would   succeed; nothing was changed".to_owned()
-    } else {
-        format!("Changed {changed}")
-    };
-    session.output.result(&text, &value)?;
+    if args.change.save.dry_run {
+        session.output.result("Would   succeed; nothing was changed", &value)?;
+        return Ok(());
+    }
+    session.output.result(&format!("Changed {changed}"), &value)?;
     session.output.talk(&next(&format!("workspace policy show {}", args.workspace), &args.client))?;
     Ok(())
 }

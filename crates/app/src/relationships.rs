@@ -6,11 +6,11 @@ use clap::{Args, Subcommand, ValueEnum};
 use domicile_client::v1;
 use domicile_client::v1::{approve_relationship_request, propose_relationship_request};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
-use crate::cli::{ClientArgs, SaveArgs};
-use crate::commands::{contacts, word};
+use crate::cli::{ChangeArgs, ClientArgs, PageArgs, SaveArgs, WhereArgs};
+use crate::commands::{contacts, tell_etag, word};
 use crate::failure::Failure;
+use crate::pages;
 use crate::session::{Session, next, session};
 
 #[derive(Debug, Subcommand)]
@@ -37,20 +37,16 @@ pub(crate) enum RelationshipCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// Workspace: id or handle
-    #[arg(long)]
-    workspace: String,
     /// Those in which the workspace is this side
     #[arg(long, value_enum)]
     side: Option<Side>,
     /// Those in this state; may be given several times
     #[arg(long = "state", value_enum)]
     states: Vec<State>,
-    /// How many at most
-    #[arg(long, default_value_t = 50)]
-    limit: i32,
     #[command(flatten)]
-    client: ClientArgs,
+    page: PageArgs,
+    #[command(flatten)]
+    at: WhereArgs,
 }
 
 #[derive(Debug, Args)]
@@ -93,7 +89,7 @@ pub(crate) struct ApproveArgs {
     #[command(flatten)]
     terms: TermsArgs,
     #[command(flatten)]
-    save: SaveArgs,
+    change: ChangeArgs,
 }
 
 #[derive(Debug, Args)]
@@ -103,7 +99,7 @@ pub(crate) struct UpdateArgs {
     #[command(flatten)]
     terms: TermsArgs,
     #[command(flatten)]
-    save: SaveArgs,
+    change: ChangeArgs,
 }
 
 #[derive(Debug, Args)]
@@ -111,39 +107,41 @@ pub(crate) struct MoveArgs {
     #[command(flatten)]
     named: ShowArgs,
     #[command(flatten)]
-    save: SaveArgs,
+    change: ChangeArgs,
 }
+
+/// The heading of the flags of terms.
+const TERMS: &str = "Terms of your side";
 
 /// What one side decides. What is not given is nothing in a new agreement, and as it is in a change.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Terms of your side")]
 pub(crate) struct TermsArgs {
     /// Host: role that people of the home may have, by handle or id; may be given several times
-    #[arg(long = "role", conflicts_with = "no_roles")]
+    #[arg(long = "role", help_heading = TERMS, conflicts_with = "no_roles")]
     roles: Vec<String>,
     /// Host: no roles
-    #[arg(long)]
+    #[arg(long, help_heading = TERMS)]
     no_roles: bool,
     /// Host: direct permission that they may have; may be given several times
-    #[arg(long = "permission", conflicts_with = "no_permissions")]
+    #[arg(long = "permission", help_heading = TERMS, conflicts_with = "no_permissions")]
     permissions: Vec<String>,
     /// Host: no direct permissions
-    #[arg(long)]
+    #[arg(long, help_heading = TERMS)]
     no_permissions: bool,
     /// Host: what its Internals see of them in the directory
-    #[arg(long, value_enum)]
+    #[arg(long, help_heading = TERMS, value_enum)]
     visibility: Option<Visibility>,
     /// Host: the longest a membership may last, in days; 0 for no limit
-    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(i64).range(0..=36500))]
+    #[arg(long, help_heading = TERMS, value_name = "DAYS", value_parser = clap::value_parser!(i64).range(0..=36500))]
     longest_days: Option<i64>,
     /// Home: what it lets the host see of its people
-    #[arg(long, value_enum)]
+    #[arg(long, help_heading = TERMS, value_enum)]
     disclosure: Option<Disclosure>,
     /// Home: whether the host may link its people
-    #[arg(long, value_enum)]
+    #[arg(long, help_heading = TERMS, value_enum)]
     allow_host: Option<YesNo>,
     /// Either: whether a person must accept
-    #[arg(long, value_enum)]
+    #[arg(long, help_heading = TERMS, value_enum)]
     acceptance: Option<YesNo>,
 }
 
@@ -301,10 +299,6 @@ impl TermsArgs {
     }
 }
 
-fn request_id(save: &SaveArgs) -> String {
-    save.request_id.unwrap_or_else(Uuid::now_v7).to_string()
-}
-
 pub(crate) async fn run(command: &RelationshipCommand) -> Result<(), Failure> {
     match command {
         RelationshipCommand::List(args) => list(args).await,
@@ -320,35 +314,36 @@ pub(crate) async fn run(command: &RelationshipCommand) -> Result<(), Failure> {
 }
 
 async fn list(args: &ListArgs) -> Result<(), Failure> {
-    let session = session(&args.client).await?;
+    let session = session(&args.at.client).await?;
     let side = match args.side {
         None => v1::RelationshipSide::Unspecified,
         Some(Side::Host) => v1::RelationshipSide::Host,
         Some(Side::Home) => v1::RelationshipSide::Home,
     };
-    let request = v1::ListRelationshipsRequest {
-        workspace: args.workspace.clone(),
-        side: side.into(),
-        states: args.states.iter().map(|state| v1::RelationshipState::from(*state).into()).collect(),
-        page_size: args.limit,
-        ..v1::ListRelationshipsRequest::default()
-    };
-    let page = session.client.list_relationships(request).await?;
+    let listed = pages::up_to(args.page.limit, async |page_size, page_token| {
+        let request = v1::ListRelationshipsRequest {
+            workspace: args.at.workspace.clone(),
+            side: side.into(),
+            states: args.states.iter().map(|state| v1::RelationshipState::from(*state).into()).collect(),
+            page_size,
+            page_token,
+            consistency: None,
+        };
+        let page = session.client.list_relationships(request).await?;
+        Ok((page.relationships, page.next_page_token))
+    })
+    .await?;
     let mut text = String::new();
-    for of in &page.relationships {
+    for of in &listed.items {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{}  {:<9} {}", of.uid, state_words(of), pair(of));
     }
-    if page.relationships.is_empty() {
+    if listed.items.is_empty() {
         text.push_str("No relationships; propose one.");
     }
-    let more = !page.next_page_token.is_empty();
-    let values: Vec<Value> = page.relationships.iter().map(value).collect();
-    session.output.result(&text, &json!({ "relationships": values, "more": more }))?;
-    if more {
-        session.output.talk("There are more; give a higher --limit")?;
-    }
-    Ok(())
+    let values: Vec<Value> = listed.items.iter().map(value).collect();
+    session.output.result(&text, &json!({ "relationships": values, "more": listed.more }))?;
+    listed.tell_more(&session.output)
 }
 
 /// `PROPOSED`, `ACTIVE, suspended by host`
@@ -569,8 +564,8 @@ fn tell(
 }
 
 /// Says what a change would do to people, and asks whether to make it.
-fn confirm(session: &Session, save: &SaveArgs, rehearsed: &Answer) -> Result<(), Failure> {
-    if let Some(effect) = &rehearsed.effect {
+fn confirm(session: &Session, save: &SaveArgs, rehearsed: Option<&Answer>) -> Result<(), Failure> {
+    if let Some(effect) = rehearsed.and_then(|rehearsed| rehearsed.effect.as_ref()) {
         session.output.talk(&effect_lines(effect))?;
     }
     if save.yes || save.dry_run {
@@ -588,16 +583,20 @@ fn confirm(session: &Session, save: &SaveArgs, rehearsed: &Answer) -> Result<(),
 
 /// Rehearses a change, asks, and makes it.
 macro_rules! rehearsed {
-    ($session:expr, $save:expr, $method:ident, $request:expr) => {{
+    ($session:expr, $change:expr, $method:ident, $request:expr) => {{
         let mut request = $request;
-        request.validate_only = true;
-        let rehearsal = Answer::from($session.client.$method(request.clone()).await?);
-        confirm($session, $save, &rehearsal)?;
-        if $save.dry_run {
-            rehearsal
-        } else {
+        let mut rehearsal = None;
+        // A repeated change was rehearsed when it was made.
+        if $change.save.dry_run || !$change.may_repeat() {
+            tell_etag(&$session.output, $change, &request.etag)?;
+            request.validate_only = true;
+            rehearsal = Some(Answer::from($session.client.$method(request.clone()).await?));
             request.validate_only = false;
-            Answer::from($session.client.$method(request).await?)
+        }
+        confirm($session, &$change.save, rehearsal.as_ref())?;
+        match rehearsal {
+            Some(rehearsal) if $change.save.dry_run => rehearsal,
+            _ => Answer::from($session.client.$method(request).await?),
         }
     }};
 }
@@ -616,7 +615,7 @@ async fn propose(args: &ProposeArgs) -> Result<(), Failure> {
     };
     let request = v1::ProposeRelationshipRequest {
         workspace: args.workspace.clone(),
-        request_id: request_id(&args.save),
+        request_id: args.save.request_id(),
         target: Some(target),
         terms: Some(match args.side {
             Side::Host => of::Terms::HostTerms(terms.host),
@@ -641,37 +640,43 @@ async fn approve(args: &ApproveArgs) -> Result<(), Failure> {
     let terms = args.terms.anew(side)?;
     let request = v1::ApproveRelationshipRequest {
         workspace: args.named.workspace.clone(),
-        request_id: request_id(&args.save),
+        request_id: args.change.save.request_id(),
         relationship: found.uid,
-        etag: found.etag,
+        etag: args.change.etag(&found.etag),
         terms: Some(match side {
             Side::Host => of::Terms::HostTerms(terms.host),
             Side::Home => of::Terms::HomeTerms(terms.home),
         }),
         validate_only: false,
     };
-    let answer = rehearsed!(&session, &args.save, approve_relationship, request);
-    tell(&session, ("Approved", &args.save), &answer, ("show", &args.named.workspace, &args.named.client))
+    let answer = rehearsed!(&session, &args.change, approve_relationship, request);
+    tell(&session, ("Approved", &args.change.save), &answer, ("show", &args.named.workspace, &args.named.client))
 }
 
 async fn update(args: &UpdateArgs) -> Result<(), Failure> {
     let session = session(&args.named.client).await?;
     let found = read(&session, &args.named).await?;
     let side = own_side(&found);
-    let (host, home) = (found.host_terms.unwrap_or_default(), found.home_terms.unwrap_or_default());
-    let Terms { host, home, paths } = args.terms.over(side, host, home);
+    // The ceiling alone is replaced as a whole; of the rest what was not typed is not sent, so that the same again is the
+    // same request whatever was changed besides.
+    let ceiling = found.host_terms.and_then(|terms| terms.ceiling);
+    let host = v1::HostTerms { ceiling, ..v1::HostTerms::default() };
+    let Terms { mut host, home, paths } = args.terms.over(side, host, v1::HomeTerms::default());
+    if !paths.iter().any(|path| path == "host_terms.ceiling") {
+        host.ceiling = None;
+    }
     let request = v1::UpdateRelationshipRequest {
         workspace: args.named.workspace.clone(),
-        request_id: request_id(&args.save),
+        request_id: args.change.save.request_id(),
         relationship: found.uid,
-        etag: found.etag,
+        etag: args.change.etag(&found.etag),
         host_terms: Some(host),
         home_terms: Some(home),
         update_mask: Some(prost_types::FieldMask { paths }),
         validate_only: false,
     };
-    let answer = rehearsed!(&session, &args.save, update_relationship, request);
-    tell(&session, ("Updated", &args.save), &answer, ("show", &args.named.workspace, &args.named.client))
+    let answer = rehearsed!(&session, &args.change, update_relationship, request);
+    tell(&session, ("Updated", &args.change.save), &answer, ("show", &args.named.workspace, &args.named.client))
 }
 
 /// A command that takes nothing but the relationship.
@@ -683,13 +688,13 @@ macro_rules! moves {
             session.output.talk(&format!("Changes {}   {}", state_words(&found), pair(&found)))?;
             let request = v1::$request {
                 workspace: args.named.workspace.clone(),
-                request_id: request_id(&args.save),
+                request_id: args.change.save.request_id(),
                 relationship: found.uid,
-                etag: found.etag,
+                etag: args.change.etag(&found.etag),
                 validate_only: false,
             };
-            let answer = rehearsed!(&session, &args.save, $method, request);
-            tell(&session, ($done, &args.save), &answer, ("show", &args.named.workspace, &args.named.client))
+            let answer = rehearsed!(&session, &args.change, $method, request);
+            tell(&session, ($done, &args.change.save), &answer, ("show", &args.named.workspace, &args.named.client))
         }
     )*};
 }

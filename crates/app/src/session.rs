@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use domicile_client::{Client, ClientTls, Credentials};
+use domicile_client::{Client, ClientTls, Credentials, v1};
 use uuid::Uuid;
 
 use crate::cli::{ClientArgs, SignInArgs};
@@ -15,6 +15,7 @@ use crate::dev::own_name;
 use crate::failure::Failure;
 use crate::issuing::{self, Bearer, COMMAND_LINE};
 use crate::output::Output;
+use crate::pages;
 
 /// How long a token serves that a command signs for itself.
 const COMMAND_WITHIN: Duration = Duration::from_mins(5);
@@ -31,11 +32,48 @@ impl Session {
     pub(crate) fn user_of(&self, name: &str) -> Result<String, Failure> {
         user_of(&self.people, name)
     }
+
+    /// The user id of a member by the address that the workspace knows, by short name or by the id itself.
+    ///
+    /// # Errors
+    /// Nobody there has that address as far as the workspace sees it, or several have.
+    pub(crate) async fn member_of(&self, workspace: &str, person: &str) -> Result<String, Failure> {
+        if !person.contains('@') {
+            return self.user_of(person);
+        }
+        let members = pages::whole(async |page_size, page_token| {
+            let workspace = workspace.to_owned();
+            let request = v1::ListMembershipsRequest { workspace, page_size, page_token, consistency: None };
+            let page = self.client.list_memberships(request).await?;
+            Ok((page.memberships, page.next_page_token))
+        });
+        let mut found = members.await?;
+        found.retain(|member| {
+            [&member.email, &member.typed_contact].iter().any(|known| known.eq_ignore_ascii_case(person))
+        });
+        match found.as_slice() {
+            [member] => Ok(member.user.clone()),
+            [] => {
+                let message = format!(
+                    "no member of {workspace} is known there as {person}; `member list` shows them, `assign` takes \
+                     somebody in"
+                );
+                Err(Failure::new(3, message))
+            }
+            several => {
+                let ids: Vec<&str> = several.iter().map(|member| member.user.as_str()).collect();
+                Err(Failure::new(
+                    4,
+                    format!("several members are known as {person}; give one by id: {}", ids.join(", ")),
+                ))
+            }
+        }
+    }
 }
 
 /// Connects as the flags say.
 pub(crate) async fn session(args: &ClientArgs) -> Result<Session, Failure> {
-    let output = Output::new(args.json, args.quiet, args.no_input);
+    let output = Output::new(&args.print, args.no_input);
     let acting = args.acting.as_deref();
     if let Some(endpoint) = &args.sign_in.endpoint {
         let people = BTreeMap::new();
@@ -44,10 +82,23 @@ pub(crate) async fn session(args: &ClientArgs) -> Result<Session, Failure> {
         let client = Client::connect_by(endpoint, &credentials, &tls(&args.sign_in)?).await?;
         return Ok(Session { client, output, people });
     }
-    let file = CredentialsFile::read(&args.credentials).map_err(|error| Failure::new(2, error.to_string()))?;
+    let file = read_file(args)?;
     let credentials = of_file(&file, acting.unwrap_or(&file.acting))?;
     let client = Client::connect(&file.endpoint, &credentials).await?;
     Ok(Session { client, output, people: file.people })
+}
+
+/// Connects as a service of the development instance, which acts for nobody.
+pub(crate) async fn service_session(args: &ClientArgs, service: &str) -> Result<Session, Failure> {
+    let file = read_file(args)?;
+    let key = issuing::read_key(&file.key)?;
+    let token = issuing::token(&key, &Bearer::Service(service), COMMAND_WITHIN)?;
+    let client = Client::connect(&file.endpoint, &Credentials { token, acting_user: None }).await?;
+    Ok(Session { client, output: Output::new(&args.print, args.no_input), people: file.people })
+}
+
+fn read_file(args: &ClientArgs) -> Result<CredentialsFile, Failure> {
+    CredentialsFile::read(&args.file.credentials).map_err(|error| Failure::new(2, error.to_string()))
 }
 
 /// People of the example come with a token of their own; anybody else is named by the command line, which may do so there.
@@ -114,8 +165,8 @@ pub(crate) fn next(command: &str, client: &ClientArgs) -> String {
 fn flags(client: &ClientArgs, given: impl Fn(&str) -> bool) -> String {
     let SignInArgs { endpoint, token_file, ca, client_certificate, client_key } = &client.sign_in;
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.as_os_str().to_owned());
-    let usual = client.credentials == Path::new(USUAL_CREDENTIALS) || endpoint.is_some();
-    let credentials = (!usual).then(|| client.credentials.as_os_str().to_owned());
+    let usual = client.file.credentials == Path::new(USUAL_CREDENTIALS) || endpoint.is_some();
+    let credentials = (!usual).then(|| client.file.credentials.as_os_str().to_owned());
     let all = [
         ("credentials", "DOMICILE_CREDENTIALS", credentials),
         ("endpoint", "DOMICILE_ENDPOINT", endpoint.as_ref().map(Into::into)),

@@ -84,7 +84,7 @@ pub(crate) fn show(args: &ShowConfigArgs) -> Result<(), Failure> {
     let lines: Vec<String> = shown.iter().map(Shown::line).collect();
     let values: serde_json::Map<String, Value> =
         shown.into_iter().map(|shown| (shown.key, json!({ "value": shown.value, "origin": shown.origin }))).collect();
-    Ok(Output::new(args.json, false, true).result(&lines.join("\n"), &values)?)
+    Ok(Output::new(&args.print, true).result(&lines.join("\n"), &values)?)
 }
 
 pub(crate) fn schema() -> Result<()> {

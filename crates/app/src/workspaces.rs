@@ -3,7 +3,6 @@
 use anyhow::Result;
 use domicile_client::v1;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::cli::{CreateWorkspaceArgs, ShowWorkspaceArgs};
 use crate::commands::{confirm, word};
@@ -65,7 +64,7 @@ pub(crate) async fn create(args: &CreateWorkspaceArgs) -> Result<(), Failure> {
         profile: Some(profile),
     };
     let request = v1::CreateWorkspaceRequest {
-        request_id: args.save.request_id.unwrap_or_else(Uuid::now_v7).to_string(),
+        request_id: args.save.request_id(),
         handle: args.handle.clone(),
         display_name: wanted.name,
         default_region: wanted.region,

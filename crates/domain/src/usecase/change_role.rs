@@ -220,7 +220,7 @@ fn in_use(uses: RoleUses) -> Refusal {
     let RoleUses { memberships, groups, ceilings } = uses;
     let refusal = Refusal::new(Reason::RoleInUse);
     let message = format!(
-        "The role is in use: {memberships} memberships, {groups} groups and {ceilings} ceilings name it. Take it away there first, or delete it with `force`, which takes it away from all of them."
+        "The role is in use; it is named by memberships: {memberships}, groups: {groups}, ceilings: {ceilings}. Take it away there first, or delete it with `force`, which takes it away from all of them."
     );
     let refusal = refusal.with("memberships", memberships).with("groups", groups).with("ceilings", ceilings);
     Refusal { message, ..refusal }

@@ -168,7 +168,8 @@ async fn offered(
     let in_use: BTreeSet<PermissionName> =
         entries.into_iter().filter(|entry| entry.retired_at.is_none()).map(|entry| entry.name).collect();
     for (index, name) in read.iter().filter(|(_, name)| !in_use.contains(name)) {
-        let message = format!("no service offers the permission `{name}`; check the spelling");
+        let message =
+            format!("no service offers the permission `{name}`; check the spelling, or leave it out if it was retired");
         violations.push(Violation::new(path(*index), message));
     }
     Ok(in_use)
