@@ -49,6 +49,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tonic::service::Routes;
+use tonic_health::pb::health_server::{Health as HealthApi, HealthServer};
 
 use crate::admission::Admission;
 use crate::connections::{Connection, connections};
@@ -129,6 +130,43 @@ fn connection_ended(ended: Result<Result<(), tonic::transport::Error>, JoinError
     }
 }
 
+/// Every service that is served.
+fn routes(
+    api: Arc<dyn DomicileApi>,
+    limits: &Limits,
+    health: HealthServer<impl HealthApi>,
+) -> Result<Routes, ServeError> {
+    let services = Services { api };
+    let Limits { request_bytes, answer_bytes, .. } = *limits;
+    let reflection =
+        || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET);
+    macro_rules! limited {
+        ($server:ident) => {
+            $server::new(services.clone())
+                .max_decoding_message_size(request_bytes)
+                .max_encoding_message_size(answer_bytes)
+        };
+    }
+    let routes = Routes::new(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .add_service(limited!(UserServiceServer))
+        .add_service(limited!(MembershipServiceServer))
+        .add_service(limited!(WorkspaceServiceServer))
+        .add_service(limited!(RelationshipServiceServer))
+        .add_service(limited!(RoleServiceServer))
+        .add_service(limited!(GroupServiceServer))
+        .add_service(limited!(PermissionServiceServer))
+        .add_service(limited!(AccessServiceServer))
+        .add_service(limited!(NotificationServiceServer));
+    #[cfg(feature = "bench-echo")]
+    let routes = {
+        tracing::warn!("this build serves the control of the benchmark: it is not for use");
+        routes.add_service(echo::EchoServer { request_bytes, answer_bytes })
+    };
+    Ok(routes.prepare())
+}
+
 /// Serves until `shutdown` ends; then health says so, and after [`Limits::lame_duck`] no call is taken any more, streams end,
 /// and calls at work end, those too whose caller has left. What has not ended after [`Limits::drain`] is left behind, and
 /// said so in the log.
@@ -161,19 +199,7 @@ pub async fn serve(
         at_work,
         stopping,
     };
-    let services = Services { api };
-    let Limits { request_bytes, answer_bytes, .. } = limits;
-
     let (mut health, health_service) = Health::silent(policies.services()).await;
-    let reflection =
-        || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET);
-    macro_rules! limited {
-        ($server:ident) => {
-            $server::new(services.clone())
-                .max_decoding_message_size(request_bytes)
-                .max_encoding_message_size(answer_bytes)
-        };
-    }
     let server = tonic::transport::Server::builder()
         .max_concurrent_streams(limits.concurrent_streams)
         .http2_max_header_list_size(limits.header_list_bytes)
@@ -182,24 +208,7 @@ pub async fn serve(
         .http2_max_pending_accept_reset_streams(Some(limits.pending_accept_reset_streams))
         .http2_max_local_error_reset_streams(Some(limits.local_error_reset_streams))
         .layer(GateLayer(Arc::new(keeper)));
-    let routes = Routes::new(health_service)
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?)
-        .add_service(limited!(UserServiceServer))
-        .add_service(limited!(MembershipServiceServer))
-        .add_service(limited!(WorkspaceServiceServer))
-        .add_service(limited!(RelationshipServiceServer))
-        .add_service(limited!(RoleServiceServer))
-        .add_service(limited!(GroupServiceServer))
-        .add_service(limited!(PermissionServiceServer))
-        .add_service(limited!(AccessServiceServer))
-        .add_service(limited!(NotificationServiceServer));
-    #[cfg(feature = "bench-echo")]
-    let routes = {
-        tracing::warn!("this build serves the control of the benchmark: it is not for use");
-        routes.add_service(echo::EchoServer { request_bytes, answer_bytes })
-    };
-    let routes = routes.prepare();
+    let routes = routes(api, &limits, health_service)?;
     // A server of tonic has one age for all its connections, and those that came together would leave together: each has a
     // server of its own, which takes it, and stops when it is gone or when all stop.
     let (all_end, of_one) = (end_streams.subscribe(), limits.clone());
@@ -208,7 +217,7 @@ pub async fn serve(
         let (routes, gone, mut all_end) = (routes.clone(), connection.gone(), all_end.clone());
         let stop = async move {
             tokio::select! {
-                _ = gone => {}
+                () = gone => {}
                 _ = all_end.wait_for(|end| *end) => {}
             }
         };
