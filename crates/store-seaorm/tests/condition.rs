@@ -92,7 +92,8 @@ async fn a_file_whose_write_lock_is_held_elsewhere_takes_no_writes_and_nothing_i
     assert!(told.contains("the write lock") && !told.contains("d.db"), "{told}");
     // Whoever is asking when it is given back hears of it.
     let (fit, given_back) = tokio::join!(store.fit(SOON), held.rollback());
-    (fit.unwrap(), given_back.unwrap());
+    fit.unwrap();
+    given_back.unwrap();
     store.reachable().await.unwrap();
     assert!(written() == before, "something was written");
 }
