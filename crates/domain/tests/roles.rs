@@ -252,7 +252,7 @@ async fn a_role_in_use_is_deleted_by_force_alone_and_taken_from_all() {
     assert_eq!(refusal.reason, Reason::RoleInUse);
     let counted = [("memberships", "3".to_owned()), ("groups", "0".to_owned()), ("ceilings", "1".to_owned())];
     assert_eq!(refusal.metadata, counted);
-    assert!(refusal.message.contains("3 memberships, 0 groups and 1 ceilings"), "{}", refusal.message);
+    assert!(refusal.message.contains("memberships: 3, groups: 0, ceilings: 1"), "{}", refusal.message);
     let force = DeleteRole { force: true, ..delete };
     let gone = world.domicile.delete_role(&by, &order(), &force).await.unwrap().thing.unwrap();
     assert_eq!(gone.uses, RoleUses { memberships: 3, groups: 0, ceilings: 1 });

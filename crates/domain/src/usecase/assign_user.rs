@@ -14,7 +14,7 @@ use super::record::Deed;
 use super::replay::{Repeatable, replayed_row};
 use super::resolve::{Candidate, Contacts, Resolution, resolve};
 use super::run_tx::{Command, Finish};
-use super::service::{Domicile, workspace_ref};
+use super::service::{Domicile, acting_user, workspace_ref};
 use super::token::{MatchHandle, TouchedRows};
 use super::view::{Viewer, member_view};
 use crate::error::{Reason, Refusal, Violation};
@@ -117,7 +117,7 @@ impl Assign<'_> {
         let reading = Reading { phones, host: &actor.workspace, roles: &roles, now: self.fixed.now };
         let read = Read::of(self.request, tx, &reading).await?;
         let handle = self.match_handle(&actor.workspace)?;
-        let found = resolve(tx, actor.workspace.id, &read.contacts, self.fixed.now).await?;
+        let found = resolve(tx, actor.workspace.id, acting_user(self.call)?, &read.contacts, self.fixed.now).await?;
         let attempt = Attempt { actor: &actor, roles: &roles, revision, read: &read, handle, found };
         let saved = self.save(tx, &attempt).await?;
         if self.request.validate_only {

@@ -22,7 +22,7 @@ use crate::model::answer::{CreateWorkspaceAnswer, StoredAnswer};
 use crate::model::audit::{AuditAction, AuditRecord};
 use crate::model::budget::BudgetStanding;
 use crate::model::email::EmailAddress;
-use crate::model::id::{RequestId, RoleId, WorkspaceId};
+use crate::model::id::{RequestId, RoleId, UserId, WorkspaceId};
 use crate::model::language::LanguageTag;
 use crate::model::membership::Grants;
 use crate::model::name::{Handle, Name};
@@ -101,7 +101,8 @@ impl Create<'_> {
         if tx.workspaces().find(&WorkspaceRef::Handle(read.new.handle.clone())).await?.is_some() {
             return Err(Refusal::new(Reason::HandleTaken).with("field", "handle"));
         }
-        let found = resolve(tx, self.workspace, &read.contacts, self.fixed.now).await?;
+        // Nobody acts here, so that there is nobody to be read for nobody.
+        let found = resolve(tx, self.workspace, UserId::nil(), &read.contacts, self.fixed.now).await?;
         match found.outcome {
             LookupOutcome::ConflictingMatch => return Err(Refusal::new(Reason::ConflictingMatch)),
             _ if found.email.or(found.phone).is_some() => {

@@ -47,7 +47,7 @@ impl Command for Lookup<'_> {
         let host = authorise(tx, &self.domicile.policies, self.call, id, &RIGHTS, self.now).await?.workspace;
 
         let contacts = self.contacts(host.default_region)?;
-        let resolution = resolve(tx, host.id, &contacts, self.now).await?;
+        let resolution = resolve(tx, host.id, acting_user(self.call)?, &contacts, self.now).await?;
 
         let subject = resolution.candidate.as_ref().map(|c| c.user.id);
         let row = AuditRecord {
