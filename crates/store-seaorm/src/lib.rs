@@ -248,7 +248,7 @@ impl Store for SeaOrmStore {
         // A deferred transaction that turns from read to write would fail at once, whatever the busy timeout says.
         match begin(turn.connection()?, Some(SqliteTransactionMode::Immediate)).await {
             Ok(transaction) => {
-                writer.unit_began();
+                turn.unit_began();
                 Ok(Box::new(SeaOrmUnit::new(self.guarded(transaction), Some(turn))))
             }
             Err(error) => {

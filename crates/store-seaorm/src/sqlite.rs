@@ -80,12 +80,26 @@ pub(crate) async fn connect_readers(path: &Path) -> Result<DatabaseConnection, D
 pub(crate) struct Writer {
     place: Place,
     slot: Arc<Mutex<Option<DatabaseConnection>>>,
-    begun: Arc<AtomicU64>,
+    turns: Turns,
+}
+
+/// Counts where units begin and where they end.
+#[derive(Clone, Default)]
+struct Turns(Arc<AtomicU64>);
+
+impl Turns {
+    fn mark(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn marks(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Writer {
     pub(crate) fn new(place: Place, connection: DatabaseConnection) -> Self {
-        Self { place, slot: Arc::new(Mutex::new(Some(connection))), begun: Arc::default() }
+        Self { place, slot: Arc::new(Mutex::new(Some(connection))), turns: Turns::default() }
     }
 
     /// Whether somebody has the turn.
@@ -93,14 +107,12 @@ impl Writer {
         self.slot.try_lock().is_err()
     }
 
-    /// Counts a unit that began: it holds the lock of the file.
-    pub(crate) fn unit_began(&self) {
-        self.begun.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How many units began so far.
-    pub(crate) fn units_begun(&self) -> u64 {
-        self.begun.load(Ordering::Relaxed)
+    /// Whether a unit of this process has held the lock of the file at some time since it was asked for.
+    pub(crate) fn had_the_lock_since(&self) -> impl Fn() -> bool + use<> {
+        let turns = self.turns.clone();
+        let before = turns.marks();
+        // Odd while a unit is open.
+        move || !before.is_multiple_of(2) || turns.marks() != before
     }
 
     /// Waits at most `patience` for the turn. A connection that was thrown away is made anew.
@@ -114,7 +126,8 @@ impl Writer {
             })?;
             *slot = Some(connection);
         }
-        Ok(WriterTurn { slot, in_memory: matches!(self.place, Place::Memory) })
+        let in_memory = matches!(self.place, Place::Memory);
+        Ok(WriterTurn { slot, in_memory, turns: self.turns.clone(), has_begun: false })
     }
 }
 
@@ -122,9 +135,25 @@ impl Writer {
 pub(crate) struct WriterTurn {
     slot: OwnedMutexGuard<Option<DatabaseConnection>>,
     in_memory: bool,
+    turns: Turns,
+    has_begun: bool,
+}
+
+impl Drop for WriterTurn {
+    fn drop(&mut self) {
+        if self.has_begun {
+            self.turns.mark();
+        }
+    }
 }
 
 impl WriterTurn {
+    /// Says that the unit has begun, so that it holds the lock of the file until the turn ends.
+    pub(crate) fn unit_began(&mut self) {
+        self.has_begun = true;
+        self.turns.mark();
+    }
+
     pub(crate) fn connection(&self) -> Result<&DatabaseConnection, StoreError> {
         self.slot.as_ref().ok_or_else(|| StoreError::Unavailable("the writer has no connection".to_owned()))
     }

@@ -26,10 +26,10 @@ impl WriteLock {
         Self { path, connection: Arc::default() }
     }
 
-    /// Waits until the lock is free, or the writer of this process had it meanwhile: that one is only busy.
+    /// Waits until the lock is free, or a writer of this process has it: that one is only busy.
     pub(crate) async fn can_be_had(&self, writer: &Writer) -> Result<(), StoreError> {
-        let begun = writer.units_begun();
-        while !self.is_free().await? && writer.units_begun() == begun {
+        let is_ours = writer.had_the_lock_since();
+        while !is_ours() && !self.is_free().await? {
             tokio::time::sleep(TRY_AGAIN_AFTER).await;
         }
         Ok(())

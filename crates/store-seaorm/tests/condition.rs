@@ -99,17 +99,20 @@ async fn a_file_whose_write_lock_is_held_elsewhere_takes_no_writes_and_nothing_i
 }
 
 #[tokio::test]
-async fn a_writer_that_goes_on_is_busy_and_not_stuck() {
+async fn a_writer_of_this_process_is_busy_and_not_stuck() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SeaOrmStore::open_file(&folder.path().join("d.db")).await.unwrap();
+    let path = folder.path().join("d.db");
+    let (store, other) = (SeaOrmStore::open_file(&path).await.unwrap(), SeaOrmStore::open_file(&path).await.unwrap());
+    let moment = Duration::from_millis(100);
     let first = store.begin(PATIENCE).await.unwrap();
-    let next = async {
-        first.rollback().await.unwrap();
-        store.begin(PATIENCE).await.unwrap()
-    };
-    let (fit, second) = tokio::join!(store.fit(SOON), next);
-    fit.unwrap();
-    assert!(matches!(store.fit(Duration::from_millis(100)).await, Err(Unfit::Locked(_))), "it does not go on");
-    second.rollback().await.unwrap();
-    store.fit(SOON).await.unwrap();
+    store.fit(moment).await.unwrap();
+    assert!(matches!(other.fit(moment).await, Err(Unfit::Locked(_))), "for another process it is held");
+    first.rollback().await.unwrap();
+    // One that waits for the lock does not have it.
+    let held = other.begin(PATIENCE).await.unwrap();
+    let (waited, ()) = tokio::join!(store.begin(PATIENCE), async {
+        assert!(matches!(store.fit(moment).await, Err(Unfit::Locked(_))), "a unit that waits does not hold it");
+        held.rollback().await.unwrap();
+    });
+    waited.unwrap().rollback().await.unwrap();
 }
