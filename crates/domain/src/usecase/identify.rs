@@ -215,7 +215,8 @@ fn call_at_the_door(service: ServicePrincipal, arrival: &Arrival) -> Call {
     }
 }
 
-/// A number for who is turned away, and why, that is the same in every replica.
+/// A number for who is turned away, and why, that is the same in every replica of one build. Those of two builds may differ:
+/// then one more row is written in that period.
 fn number_of(who: &impl Hash, why: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     who.hash(&mut hasher);
