@@ -85,6 +85,8 @@ impl Server {
             .env("DOMICILE_SEALING_KEYS", "07".repeat(32))
             .env("DOMICILE_MESSAGES_FOLDER", setup.folder.join("messages"))
             .env("DOMICILE_LOG_LEVEL", "warn")
+            // The usual port may be taken by a service that runs here.
+            .env("DOMICILE_ADMIN_LISTEN", "127.0.0.1:0")
             // The load comes from few people: no budget may end it.
             .env("DOMICILE_BUDGETS_PROBES_PER_USER_MINUTE", u32::MAX.to_string())
             .env("DOMICILE_BUDGETS_PROBES_PER_WORKSPACE_HOUR", u32::MAX.to_string())
