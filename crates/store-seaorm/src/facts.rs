@@ -138,10 +138,10 @@ impl Texts {
                 LEFT JOIN users u ON u.id = k.u
                 LEFT JOIN workspaces h ON h.id = u.home_id
                 LEFT JOIN memberships m ON m.workspace_id = k.w AND m.user_id = k.u
-                LEFT JOIN relationships r ON u.home_id <> k.w AND r.id = (SELECT a.id FROM relationships a
+                LEFT JOIN relationships r ON r.id = CASE WHEN u.home_id <> k.w THEN (SELECT a.id FROM relationships a
                     WHERE a.host_id = k.w AND a.home_id = u.home_id AND a.answered_at IS NOT NULL
                         AND a.state IN ('ACTIVE', 'ENDED')
-                    ORDER BY a.ended_at IS NOT NULL, a.ended_at DESC, a.id DESC LIMIT 1)
+                    ORDER BY a.ended_at IS NOT NULL, a.ended_at DESC, a.id DESC LIMIT 1) END
                 LEFT JOIN permissions p ON p.name = k.p{order}",
                 roles = ids("x.role_id"),
                 permissions = words("x.permission"),
