@@ -12,6 +12,7 @@ mod connections;
 mod convert;
 #[cfg(feature = "bench-echo")]
 pub mod echo;
+mod even_time;
 mod expiry;
 mod foreign_identity;
 mod gate;

@@ -6,6 +6,8 @@ use tonic::{Request, Response, Status};
 
 use super::{Services, after_probe, call_of, changed, identity_of, refused};
 use crate::convert;
+use crate::even_time::at_a_whole_step;
+
 #[tonic::async_trait]
 impl user_service_server::UserService for Services {
     async fn lookup_user(
@@ -15,7 +17,8 @@ impl user_service_server::UserService for Services {
         let call = call_of(request.extensions())?;
         let wire = request.into_inner();
         let search = LookupUser { workspace: wire.workspace, email: wire.email, phone: wire.phone };
-        let found = self.api.lookup_user(&call, &search).await.map_err(refused(&call))?;
+        let answered = at_a_whole_step(self.api.lookup_user(&call, &search)).await;
+        let found = answered.map_err(refused(&call))?;
         let matched = found.matched_by.iter().map(|by| v1::ContactMatch {
             kind: convert::contact_kind(by.kind).into(),
             standing: convert::standing(by.standing).into(),
