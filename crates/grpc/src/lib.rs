@@ -104,9 +104,6 @@ pub enum ServeError {
     /// The listener has no address.
     #[error("the listener has no address: {0}")]
     Address(#[from] std::io::Error),
-    /// The transport broke.
-    #[error("the server broke: {0}")]
-    Transport(#[from] tonic::transport::Error),
 }
 
 /// Elsewhere than on loopback what is sent is encrypted, and nobody can act as anybody.
@@ -122,12 +119,11 @@ fn may_listen(parts: &ServerParts, address: SocketAddr) -> Result<(), ServeError
     }
 }
 
-/// A connection that broke is its client's matter; a server that could not take one is ours.
-fn connection_ended(ended: Result<Result<(), tonic::transport::Error>, JoinError>) -> Result<(), ServeError> {
-    match ended {
-        Ok(served) => Ok(served?),
-        // Panics are caught before; a task is cut only when the whole process ends.
-        Err(_) => Ok(()),
+/// A connection that broke is its client's matter, and ends no other. Panics are caught before; a task is cut only when the
+/// whole process ends.
+fn connection_ended(ended: Result<Result<(), tonic::transport::Error>, JoinError>) {
+    if let Ok(Err(error)) = ended {
+        tracing::warn!(%error, "a connection could not be served; its client connects again");
     }
 }
 
@@ -173,7 +169,7 @@ fn routes(
 /// said so in the log.
 ///
 /// # Errors
-/// [`ServeError`]; nothing was served unless the transport broke.
+/// [`ServeError`]; nothing was served.
 pub async fn serve(
     parts: ServerParts,
     listener: TcpListener,
@@ -252,7 +248,7 @@ pub async fn serve(
                 tokio::select! {
                     () = &mut stop => break,
                     Some(connection) = incoming.next() => drop(open.spawn(serve_one(connection))),
-                    Some(ended) = open.join_next() => connection_ended(ended)?,
+                    Some(ended) = open.join_next() => connection_ended(ended),
                 }
             }
         }
@@ -262,7 +258,7 @@ pub async fn serve(
         // It holds a gate.
         drop(serve_one);
         while let Some(ended) = open.join_next().await {
-            connection_ended(ended)?;
+            connection_ended(ended);
         }
         // Every sender is in a gate or with a call at work.
         let _: Option<Infallible> = idle.recv().await;
