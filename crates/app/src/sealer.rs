@@ -1,4 +1,4 @@
-//! Tokens sealed with XChaCha20-Poly1305.
+//! Tokens sealed with XChaCha20-Poly1305, and fingerprints by HMAC-SHA256.
 
 use std::path::Path;
 
@@ -8,20 +8,27 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{Key, KeyInit, XChaCha20Poly1305, XNonce};
 use domicile_domain::port::sealer::{ForeignToken, SealError, SealPurpose, Sealer};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 
 const KEY: usize = 32;
 const NONCE: usize = 24;
 /// Contents are padded to a multiple of this, so that the length of a token tells nothing.
 const BLOCK: usize = 64;
 
-/// Seals with the first key and opens with any.
+/// Keeps fingerprints apart from whatever else the key may come to sign.
+const FINGERPRINT: &[u8] = b"domicile fingerprint\0";
+
+/// Seals and takes fingerprints with the first key, and opens with any.
 pub(crate) struct AeadSealer {
     keys: Vec<XChaCha20Poly1305>,
+    fingerprints: Option<Hmac<Sha256>>,
 }
 
 impl AeadSealer {
     pub(crate) fn new(keys: &[[u8; KEY]]) -> Self {
-        Self { keys: keys.iter().map(|key| XChaCha20Poly1305::new(&Key::from(*key))).collect() }
+        let fingerprints = keys.first().and_then(|key| Hmac::new_from_slice(key).ok());
+        Self { keys: keys.iter().map(|key| XChaCha20Poly1305::new(&Key::from(*key))).collect(), fingerprints }
     }
 
     /// Reads the key of a data folder, or makes one, readable by its owner alone.
@@ -91,6 +98,13 @@ impl Sealer for AeadSealer {
         let opened = self.keys.iter().find_map(|key| key.decrypt(&nonce, Payload { msg: sealed, aad }).ok());
         opened.as_deref().and_then(unpadded).ok_or(ForeignToken)
     }
+
+    fn fingerprint(&self, content: &[u8]) -> Result<u64, SealError> {
+        let keyed = self.fingerprints.as_ref().ok_or_else(|| SealError("there is no key".to_owned()))?;
+        let code = keyed.clone().chain_update(FINGERPRINT).chain_update(content).finalize().into_bytes();
+        let first = code.first_chunk::<8>().ok_or_else(|| SealError("the code is too short".to_owned()))?;
+        Ok(u64::from_be_bytes(*first))
+    }
 }
 
 #[cfg(test)]
@@ -128,6 +142,15 @@ mod tests {
     fn an_older_key_still_opens() {
         let token = AeadSealer::new(&[[1; 32]]).seal(SealPurpose::PageToken, b"x").unwrap();
         assert_eq!(AeadSealer::new(&[[2; 32], [1; 32]]).open(SealPurpose::PageToken, &token), Ok(b"x".to_vec()));
+    }
+
+    #[test]
+    fn a_fingerprint_is_the_same_under_one_key_and_another_under_another() {
+        let of = |keys: &[[u8; 32]], content: &[u8]| AeadSealer::new(keys).fingerprint(content).unwrap();
+        assert_eq!(of(&[[7; 32]], b"x"), of(&[[7; 32], [1; 32]], b"x"));
+        assert_ne!(of(&[[7; 32]], b"x"), of(&[[7; 32]], b"y"));
+        assert_ne!(of(&[[7; 32]], b"x"), of(&[[8; 32], [7; 32]], b"x"));
+        assert!(AeadSealer::new(&[]).fingerprint(b"x").is_err());
     }
 
     #[test]

@@ -117,7 +117,8 @@ const fn row(action: AuditAction) -> Row {
         | AuditAction::ListEffectivePermissions
         | AuditAction::ListSubjects
         | AuditAction::ExplainAccess
-        | AuditAction::ActAs => Row::CannotRaise(Why::OnlyReads),
+        | AuditAction::ActAs
+        | AuditAction::Call => Row::CannotRaise(Why::OnlyReads),
         AuditAction::CreateGroup => Row::Paths(&[Path::ANewGroupForOneself]),
         AuditAction::AddGroupMembers => Row::Paths(&[Path::AGroupForOneself]),
         AuditAction::UpdateGroup => Row::Paths(&[Path::ARoleForAGroupOneIsIn]),

@@ -28,6 +28,7 @@ mod roles;
 mod set_grants;
 mod states;
 mod support;
+mod turned_away;
 mod values;
 
 /// A file that is no module here would silently never be compiled.

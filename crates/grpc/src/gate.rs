@@ -16,7 +16,7 @@ use domicile_domain::model::actor::{ActingUser, Actor, Means};
 use domicile_domain::model::time::Timestamp;
 use domicile_domain::port::authenticator::{AuthenticationError, Authenticator, Credentials, PeerNames};
 use domicile_domain::port::runtime::{Clock, Ids};
-use domicile_domain::usecase::{self, DomicileApi};
+use domicile_domain::usecase::{self, Call, DomicileApi};
 use domicile_proto::v1::{CostClass, MethodPolicy};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tokio::sync::{mpsc, watch};
@@ -39,6 +39,9 @@ use crate::trace_context::{TRACEPARENT, TraceContext};
 pub(crate) const REQUEST_ID: &str = "x-request-id";
 /// The header that names the person a service acts for.
 pub(crate) const ACTING_USER: &str = "x-domicile-acting-user";
+
+/// What the record calls this surface.
+pub(crate) const SURFACE: &str = "grpc";
 
 /// How long it may take to tell who makes a call that is not of the contract.
 const STANDARD_CALL: Duration = Duration::from_secs(2);
@@ -369,15 +372,38 @@ impl Keeper {
                 "the service `{}` may not call {method}; ask the operator to add it to the methods of the service",
                 caller.service.name
             );
-            return Err(passage.barred(TransportReason::MethodNotAllowed, Some(&said), &[("method", method)]));
+            let reason = TransportReason::MethodNotAllowed;
+            self.record_turned_away(passage, Actor::service(caller.service), deadline, reason.as_str()).await?;
+            return Err(passage.barred(reason, Some(&said), &[("method", method)]));
         }
-        let arrival = usecase::Arrival { deadline, correlation_id: passage.correlation.clone(), surface: "grpc" };
+        let arrival = usecase::Arrival { deadline, correlation_id: passage.correlation.clone(), surface: SURFACE };
         let actor = self.api.identify(caller, &arrival).await.map_err(|refusal| passage.refused(&refusal))?;
         match policy.and_then(|policy| missing_of_person(policy, actor.user.as_ref())) {
             None => Ok(actor),
-            Some(Missing::Person) => Err(passage.refused(&Refusal::new(Reason::ActingUserRequired))),
-            Some(Missing::OwnToken) => Err(passage.barred(TransportReason::OwnTokenRequired, None, &[])),
+            Some(Missing::Person) => {
+                let refusal = Refusal::new(Reason::ActingUserRequired);
+                self.record_turned_away(passage, actor, deadline, refusal.reason.as_str()).await?;
+                Err(passage.refused(&refusal))
+            }
+            Some(Missing::OwnToken) => {
+                let reason = TransportReason::OwnTokenRequired;
+                self.record_turned_away(passage, actor, deadline, reason.as_str()).await?;
+                Err(passage.barred(reason, None, &[]))
+            }
         }
+    }
+
+    /// Puts on record that a known caller is refused here. What cannot be recorded is refused for that.
+    async fn record_turned_away(
+        &self,
+        passage: &Passage,
+        actor: Actor,
+        deadline: Timestamp,
+        reason: &str,
+    ) -> Result<(), Status> {
+        let call = Call { actor, deadline, correlation_id: passage.correlation.clone(), surface: SURFACE };
+        let recorded = self.api.turned_away(&call, &passage.method.name, reason).await;
+        recorded.map_err(|refusal| passage.refused(&refusal))
     }
 
     fn incident(&self, passage: &Passage, panic: &(dyn Any + Send)) -> Status {

@@ -102,11 +102,13 @@ pub enum AuditAction {
     ExplainAccess,
     /// A service named the person it acts for.
     ActAs,
+    /// A call came without what its method asks of every caller, and was not read.
+    Call,
 }
 
 impl AuditAction {
     /// Every action, for tables that must not forget one.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::LookupUser,
         Self::AssignUser,
         Self::CreateWorkspace,
@@ -155,6 +157,7 @@ impl AuditAction {
         Self::ListSubjects,
         Self::ExplainAccess,
         Self::ActAs,
+        Self::Call,
     ];
 
     /// The stable word.
@@ -208,6 +211,7 @@ impl AuditAction {
             Self::ListSubjects => "list_subjects",
             Self::ExplainAccess => "explain_access",
             Self::ActAs => "act_as",
+            Self::Call => "call",
         }
     }
 }

@@ -16,9 +16,9 @@ pub enum SealPurpose {
 #[error("the token was not made here")]
 pub struct ForeignToken;
 
-/// The token could not be made.
+/// There is no key, or it cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a token could not be sealed: {0}")]
+#[error("the sealing keys cannot be used: {0}")]
 pub struct SealError(pub String);
 
 /// Seals and opens tokens by authenticated encryption. The length of a token tells nothing of its content: contents are
@@ -36,4 +36,10 @@ pub trait Sealer: Send + Sync {
     /// # Errors
     /// Anything else is foreign.
     fn open(&self, purpose: SealPurpose, token: &str) -> Result<Vec<u8>, ForeignToken>;
+
+    /// A number for `content` that every replica with the same keys makes alike, and that nobody without them can foresee.
+    ///
+    /// # Errors
+    /// The implementation has no key.
+    fn fingerprint(&self, content: &[u8]) -> Result<u64, SealError>;
 }

@@ -1,14 +1,13 @@
 //! Whose call it is: from what credentials prove to a user of the system. An identity is bound by an AccessManager of the
 //! home, or here, at first sight, where its issuer is trusted for that home and vouches for the user's email.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use async_trait::async_trait;
 
 use super::api::{Arrival, Call};
 use super::record::Deed;
 use super::run_tx::{Command, Finish};
 use super::service::Domicile;
+use super::token::fingerprint;
 use crate::error::{Reason, Refusal};
 use crate::event::{Event, EventBody};
 use crate::model::actor::{ActingUser, Actor, Means, ScopeReach, ServicePrincipal};
@@ -215,15 +214,6 @@ fn call_at_the_door(service: ServicePrincipal, arrival: &Arrival) -> Call {
     }
 }
 
-/// A number for who is turned away, and why, that is the same in every replica of one build. Those of two builds may differ:
-/// then one more row is written in that period.
-fn number_of(who: &impl Hash, why: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    who.hash(&mut hasher);
-    why.hash(&mut hasher);
-    hasher.finish()
-}
-
 impl Domicile {
     pub(super) async fn actor_of(&self, caller: Caller, arrival: &Arrival) -> Result<Actor, Refusal> {
         let Caller { service, person } = caller;
@@ -254,6 +244,21 @@ impl Domicile {
         Ok(Actor { service, user })
     }
 
+    /// Records that a caller was turned away for what its method asks of every caller.
+    pub(super) async fn record_turned_away(&self, call: &Call, method: &str, reason: &str) -> Result<(), Refusal> {
+        let deed = Deed { call, action: AuditAction::Call, workspace: "", request_id: None };
+        let called = AuditChange { path: "method".to_owned(), before: None, after: Some(method.to_owned()) };
+        let row = AuditRecord { changes: vec![called], ..deed.row(self, reason, self.now()) };
+        let of = BudgetKey::Service(row.service.clone()).turned_away(self.number_of(&[method, reason])?);
+        self.record_first(&deed, row, Vec::new(), of).await
+    }
+
+    /// A number for who is turned away, and why. It cannot be foreseen, so that nobody chooses a name that shares the counter
+    /// of another, who would leave no row then.
+    fn number_of(&self, who_and_why: &[&str]) -> Result<u64, Refusal> {
+        fingerprint(&*self.ports.sealer, who_and_why)
+    }
+
     /// Records that a service named somebody without a grant: once in a period for each whom it names.
     async fn ungranted(
         &self,
@@ -266,7 +271,8 @@ impl Domicile {
         let deed = Deed { call: &call, action: AuditAction::ActAs, workspace: "", request_id: None };
         let reason = refusal.reason.as_str();
         let row = AuditRecord { subject: Some(named), ..deed.row(self, reason, self.now()) };
-        let of = BudgetKey::Service(row.service.clone()).turned_away(number_of(&named, reason));
+        let of = BudgetKey::Service(row.service.clone());
+        let of = of.turned_away(self.number_of(&[&named.to_string(), reason])?);
         self.record_first(&deed, row, Vec::new(), of).await?;
         Ok(refusal)
     }
@@ -299,8 +305,9 @@ impl Domicile {
         let of =
             account.map_or_else(|| BudgetKey::Service(service.name.clone()), |(_, home)| BudgetKey::Workspace(home));
         // Of the address too: whether a second one is somebody's must not show in what it costs.
-        let address = stranger.verified_email.map(EmailAddress::match_key);
-        let of = of.turned_away(number_of(&(stranger.identity, address), why.as_str()));
+        let address = stranger.verified_email.map_or("", EmailAddress::match_key);
+        let Identity { issuer, subject } = stranger.identity;
+        let of = of.turned_away(self.number_of(&[issuer, subject, address, why.as_str()])?);
         self.record_first(&deed, row, shown(stranger, user), of).await?;
         Err(Refusal::new(Reason::IdentityNotBound))
     }

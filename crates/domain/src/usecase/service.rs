@@ -127,6 +127,10 @@ impl DomicileApi for Domicile {
         self.actor_of(caller, arrival).await
     }
 
+    async fn turned_away(&self, call: &Call, method: &str, reason: &str) -> Result<(), Refusal> {
+        self.record_turned_away(call, method, reason).await
+    }
+
     async fn lookup_user(&self, call: &Call, request: &LookupUser) -> Result<LookupReply, Refusal> {
         self.lookup(call, request).await
     }

@@ -11,7 +11,7 @@ use crate::model::id::{UserId, WorkspaceId};
 use crate::model::time::{Revision, Timestamp, Version};
 use crate::model::workspace::Workspace;
 use crate::port::directory::Freshness;
-use crate::port::sealer::{SealPurpose, Sealer};
+use crate::port::sealer::{SealError, SealPurpose, Sealer};
 
 /// A token's fields, joined by `|`. No field has that character: ids, numbers, constants and contact keys' versions.
 fn split<const N: usize>(text: &str) -> Option<[&str; N]> {
@@ -24,10 +24,22 @@ fn parsed<T: FromStr>(text: &str) -> Option<T> {
 }
 
 fn seal(sealer: &dyn Sealer, purpose: SealPurpose, content: &str) -> Result<String, Refusal> {
-    sealer.seal(purpose, content.as_bytes()).map_err(|error| {
-        tracing::error!(error = %error, "a token could not be sealed");
-        Refusal::new(Reason::Internal)
-    })
+    sealer.seal(purpose, content.as_bytes()).map_err(|error| unsealed(&error))
+}
+
+/// A number for texts in their order, which nobody without the keys can foresee.
+pub(super) fn fingerprint(sealer: &dyn Sealer, texts: &[&str]) -> Result<u64, Refusal> {
+    let mut content = Vec::new();
+    for text in texts {
+        content.extend_from_slice(&text.len().to_be_bytes());
+        content.extend_from_slice(text.as_bytes());
+    }
+    sealer.fingerprint(&content).map_err(|error| unsealed(&error))
+}
+
+fn unsealed(error: &SealError) -> Refusal {
+    tracing::error!(%error, "the sealing keys cannot be used");
+    Refusal::new(Reason::Internal)
 }
 
 fn open(sealer: &dyn Sealer, purpose: SealPurpose, token: &str) -> Option<String> {

@@ -22,7 +22,7 @@ use tonic::metadata::MetadataValue;
 use tonic::{Extensions, Response, Status};
 
 use crate::convert;
-use crate::gate::Admitted;
+use crate::gate::{Admitted, SURFACE};
 use crate::measures;
 use crate::status::of_refusal;
 
@@ -44,7 +44,7 @@ fn call_of(extensions: &Extensions) -> Result<Call, Status> {
         actor: admitted.actor.clone(),
         deadline: admitted.deadline,
         correlation_id: admitted.correlation_id.clone(),
-        surface: "grpc",
+        surface: SURFACE,
     })
 }
 

@@ -70,6 +70,7 @@ pub(crate) fn limits() -> Limits {
 /// What a server over the mock works with; tests change what they are about.
 pub(crate) fn parts(mut api: MockDomicileApi) -> ServerParts {
     api.expect_identify().returning(|caller, _| identified(caller));
+    api.expect_turned_away().returning(|_, _, _| Ok(()));
     ServerParts {
         api: Arc::new(api),
         store_health: Arc::new(MemoryStore::new()),

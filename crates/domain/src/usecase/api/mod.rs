@@ -124,6 +124,9 @@ pub trait DomicileApi: Send + Sync {
     /// The actor behind a caller: the user to whom a proven identity is bound, or is bound now, at first sight, since its
     /// issuer is trusted for that. A surface asks it once for each call.
     async fn identify(&self, caller: Caller, arrival: &Arrival) -> Result<Actor, Refusal>;
+    /// Records that a surface refused a known caller before the call was read, in the words of `reason`: once an hour for
+    /// each service, method and reason. A surface asks it before it answers.
+    async fn turned_away(&self, call: &Call, method: &str, reason: &str) -> Result<(), Refusal>;
     /// Searches by email or phone. Needs `create`.
     async fn lookup_user(&self, call: &Call, request: &LookupUser) -> Result<LookupReply, Refusal>;
     /// Creates or links, gives roles, saves, tells. Needs `create` and `update`.
