@@ -16,7 +16,7 @@ use domicile_domain::model::workspace::{Workspace, WorkspaceState};
 use domicile_domain::port::directory::{Directory, NoticeRow};
 use domicile_domain::port::notifier::{Handover, MessageFacts, MessageWriter, RenderError};
 use domicile_domain::port::runtime::{Clock, Ids};
-use domicile_domain::port::store::{Store, StoreError};
+use domicile_domain::port::store::{Leased, MockNoticeRepository, MockStore, MockUnitOfWork, Store, StoreError};
 use domicile_domain::usecase::{Dispatcher, Ports};
 use domicile_testkit::builders::{self, NOW, email, language, name, person, phone};
 use domicile_testkit::clock::FixedClock;
@@ -125,8 +125,12 @@ impl World {
     }
 
     fn dispatcher(&self) -> Dispatcher {
+        self.dispatcher_on(self.store.clone())
+    }
+
+    fn dispatcher_on(&self, store: Arc<dyn Store>) -> Dispatcher {
         let ports = Ports {
-            store: self.store.clone(),
+            store,
             directory: self.store.clone(),
             clock: self.clock.clone(),
             ids: Arc::new(Chance(self.chance)),
@@ -587,4 +591,30 @@ async fn an_internal_is_welcomed_at_home() {
     let row = world.after_one_round().await;
     assert_eq!(row.notice.state, NoticeState::HandedOver);
     assert!(row.message.unwrap().text.contains("welcome to home"));
+}
+
+/// Its lease is kept: it must not stand before the others at every look.
+#[tokio::test]
+async fn a_notice_that_cannot_be_read_keeps_its_lease_and_holds_up_no_other() {
+    let world = World::new();
+    let (whole, broken) = (world.notice.clone(), builders::notice(&world.anna).id);
+    for notices in [vec![], vec![whole]] {
+        let corrupt = StoreError::Contention;
+        let leased = Leased { notices: notices.clone(), unreadable: vec![(broken, corrupt)] };
+        let mut store = MockStore::new();
+        store.expect_begin().times(1).returning(move |_| {
+            let leased = leased.clone();
+            let mut tx = MockUnitOfWork::new();
+            tx.expect_notices().returning(move || {
+                let leased = leased.clone();
+                let mut repository = MockNoticeRepository::new();
+                repository.expect_lease_due().returning(move |_, _, _| Ok(leased.clone()));
+                Box::new(repository)
+            });
+            tx.expect_commit().times(1).returning(|| Ok(()));
+            Ok(Box::new(tx))
+        });
+        let taken = world.dispatcher_on(Arc::new(store)).take_due(8).await.unwrap();
+        assert_eq!(taken, notices);
+    }
 }

@@ -5,7 +5,7 @@ use domicile_domain::model::id::{MembershipId, NoticeId, UserId, WorkspaceId};
 use domicile_domain::model::language::LanguageTag;
 use domicile_domain::model::notice::{Attempt, Message, NotSent, Notice, NoticeState};
 use domicile_domain::model::time::{Timestamp, Version};
-use domicile_domain::port::store::{NoticeRepository, StoreError};
+use domicile_domain::port::store::{Leased, NoticeRepository, StoreError};
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder, QuerySelect,
@@ -136,12 +136,7 @@ impl NoticeRepository for Lent<'_> {
         self.checked(read).map(Some)
     }
 
-    async fn lease_due(
-        &mut self,
-        now: Timestamp,
-        lease_until: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Notice>, StoreError> {
+    async fn lease_due(&mut self, now: Timestamp, lease_until: Timestamp, limit: u32) -> Result<Leased, StoreError> {
         let due = notice::Entity::find()
             .filter(notice::Column::DueAt.lte(now.as_micros()))
             .filter(notice::Column::LeaseUntil.lte(now.as_micros()))
@@ -152,16 +147,24 @@ impl NoticeRepository for Lent<'_> {
             .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
             .build(self.exec.backend());
         let rows = self.exec.all(due).await?;
-        let notices = rows.iter().map(|row| model("notices", row).and_then(notice_of)).collect();
-        let notices: Vec<Notice> = self.checked(notices)?;
-        if !notices.is_empty() {
+        let rows: Result<Vec<notice::Model>, _> = rows.iter().map(|row| model("notices", row)).collect();
+        let rows = self.checked(rows)?;
+        if !rows.is_empty() {
             let statement = notice::Entity::update_many()
                 .col_expr(notice::Column::LeaseUntil, Expr::value(lease_until.as_micros()))
-                .filter(notice::Column::Id.is_in(notices.iter().map(|n| uuid(n.id))))
+                .filter(notice::Column::Id.is_in(rows.iter().map(|row| row.id)))
                 .build(self.exec.backend());
             self.exec.exec(statement).await?;
         }
-        Ok(notices)
+        let mut leased = Leased::default();
+        for row in rows {
+            let id = NoticeId::from_uuid(row.id);
+            match notice_of(row) {
+                Ok(notice) => leased.notices.push(notice),
+                Err(error) => leased.unreadable.push((id, error)),
+            }
+        }
+        Ok(leased)
     }
 
     async fn update(&mut self, notice: &Notice, read_at: Version) -> Result<(), StoreError> {

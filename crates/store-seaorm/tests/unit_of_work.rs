@@ -19,6 +19,8 @@ use domicile_domain::port::directory::Directory;
 use domicile_domain::port::probe::StoreProbe;
 use domicile_domain::port::store::{Constraint, Store, StoreError};
 use domicile_store_seaorm::{Database, OpenError, SeaOrmStore};
+use domicile_testkit::builders;
+use domicile_testkit::seed::seed;
 use sea_orm::ConnectionTrait;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -273,4 +275,27 @@ async fn a_database_of_the_first_schema_gains_what_it_lacks_and_keeps_its_rows()
     assert!(behind.contains("lacks m0002_budgets"), "{behind}");
     assert_eq!(SeaOrmStore::migrate(&database).await.unwrap(), ["m0002_budgets", "m0003_groups"]);
     assert_eq!(rows(&SeaOrmStore::open(&database, 1).await.unwrap()).await, before);
+}
+
+#[tokio::test]
+async fn a_notice_that_cannot_be_read_is_leased_with_the_others_and_named() {
+    let (folder, store) = in_file().await;
+    let acme = builders::workspace("acme");
+    let anna = builders::user(acme.id, "anna");
+    let (broken, whole) = (builders::notice(&anna), builders::notice(&anna));
+    seed(&store, &[(&acme).into(), (&anna).into(), (&broken).into(), (&whole).into()]).await;
+    sql(&folder, &format!("UPDATE notices SET channel = 'PIGEON' WHERE id = x'{}'", broken.id.as_uuid().simple()))
+        .await;
+    let (now, later) = (builders::minute(0), builders::minute(5));
+    for (at, unreadable, readable) in [(now, 1, 1), (now, 0, 0), (later, 1, 1)] {
+        let mut unit = store.begin(PATIENCE).await.unwrap();
+        let leased = unit.notices().lease_due(at, later, 10).await.unwrap();
+        unit.commit().await.unwrap();
+        assert_eq!((leased.unreadable.len(), leased.notices.len()), (unreadable, readable), "{at:?}");
+        for (id, error) in leased.unreadable {
+            assert_eq!(id, broken.id);
+            assert!(error.to_string().contains("PIGEON"), "{error}");
+        }
+        assert!(leased.notices.iter().all(|notice| notice.id == whole.id));
+    }
 }

@@ -468,6 +468,15 @@ pub trait RelationshipRepository: Send {
     async fn update(&mut self, relationship: &WorkspaceRelationship, read_at: Version) -> Result<(), StoreError>;
 }
 
+/// What a lease took.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Leased {
+    /// To be sent, oldest first.
+    pub notices: Vec<Notice>,
+    /// Leased like the others, so that they hold up none, but what stands there cannot be read.
+    pub unreadable: Vec<(NoticeId, StoreError)>,
+}
+
 /// Notices: written with the change, sent after it.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -480,12 +489,7 @@ pub trait NoticeRepository: Send {
 
     /// Leases at most `limit` waiting notices that are due by `now`, oldest first: until `lease_until` no other call
     /// returns them. After a crash the lease runs out and they are due again (C14).
-    async fn lease_due(
-        &mut self,
-        now: Timestamp,
-        lease_until: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Notice>, StoreError>;
+    async fn lease_due(&mut self, now: Timestamp, lease_until: Timestamp, limit: u32) -> Result<Leased, StoreError>;
 
     /// Replaces a notice and frees its lease. `read_at` is the version that the caller read. A message, if given, is kept
     /// as its text, keyed by the user.

@@ -29,7 +29,7 @@ use crate::policy::Policies;
 use crate::port::notifier::{
     DeliveryError, Handover, MessageFacts, MessageWriter, NotificationGateway, RenderError, Trouble,
 };
-use crate::port::store::{StoreError, UnitOfWork};
+use crate::port::store::{Leased, StoreError, UnitOfWork};
 use crate::usecase::run_tx::TxRunner;
 
 /// How long a unit of the dispatcher may wait for the store.
@@ -104,14 +104,18 @@ impl Dispatcher {
     }
 
     /// Takes at most `limit` notices that are due, oldest first. Take no more than can be delivered at once: the lease
-    /// covers one attempt.
+    /// covers one attempt. One that cannot be read is told in the log each time its lease is over, and holds up no other.
     ///
     /// # Errors
     /// The store's.
     pub async fn take_due(&self, limit: u32) -> Result<Vec<Notice>, Refusal> {
         let now = self.ports.clock.now();
         let lease = Lease { now, until: now.after(Self::LEASE), limit };
-        self.runner.run(&lease, now.after(UNIT_PATIENCE)).await
+        let Leased { notices, unreadable } = self.runner.run(&lease, now.after(UNIT_PATIENCE)).await?;
+        for (id, cause) in unreadable {
+            tracing::error!(notice.id = %id, %cause, "a notice cannot be read and is not sent; once its row is mended it is");
+        }
+        Ok(notices)
     }
 
     /// Makes one attempt for a notice that was taken, and writes down what became of it. `None` if somebody else settled
@@ -395,11 +399,11 @@ struct Lease {
 
 #[async_trait]
 impl Command for Lease {
-    type Output = Vec<Notice>;
+    type Output = Leased;
 
-    async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Vec<Notice>>, Refusal> {
+    async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Leased>, Refusal> {
         let taken = tx.notices().lease_due(self.now, self.until, self.limit).await?;
-        Ok(if taken.is_empty() { Finish::Discard(taken) } else { Finish::Commit(taken) })
+        Ok(if taken == Leased::default() { Finish::Discard(taken) } else { Finish::Commit(taken) })
     }
 }
 

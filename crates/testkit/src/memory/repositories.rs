@@ -21,7 +21,7 @@ use domicile_domain::model::time::{Revision, Timestamp, Version};
 use domicile_domain::model::user::{Identity, User};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::store::{
-    BudgetRepository, Externals, GroupCandidate, GroupRepository, MembershipRepository, NoticeRepository,
+    BudgetRepository, Externals, GroupCandidate, GroupRepository, Leased, MembershipRepository, NoticeRepository,
     RecordRepository, RelationshipRepository, RoleRepository, StoreError, UserRepository, WorkspaceRepository,
 };
 
@@ -297,12 +297,7 @@ impl NoticeRepository for Lent<'_> {
         self.unit.read(|tables| tables.notices.get(&id).map(|entry| entry.notice.clone()))
     }
 
-    async fn lease_due(
-        &mut self,
-        now: Timestamp,
-        lease_until: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Notice>, StoreError> {
+    async fn lease_due(&mut self, now: Timestamp, lease_until: Timestamp, limit: u32) -> Result<Leased, StoreError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let (notices, seen): (Vec<_>, Vec<_>) = self.unit.read(|tables| {
             let due = tables.due(now, limit).into_iter();
@@ -311,7 +306,7 @@ impl NoticeRepository for Lent<'_> {
         if !seen.is_empty() {
             self.unit.put(Write::Lease { seen, until: lease_until })?;
         }
-        Ok(notices)
+        Ok(Leased { notices, unreadable: Vec::new() })
     }
 
     async fn update(&mut self, notice: &Notice, read_at: Version) -> Result<(), StoreError> {
