@@ -2,6 +2,7 @@
 //! nothing.
 #![expect(clippy::unwrap_used, reason = "what cannot be fails the test")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,11 +58,18 @@ impl Stage {
         self.client.assign_user(request).await
     }
 
-    /// The save is refused so, and every table but the audit is as before.
+    /// The save is refused so, with no more facts than that, and every table but the audit is as before.
     async fn refused(&self, save: Save<'_>, code: Code, reason: &str) -> ClientError {
+        self.refused_with(save, code, reason, &[]).await
+    }
+
+    /// The save is refused so, with these facts and no others, and every table but the audit is as before.
+    async fn refused_with(&self, save: Save<'_>, code: Code, reason: &str, facts: &[(&str, &str)]) -> ClientError {
         let before = unaudited(&self.store).await;
         let error = self.save(save).await.unwrap_err();
         assert_eq!((error.code, error.reason.as_str()), (code, reason), "{error:?}");
+        let told: BTreeMap<&str, &str> = error.metadata.iter().map(|(key, value)| (&**key, &**value)).collect();
+        assert_eq!(told, facts.iter().copied().collect(), "{reason}");
         assert_eq!(unaudited(&self.store).await, before, "{reason} changed something");
         error
     }
@@ -191,9 +199,9 @@ async fn m7_a_member_stays_as_they_are_and_is_not_told_again() {
             (found.outcome(), found.member_kind()),
             (LookupOutcome::AlreadyMember, v1::MembershipKind::External)
         );
-        let error =
-            stage.refused(save(Expectation::Either, &email, "", ""), Code::AlreadyExists, "ALREADY_MEMBER").await;
-        assert_eq!((error.metadata["kind"].as_str(), error.metadata["state"].as_str()), ("EXTERNAL", word));
+        let facts = [("kind", "EXTERNAL"), ("state", word)];
+        let either = save(Expectation::Either, &email, "", "");
+        stage.refused_with(either, Code::AlreadyExists, "ALREADY_MEMBER", &facts).await;
     }
     let own = stage.lookup("dana@acme.example", "").await;
     assert_eq!((own.outcome(), own.member_kind()), (LookupOutcome::AlreadyMember, v1::MembershipKind::Internal));
@@ -205,9 +213,10 @@ async fn m8_a_suspended_member_is_reactivated_not_linked() {
     let user = stage.world.person(stage.world.borealis, "ext", None, UserState::Active).await;
     stage.world.external(user, ExternalState::Suspended, None).await;
     stage.world.person(stage.world.acme, "own", None, UserState::Suspended).await;
-    for email in ["ext@people.example", "own@people.example"] {
+    for (email, kind) in [("ext@people.example", "EXTERNAL"), ("own@people.example", "INTERNAL")] {
         assert_eq!(stage.lookup(email, "").await.outcome(), LookupOutcome::MemberSuspended);
-        stage.refused(save(Expectation::Either, email, "", ""), Code::FailedPrecondition, "MEMBER_SUSPENDED").await;
+        let (either, facts) = (save(Expectation::Either, email, "", ""), [("kind", kind), ("state", "SUSPENDED")]);
+        stage.refused_with(either, Code::FailedPrecondition, "MEMBER_SUSPENDED", &facts).await;
     }
 }
 
@@ -222,7 +231,8 @@ async fn m9_a_former_member_gets_a_new_membership_without_the_old_roles() {
     stage.world.clock.advance(Duration::from_secs(2));
     for email in ["gone@people.example", "stale@people.example"] {
         assert_eq!(stage.lookup(email, "").await.outcome(), LookupOutcome::FormerMember, "{email}");
-        stage.refused(save(Expectation::Create, email, "", ""), Code::FailedPrecondition, "FORMER_MEMBER").await;
+        let (create, facts) = (save(Expectation::Create, email, "", ""), [("kind", "EXTERNAL"), ("state", "OVER")]);
+        stage.refused_with(create, Code::FailedPrecondition, "FORMER_MEMBER", &facts).await;
         let linked = stage.saved(save(Expectation::Link, email, "", "")).await;
         assert_eq!(linked.outcome(), v1::AssignOutcome::LinkedExternal);
         assert!(linked.membership.unwrap().roles.is_empty());
@@ -246,7 +256,8 @@ async fn m10_a_deactivated_account_of_this_home_is_reactivated_not_created() {
     assert_eq!(stage.lookup("own@people.example", "").await.outcome(), LookupOutcome::HomeUserInactive);
     for expectation in [Expectation::Create, Expectation::Link, Expectation::Either] {
         let save = save(expectation, "own@people.example", "", "");
-        stage.refused(save, Code::FailedPrecondition, "HOME_USER_INACTIVE").await;
+        let facts = [("kind", "INTERNAL"), ("state", "DEACTIVATED")];
+        stage.refused_with(save, Code::FailedPrecondition, "HOME_USER_INACTIVE", &facts).await;
     }
 }
 
@@ -258,9 +269,7 @@ async fn m11_an_account_that_its_home_switched_off_cannot_be_linked_and_the_reas
         let email = format!("{name}@people.example");
         let found = stage.lookup(&email, "").await;
         assert_eq!((found.outcome(), found.display.as_str()), (LookupOutcome::NotLinkable, ""));
-        let error =
-            stage.refused(save(Expectation::Link, &email, "", ""), Code::FailedPrecondition, "NOT_LINKABLE").await;
-        assert!(error.metadata.is_empty());
+        stage.refused(save(Expectation::Link, &email, "", ""), Code::FailedPrecondition, "NOT_LINKABLE").await;
     }
 }
 
@@ -311,7 +320,8 @@ async fn m14_who_was_asked_is_not_asked_again_until_that_lapses() {
     stage.world.external(user, ExternalState::Pending, None).await;
     assert_eq!(stage.lookup("asked@people.example", "").await.outcome(), LookupOutcome::MemberPending);
     let link = save(Expectation::Link, "asked@people.example", "", "");
-    stage.refused(link, Code::FailedPrecondition, "MEMBER_PENDING").await;
+    let facts = [("kind", "EXTERNAL"), ("state", "PENDING")];
+    stage.refused_with(link, Code::FailedPrecondition, "MEMBER_PENDING", &facts).await;
     stage.world.clock.advance(Duration::from_hours(30 * 24));
     assert_eq!(stage.lookup("asked@people.example", "").await.outcome(), LookupOutcome::FormerMember);
     stage.saved(link).await;
