@@ -231,8 +231,7 @@ async fn m9_a_former_member_gets_a_new_membership_without_the_old_roles() {
     stage.world.clock.advance(Duration::from_secs(2));
     for email in ["gone@people.example", "stale@people.example"] {
         assert_eq!(stage.lookup(email, "").await.outcome(), LookupOutcome::FormerMember, "{email}");
-        let (create, facts) = (save(Expectation::Create, email, "", ""), [("kind", "EXTERNAL"), ("state", "OVER")]);
-        stage.refused_with(create, Code::FailedPrecondition, "FORMER_MEMBER", &facts).await;
+        stage.refused(save(Expectation::Create, email, "", ""), Code::FailedPrecondition, "FORMER_MEMBER").await;
         let linked = stage.saved(save(Expectation::Link, email, "", "")).await;
         assert_eq!(linked.outcome(), v1::AssignOutcome::LinkedExternal);
         assert!(linked.membership.unwrap().roles.is_empty());

@@ -198,7 +198,17 @@ pub(crate) fn of_refusal(refusal: &Refusal, correlation: &str) -> Status {
         // Whose budget it is: not the id, which the caller may not know.
         details.add_quota_failure_violation(format!("budget:{}", budget.kind()), message.clone());
     }
-    let mut left = DETAILS_LIMIT.saturating_sub(FRAME + facts + message.len());
+    let field = refusal.violations.first().map(|violation| cut(&violation.field, 128)).unwrap_or_default();
+    match refusal.kind() {
+        ErrorKind::Precondition => drop(details.add_precondition_failure_violation(reason, &field, message.clone())),
+        // Of what kind it is, in the word of the request. Its name is the caller's own.
+        ErrorKind::NotFound | ErrorKind::AlreadyExists if !field.is_empty() => {
+            let kind = field.rsplit('.').next().unwrap_or_default();
+            details.set_resource_info(kind, "", "", message.clone());
+        }
+        _ => {}
+    }
+    let mut left = DETAILS_LIMIT.saturating_sub(FRAME + facts + 2 * message.len() + field.len());
     for (told, violation) in refusal.violations.iter().enumerate() {
         let (field, message) = (cut(&violation.field, 128), cut(&violation.message, 400));
         let size = field.len() + message.len() + 16;
@@ -264,7 +274,9 @@ pub fn errors_page() -> String {
          Every refused call carries `google.rpc.ErrorInfo` with `domain` `{ERROR_DOMAIN}` and one of these words as \
          `reason`. Match on the\nreason, never on the message: reasons are stable, messages are for people. \
          `BadRequest` names every wrong field with its mend,\n`RequestInfo` carries the id under which the operator \
-         finds the call in the log, and `RetryInfo` stands wherever trying again\nhelps. A denied check of access is no \
+         finds the call in the log, and `RetryInfo` stands wherever trying again\nhelps. FAILED_PRECONDITION has the reason \
+         and the message as `PreconditionFailure` too, and what is not there or taken\nstands as `ResourceInfo` by the word \
+         of the request. A denied check of access is no \
          error: it is an OK answer with its own reason.\n\n\
          | Reason | Code | Again? | Meaning and mend |\n|---|---|---|---|\n{rows}\n"
     )
@@ -402,15 +414,35 @@ mod tests {
 
     #[test]
     fn details_stay_small_whatever_is_wrong() {
-        let violations = (0..500).map(|i| Violation::new(format!("external.roles[{i}]"), "ж".repeat(600))).collect();
-        let mut refusal = Refusal::invalid(violations);
-        refusal.message = "ж".repeat(2000);
-        for key in ["a", "b", "c", "d", "e"] {
-            refusal = refusal.with(key, "ж".repeat(2000));
+        for reason in [Reason::InvalidRequest, Reason::RoleAboveCeiling, Reason::NotFound] {
+            let wrong = |i| Violation::new(format!("external.roles[{i}]"), "ж".repeat(600));
+            let violations = (0..500).map(wrong).collect();
+            let mut refusal = Refusal { violations, message: "ж".repeat(2000), ..Refusal::new(reason) };
+            for key in ["a", "b", "c", "d", "e"] {
+                refusal = refusal.with(key, "ж".repeat(2000));
+            }
+            let status = of_refusal(&refusal, &"r".repeat(64));
+            assert!(status.details().len() <= 4096, "{reason:?} {}", status.details().len());
+            let details = status.get_error_details();
+            assert!(details.bad_request().unwrap().field_violations.last().unwrap().description.contains("more"));
         }
-        let status = of_refusal(&refusal, &"r".repeat(64));
-        assert!(status.details().len() <= 4096, "{}", status.details().len());
-        let details = status.get_error_details();
-        assert!(details.bad_request().unwrap().field_violations.last().unwrap().description.contains("more"));
+    }
+
+    #[test]
+    fn a_precondition_and_what_is_missing_are_told_in_the_forms_that_clients_know() {
+        let told = |refusal: &Refusal| of_refusal(refusal, "c").get_error_details();
+        let state = told(&Refusal::new(Reason::MemberPending));
+        let failed = &state.precondition_failure().unwrap().violations;
+        assert_eq!(failed.len(), 1);
+        assert_eq!((failed[0].r#type.as_str(), failed[0].subject.as_str()), ("MEMBER_PENDING", ""));
+        assert_eq!(failed[0].description, Reason::MemberPending.explanation().trim());
+        let missing = told(&Refusal::missing("group.role"));
+        let resource = missing.resource_info().unwrap();
+        assert_eq!((resource.resource_type.as_str(), resource.resource_name.as_str()), ("role", ""));
+        // Of what may not be known to exist nothing is told.
+        for reason in [Reason::PermissionDenied, Reason::NoAccount, Reason::InvalidRequest] {
+            let plain = told(&Refusal::new(reason));
+            assert!(plain.precondition_failure().is_none() && plain.resource_info().is_none(), "{reason:?}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::model::contact::{ContactKey, ContactKind, ContactOwner, ContactStandi
 use crate::model::email::EmailAddress;
 use crate::model::facts::AccessFacts;
 use crate::model::id::{UserId, WorkspaceId};
-use crate::model::membership::{EndedMembership, Membership};
+use crate::model::membership::{EndedMembership, Membership, MembershipKind};
 use crate::model::phone::{PhoneNumber, Region};
 use crate::model::time::{Timestamp, Version};
 use crate::model::user::User;
@@ -87,16 +87,14 @@ impl Resolution {
         by(self.email, ContactKind::Email).into_iter().chain(by(self.phone, ContactKind::Phone)).collect()
     }
 
-    /// The state of the candidate's membership here, if there is one.
-    pub(super) fn member_state(
-        &self,
-        now: Timestamp,
-    ) -> Option<(crate::model::membership::MembershipKind, MemberState)> {
+    /// The kind and state of the candidate's membership here, if there is one. One whose time is over is none, whether or not
+    /// it was swept yet.
+    pub(super) fn member_state(&self, now: Timestamp) -> Option<(MembershipKind, MemberState)> {
         let candidate = self.candidate.as_ref()?;
         let membership = candidate.facts.membership.as_ref()?;
         let state = match membership {
             Membership::Internal(_) => candidate.user.state.into(),
-            Membership::External(external) if external.is_over(now).is_some() => MemberState::Over,
+            Membership::External(external) if external.is_over(now).is_some() => return None,
             Membership::External(external) => external.state.into(),
         };
         Some((membership.kind(), state))
