@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use domicile_tests::binary::run;
 use domicile_tests::certificates::Authority;
