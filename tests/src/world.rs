@@ -52,7 +52,13 @@ pub const LIST_OF_ONES_OWN: &str = "/domicile.v1.WorkspaceService/ListWorkspaces
 /// A service with scopes of the given reach; `None` is no scope at all.
 pub fn service(reach: Option<ScopeReach>) -> ServicePrincipal {
     let register = ServiceScope::PermissionsRegister("new".to_owned());
-    let scopes = [ServiceScope::AccessCheck, ServiceScope::AccessSubjects, ServiceScope::WorkspacesCreate, register];
+    let scopes = [
+        ServiceScope::AccessCheck,
+        ServiceScope::AccessSubjects,
+        ServiceScope::MembersRead,
+        ServiceScope::WorkspacesCreate,
+        register,
+    ];
     let scopes = reach.into_iter().flat_map(|reach| scopes.clone().map(|scope| (scope, reach.clone())));
     ServicePrincipal { scopes: scopes.collect(), ..ServicePrincipal::new("tests") }.acting_as_anybody()
 }

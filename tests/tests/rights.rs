@@ -603,7 +603,8 @@ impl Stage {
         // What only the person can say is not heard from a service that names them, whatever they may.
         let own_token = self.policies.get(path).is_some_and(|policy| policy.own_token);
         let reason = if own_token && reason == "PERMISSION_DENIED" { "OWN_TOKEN_REQUIRED" } else { reason };
-        if reason == "ACT_AS_NOT_GRANTED" {
+        if ["ACT_AS_NOT_GRANTED", "ACTING_USER_REQUIRED", "METHOD_NOT_ALLOWED", "OWN_TOKEN_REQUIRED"].contains(&reason)
+        {
             // At the door the first in an hour is recorded, which is work.
             self.call(row(path), caller, "nowhere", about).await.unwrap_err();
         }
@@ -650,7 +651,7 @@ async fn every_requirement_of_a_method_counts_alone() {
         let user = (!rights.is_empty()).then_some(exact);
         let scoped = match policy.scope() {
             ServiceScope::Unspecified => bare.clone(),
-            ServiceScope::AccessCheck | ServiceScope::AccessSubjects => here.clone(),
+            ServiceScope::AccessCheck | ServiceScope::AccessSubjects | ServiceScope::MembersRead => here.clone(),
             _ => everywhere.clone(),
         };
         // Where both a person's rights and a service's scope serve, each does without the other.
@@ -675,7 +676,7 @@ async fn every_requirement_of_a_method_counts_alone() {
         }
         let lesser = match policy.scope() {
             ServiceScope::Unspecified => vec![],
-            ServiceScope::AccessCheck | ServiceScope::AccessSubjects => {
+            ServiceScope::AccessCheck | ServiceScope::AccessSubjects | ServiceScope::MembersRead => {
                 vec![("no scope", &bare), ("scope elsewhere", &elsewhere)]
             }
             _ => vec![("no scope", &bare), ("scope in one workspace", &here)],

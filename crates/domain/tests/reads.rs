@@ -1,11 +1,13 @@
 //! Reads: each as its viewer may see it, page by page, and at least as fresh as asked.
 
 use domicile_domain::error::Reason;
+use domicile_domain::model::actor::{Actor, ScopeReach, ServiceScope};
 use domicile_domain::model::id::{RoleId, UserId};
 use domicile_domain::model::membership::{AllowedAction, ExternalState};
 use domicile_domain::model::notice::{Attempt, AttemptClass, Message, Notice, NoticeKind};
 use domicile_domain::model::relationship::{Disclosure, RelationshipState, WorkspaceRelationship};
 use domicile_domain::model::user::{Identity, User};
+use domicile_domain::model::workspace::WorkspaceRef;
 use domicile_domain::port::sealer::{SealPurpose, Sealer};
 use domicile_domain::port::store::Store;
 use domicile_domain::usecase::{
@@ -15,7 +17,7 @@ use domicile_testkit::builders::{NOW, external, id, language, minute, notice, re
 use domicile_testkit::sealer::PlainSealer;
 use domicile_testkit::seed::PATIENCE;
 
-use crate::support::{PHONE, World, call, reason, save, service_call, with_phone, wrong_fields};
+use crate::support::{PHONE, World, call, reason, save, service, service_call, with_phone, wrong_fields};
 
 const ANY: Consistency = Consistency::MinimizeLatency;
 
@@ -61,6 +63,51 @@ async fn a_host_sees_of_an_external_what_the_home_discloses() {
         let read = world.domicile.get_user(&call(&world.dana), "acme", &mbali.id.to_string(), &ANY).await.unwrap();
         assert_eq!(read, UserView::Member(view));
     }
+}
+
+/// Without an acting person, where its scope reaches, and there as a manager sees them.
+#[tokio::test]
+async fn a_service_with_the_scope_reads_members_as_a_manager_does_and_nothing_else() {
+    let world = World::new().await;
+    let mbali = visitor(&world).await;
+    let scoped = |reach| {
+        let service = service().with_scope(ServiceScope::MembersRead, reach);
+        Call { actor: Actor::service(service), ..service_call() }
+    };
+    let acme = WorkspaceRef::Id(world.acme.id);
+    let (id, one) = (mbali.id.to_string(), PageRequest::default());
+    let (api, dana) = (&world.domicile, call(&world.dana));
+    let (listed, shown) = (
+        api.list_memberships(&dana, "acme", &one, &ANY).await.unwrap(),
+        api.get_membership(&dana, "acme", &id, &ANY).await.unwrap(),
+    );
+    for reach in [ScopeReach::Workspaces([acme].into()), ScopeReach::Everywhere] {
+        let call = scoped(reach);
+        assert_eq!(api.list_memberships(&call, "acme", &one, &ANY).await.unwrap().items, listed.items);
+        assert_eq!(api.get_membership(&call, "acme", &id, &ANY).await.unwrap(), shown);
+        let wrong = api.get_membership(&call, "acme", "mbali", &ANY).await.unwrap_err();
+        assert_eq!((wrong.reason, wrong.violations[0].field.as_str()), (Reason::InvalidRequest, "user"));
+        let nobody = api.get_membership(&call, "acme", &UserId::nil().to_string(), &ANY).await.unwrap_err();
+        assert_eq!((nobody.reason, nobody.violations[0].field.as_str()), (Reason::NotFound, "user"));
+        let user = api.get_user(&call, "acme", &id, &ANY).await.map(drop).unwrap_err();
+        assert_eq!(user.reason, Reason::ActingUserRequired, "profiles are not of the scope");
+    }
+    let (here, everywhere) =
+        (scoped(ScopeReach::Workspaces([WorkspaceRef::Id(world.acme.id)].into())), scoped(ScopeReach::Everywhere));
+    let refused = async |call: &Call, place: &str| {
+        let listed = reason(api.list_memberships(call, place, &one, &ANY).await);
+        assert_eq!(reason(api.get_membership(call, place, &id, &ANY).await), listed);
+        listed
+    };
+    for place in ["borealis", "nowhere"] {
+        assert_eq!(refused(&here, place).await, Reason::PermissionDenied, "{place}");
+        assert_eq!(refused(&service_call(), place).await, Reason::PermissionDenied, "{place}");
+    }
+    assert_eq!(refused(&everywhere, "nowhere").await, Reason::NotFound);
+    // With a person it is the person who counts.
+    let actor = Actor { user: call(&mbali).actor.user, ..everywhere.actor.clone() };
+    let named = Call { actor, ..service_call() };
+    assert_eq!(reason(api.list_memberships(&named, "acme", &one, &ANY).await), Reason::PermissionDenied);
 }
 
 #[tokio::test]

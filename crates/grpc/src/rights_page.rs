@@ -1,6 +1,7 @@
 //! The rights table for people: `docs/RIGHTS.md`, made of the descriptors of the contract alone, so that it says what the
 //! gate enforces.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use domicile_proto::FILE_DESCRIPTOR_SET;
@@ -8,6 +9,9 @@ use domicile_proto::v1::{CostClass, MethodPolicy, Right, ServiceScope};
 use prost_reflect::{DescriptorPool, FileDescriptor};
 
 use crate::method_policy::{MethodPolicies, PolicyError};
+
+/// The title of what services may by themselves.
+const SCOPES: &str = "Scopes of services";
 
 const INTRODUCTION: &str = "\
 # Who may do what
@@ -60,12 +64,14 @@ pub fn rights_page() -> Result<String, PolicyError> {
             );
         }
     }
-    for (title, name) in [("Rights of people", "domicile.v1.Right"), ("Scopes of services", "domicile.v1.ServiceScope")]
-    {
+    let used: BTreeSet<i32> = policies.iter().map(|(_, policy)| policy.scope().into()).collect();
+    for (title, name) in [("Rights of people", "domicile.v1.Right"), (SCOPES, "domicile.v1.ServiceScope")] {
         let Some(words) = pool.get_enum_by_name(name) else { continue };
         let _ = write!(page, "\n## {title}\n\n");
         for word in words.values().filter(|word| word.number() != 0) {
-            let _ = writeln!(page, "- {}", comment(&words.parent_file(), word.path()));
+            let waits = title == SCOPES && !used.contains(&word.number());
+            let waits = if waits { " No method asks for it yet." } else { "" };
+            let _ = writeln!(page, "- {}{waits}", comment(&words.parent_file(), word.path()));
         }
     }
     page.push_str(

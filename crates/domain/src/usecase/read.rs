@@ -2,14 +2,16 @@
 
 use super::api::{Account, Call, Consistency, MemberView, NoticeView, Page, PageRequest, UserView};
 use super::authority::{Right, holds};
+use super::check_access::may_check;
 use super::record::Deed;
 use super::service::{Domicile, acting_user, workspace_ref};
 use super::token::{PageToken, ensure_fresh, freshness};
 use super::view::{Viewer, member_view};
 use crate::error::{Reason, Refusal, Violation};
+use crate::model::actor::ServiceScope;
 use crate::model::audit::AuditAction;
 use crate::model::facts::AccessFacts;
-use crate::model::id::{Id, NoticeId, RoleId, UserId, WorkspaceId};
+use crate::model::id::{Id, NoticeId, ParseIdError, RoleId, UserId, WorkspaceId};
 use crate::model::membership::{ExternalState, Membership};
 use crate::model::notice::Notice;
 use crate::model::role::{Role, RoleRef};
@@ -17,7 +19,7 @@ use crate::model::time::Timestamp;
 use crate::model::user::UserState;
 use crate::model::workspace::{Workspace, WorkspaceState};
 use crate::policy::Policies;
-use crate::port::directory::NoticeRow;
+use crate::port::directory::{MemberRow, NoticeRow};
 use uuid::Uuid;
 
 /// Where a read takes place, and what the acting person is there.
@@ -108,11 +110,41 @@ impl Domicile {
         user: &str,
         fresh: &Consistency,
     ) -> Result<MemberView, Refusal> {
-        let read = self.member_row(call, workspace, user, fresh).await.map(|(seen, row)| {
-            let viewer = if seen.is_manager { Viewer::Manager } else { Viewer::Themself };
-            member_view(&self.policies, row, viewer, self.now())
-        });
+        let read = self.membership_for(call, workspace, user, fresh).await;
         self.audited(call, AuditAction::GetMembership, workspace, read).await
+    }
+
+    async fn membership_for(
+        &self,
+        call: &Call,
+        workspace: &str,
+        user: &str,
+        fresh: &Consistency,
+    ) -> Result<MemberView, Refusal> {
+        let (viewer, row) = if call.actor.user.is_some() {
+            let (seen, row) = self.member_row(call, workspace, user, fresh).await?;
+            (if seen.is_manager { Viewer::Manager } else { Viewer::Themself }, row)
+        } else {
+            let place = self.read_by_service(call, workspace, fresh).await?;
+            (Viewer::Manager, self.row_of(place, user.parse()).await?)
+        };
+        Ok(member_view(&self.policies, row, viewer, self.now()))
+    }
+
+    /// The workspace whose members a service reads without an acting person.
+    async fn read_by_service(&self, call: &Call, workspace: &str, fresh: &Consistency) -> Result<WorkspaceId, Refusal> {
+        let found = self.ports.directory.workspace(&workspace_ref(workspace)?).await?;
+        if !may_check(call, found.as_ref(), &ServiceScope::MembersRead) {
+            return Err(Refusal::new(Reason::PermissionDenied));
+        }
+        let found = found.ok_or_else(|| Refusal::missing("workspace"))?;
+        ensure_fresh(&freshness(&*self.ports.sealer, fresh)?, &found)?;
+        Ok(found.id)
+    }
+
+    async fn row_of(&self, place: WorkspaceId, user: Result<UserId, ParseIdError>) -> Result<MemberRow, Refusal> {
+        let id = user.map_err(|error| Refusal::invalid(vec![Violation::new("user", error)]))?;
+        self.ports.directory.member(place, id).await?.ok_or_else(|| Refusal::missing("user"))
     }
 
     /// One member, for a manager or for the person: whoever asks from outside learns nothing, not even of themself.
@@ -122,14 +154,13 @@ impl Domicile {
         workspace: &str,
         user: &str,
         fresh: &Consistency,
-    ) -> Result<(Seen, crate::port::directory::MemberRow), Refusal> {
+    ) -> Result<(Seen, MemberRow), Refusal> {
         let id = user.parse::<UserId>();
         let may =
             |seen: &Seen| seen.is_manager || seen.may_see_themself && id.as_ref().is_ok_and(|id| *id == seen.user);
         let seen = self.seen(call, workspace, fresh, may).await?;
-        let id = id.map_err(|error| Refusal::invalid(vec![Violation::new("user", error)]))?;
-        let row = self.ports.directory.member(seen.facts.workspace.id, id).await?;
-        row.map(|row| (seen, row)).ok_or_else(|| Refusal::missing("user"))
+        let row = self.row_of(seen.facts.workspace.id, id).await?;
+        Ok((seen, row))
     }
 
     pub(super) async fn read_workspace(
@@ -181,8 +212,11 @@ impl Domicile {
         page: &PageRequest,
         fresh: &Consistency,
     ) -> Result<Page<MemberView>, Refusal> {
-        let seen = self.manager(call, workspace, fresh).await?;
-        let id = seen.facts.workspace.id;
+        let id = if call.actor.user.is_some() {
+            self.manager(call, workspace, fresh).await?.facts.workspace.id
+        } else {
+            self.read_by_service(call, workspace, fresh).await?
+        };
         let token = PageToken { method: "list_memberships", workspace: id, call };
         let size = page_size(page)?;
         let after = token.open(&*self.ports.sealer, &page.token, UserId::nil())?;
