@@ -19,6 +19,7 @@ use domicile_testkit::builders::{WIDE_BUDGETS, id};
 use domicile_testkit::memory::{Injection, Moment};
 use domicile_testkit::seed::PATIENCE;
 
+use crate::reach::Stage;
 use crate::support::{World, call, check, cobalt, mail, reason, request, save, save_as, search, service, service_call};
 
 fn limit(limit: u32) -> NonZeroU32 {
@@ -124,6 +125,26 @@ async fn a_probe_costs_whatever_becomes_of_it() {
     assert!(api.list_memberships(&call(&dana), "acme", &PageRequest::default(), &any).await.is_ok());
     assert!(api.check_access(&service_call(), &check("acme", dana.id, "domicile.update")).await.is_ok());
     assert_eq!(spent(&world, &dana).await, before);
+}
+
+/// Every probe of a person, refused ones too: of the person and the service whatever is wrong, of the workspace where they
+/// hold the rights.
+#[tokio::test]
+async fn each_method_that_is_a_probe_costs_when_it_is_served_and_when_it_is_refused() {
+    let world = World::new().await;
+    let (dana, lena, nora) = (world.dana.clone(), world.lena.clone(), world.colleague("nora", &[]).await);
+    let stage = Stage::about(world, nora).await;
+    for method in ["lookup_user", "assign_user", "propose_relationship", "bind_identity"] {
+        for (person, workspace, served, cost) in
+            [(&dana, "acme", true, [1, 1, 1]), (&lena, "acme", false, [1, 0, 1]), (&dana, "nowhere", false, [1, 0, 1])]
+        {
+            let before = spent(&stage.world, person).await;
+            let answer = stage.act(method, &call(person), workspace).await;
+            assert_eq!(answer.is_ok(), served, "{method} {workspace}: {answer:?}");
+            let after = spent(&stage.world, person).await;
+            assert_eq!([0, 1, 2].map(|place| after[place] - before[place]), cost, "{method} {workspace}");
+        }
+    }
 }
 
 /// A service can name anybody; only who is there has a counter. The work is the same.

@@ -33,7 +33,7 @@ pub(crate) fn methods() -> Vec<&'static str> {
 
 /// Acme with its people: a member without rights who has a message and an identity.
 pub(crate) struct Stage {
-    world: World,
+    pub(crate) world: World,
     /// Whom the calls are about: Nora, unless it is about somebody else.
     nora: User,
     notice: String,
