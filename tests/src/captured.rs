@@ -133,12 +133,7 @@ impl Captured {
         self.pages.extend(ask());
     }
 
-    /// The test never made the database, or made it one that cannot be read: it knows nobody.
-    pub fn has_no_readable_database(&mut self) {
-        self.database = None;
-    }
-
-    /// Names, contacts and what was searched for.
+    /// Names, contacts and what was searched for. Where they cannot be read, nothing would be looked for: that fails the test.
     fn people(&mut self) -> BTreeSet<String> {
         let Some(database) = self.database.take() else { return BTreeSet::new() };
         let ask = async move {

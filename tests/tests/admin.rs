@@ -62,6 +62,9 @@ async fn a_service_lives_is_ready_and_counts_until_its_store_no_longer_fits() {
     assert_eq!((checks["store"], checks["schema"], checks["listener"]), (true, false, true));
     assert!(body.contains("m9999_later"), "{body}");
     assert_eq!(server.admin("/livez").await.0, 200, "it lives all the same");
+
+    store.run_sql("DELETE FROM seaql_migrations WHERE version = 'm9999_later'").await.unwrap();
+    assert_eq!(server.admin("/readyz").await.0, 200);
 }
 
 #[tokio::test]

@@ -249,6 +249,10 @@ fn command_for(remedy: &v1::Remedy, args: &CheckArgs) -> Option<String> {
                 |role| format!("member set-roles {person} --add {role} --workspace {workspace}"),
             ))
         }
+        v1::RemedyAction::MarkRole => {
+            let role = remedy.role_handles.first()?;
+            Some(format!("role update {role} --for-externals true --workspace {}", args.at.workspace))
+        }
         _ => None,
     }
 }

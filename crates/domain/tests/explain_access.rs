@@ -10,7 +10,7 @@ use domicile_domain::model::id::UserId;
 use domicile_domain::model::membership::{ExternalMembership, ExternalState, Membership, MembershipKind};
 use domicile_domain::model::name::Handle;
 use domicile_domain::model::permission::{Permission, PermissionName};
-use domicile_domain::model::relationship::{Ceiling, WorkspaceRelationship};
+use domicile_domain::model::relationship::{Ceiling, Side, WorkspaceRelationship};
 use domicile_domain::model::time::{Revision, Timestamp};
 use domicile_domain::model::user::{User, UserState};
 use domicile_domain::model::workspace::{Openness, WorkspaceState};
@@ -25,6 +25,7 @@ use domicile_testkit::builders::{
     NOW, external, internal, minute, permission, permission_name, relationship, role, user, with_role, workspace,
 };
 
+use crate::set_grants::set_roles;
 use crate::support::{Plan, World, both_rights, call, check, in_state, reason, service_call, wrong_fields};
 
 const RIGHT: &str = "orders.read";
@@ -60,6 +61,14 @@ struct Case {
 }
 
 impl Case {
+    /// The ceiling that it is about.
+    fn source(&self) -> Option<CeilingSource> {
+        match self.evidence {
+            Evidence::Ceiling(source) => Some(source),
+            _ => None,
+        }
+    }
+
     async fn holds(self) {
         let Self { name, world, person, gate, evidence, action, is_dana_s } = self;
         let answer = world.check(person.id, RIGHT).await.unwrap();
@@ -72,6 +81,9 @@ impl Case {
         assert_eq!(told.partial, told.gates.iter().any(|report| report.evidence == Evidence::Withheld), "{name}");
         let remedies: Vec<_> = told.remedies.iter().map(|remedy| (remedy.action, remedy.may_apply)).collect();
         assert_eq!(remedies, [(action, is_dana_s)], "{name}");
+        if action == RemedyAction::GrantRole {
+            assert_eq!(told.remedies[0].roles, [world.reader.handle.clone()], "{name}");
+        }
         // A service hears the same, and nothing that it could do itself.
         let service = explained(&world, &service_call(), person.id).await;
         assert_eq!((service.answer, service.failing), (answer, Some(gate)), "{name}");
@@ -80,6 +92,10 @@ impl Case {
         let (lena, request) = (call_without_scopes(&world.lena), check("acme", person.id, RIGHT));
         let denied = world.domicile.explain_access(&lena, &request).await;
         assert_eq!(reason(denied), Reason::PermissionDenied, "{name}");
+        if action == RemedyAction::GrantRole {
+            set_roles(&world, &person, &["reader"]).await.unwrap();
+            assert_eq!(world.check(person.id, RIGHT).await.unwrap().decision, Ok(()), "{name}: it helps");
+        }
     }
 }
 
@@ -171,11 +187,57 @@ async fn cases() -> Vec<Case> {
         action: RemedyAction::GrantRole,
         is_dana_s: true,
     };
+    let world = World::with(generous).await;
+    let visitor_without = world.visitor("without", |_| {}).await;
+    let within = Case {
+        name: "not granted, and within the ceiling",
+        world,
+        person: visitor_without,
+        gate: Gate::Grant,
+        evidence: Evidence::Grants(vec![]),
+        action: RemedyAction::GrantRole,
+        is_dana_s: true,
+    };
+    let world = World::new().await;
+    let visitor_without = world.visitor("without", |_| {}).await;
+    let above = Case {
+        name: "not granted, and above the ceiling",
+        world,
+        person: visitor_without,
+        gate: Gate::Grant,
+        evidence: Evidence::Grants(vec![]),
+        action: RemedyAction::WidenCeiling,
+        is_dana_s: true,
+    };
     vec![
         no_member,
         account,
         account_elsewhere,
         not_granted,
+        within,
+        above,
+        visitor(
+            "by a role that is not marked for Externals any more",
+            |plan| plan.reader.for_externals = false,
+            |_| {},
+            (Gate::Ceiling, Evidence::Ceiling(CeilingSource::UnknownHomes), RemedyAction::MarkRole, true),
+        )
+        .await,
+        visitor(
+            "host open to related homes alone",
+            |plan| plan.acme.policy.inbound = Openness::RelatedOnly,
+            |_| {},
+            (Gate::Ceiling, Evidence::Ceiling(CeilingSource::HostClosed), RemedyAction::OpenWorkspace, true),
+        )
+        .await,
+        related(
+            "what an ended relationship did not admit",
+            |agreed| agreed.end(Side::Host, NOW).unwrap(),
+            CeilingSource::EndedRelationship,
+            RemedyAction::ProposeRelationship,
+            true,
+        )
+        .await,
         visitor(
             "home suspended",
             |plan| plan.borealis.state = WorkspaceState::Suspended,
@@ -254,9 +316,59 @@ async fn cases() -> Vec<Case> {
 
 #[tokio::test]
 async fn each_way_to_be_kept_out_is_named_with_its_evidence_and_its_remedy() {
-    for case in Box::pin(cases()).await {
+    let cases = Box::pin(cases()).await;
+    let gates: BTreeSet<String> = cases.iter().map(|case| format!("{:?}", case.gate)).collect();
+    // These are looked at by tests of their own: a manager of a workspace that is not in use is none.
+    let apart = [Gate::Home, Gate::Workspace, Gate::Catalogue, Gate::Policy];
+    let others = Gate::ALL.iter().filter(|gate| !apart.contains(gate));
+    assert_eq!(gates, others.map(|gate| format!("{gate:?}")).collect(), "every gate has a case");
+    let sources: BTreeSet<String> = cases.iter().filter_map(|case| Some(format!("{:?}", case.source()?))).collect();
+    let apart = [CeilingSource::NoAccount, CeilingSource::HomeClosed, CeilingSource::Policy];
+    let others = CeilingSource::ALL.iter().filter(|source| !apart.contains(source));
+    assert_eq!(sources, others.map(|source| format!("{source:?}")).collect(), "every ceiling has a case");
+    for case in cases {
         case.holds().await;
     }
+}
+
+/// Rights over the workspace that its policy keeps from Externals, and what a manager who does not qualify may give.
+#[tokio::test]
+async fn what_gives_rights_over_the_workspace_is_a_remedy_for_whom_it_is_one() {
+    let update = PermissionName::update();
+    let world = World::with(|plan| plan.acme.policy.default_ceiling.roles.extend([plan.governor.id])).await;
+    let governor = world.governor.id;
+    let visitor = world.visitor("visitor", |m| m.base.grants.roles.extend([governor])).await;
+    let request = check("acme", visitor.id, update.as_str());
+    let told = world.domicile.explain_access(&call(&world.dana), &request).await.unwrap();
+    let remedies: Vec<_> = told.remedies.iter().map(|remedy| (remedy.action, remedy.may_apply)).collect();
+    assert_eq!((told.failing, remedies), (Some(Gate::Ceiling), vec![(RemedyAction::AllowExternalManagers, true)]));
+
+    // A role that carries governance beside the permission is not a helper's to give; the plain one is.
+    let world = World::new().await;
+    let helper = world.colleague("helper", &[update.clone()]).await;
+    let plain = world.colleague("plain", &[]).await;
+    let mut mixed = role(world.acme.id, "mixed");
+    mixed.permissions.extend([permission_name(RIGHT), update.clone()]);
+    world.put(&[(&mixed).into()]).await;
+    let handles = |told: &Explanation| told.remedies[0].roles.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let by_dana = explained(&world, &call(&world.dana), plain.id).await;
+    assert_eq!((by_dana.remedies[0].may_apply, handles(&by_dana)), (true, vec!["mixed".into(), "reader".into()]));
+    let by_helper = explained(&world, &call(&helper), plain.id).await;
+    assert_eq!((by_helper.remedies[0].may_apply, handles(&by_helper)), (true, vec!["reader".into()]));
+    let request = check("acme", plain.id, update.as_str());
+    let governing = world.domicile.explain_access(&call(&helper), &request).await.unwrap();
+    assert_eq!((governing.remedies[0].action, governing.remedies[0].may_apply), (RemedyAction::GrantRole, false));
+}
+
+/// Giving it would help nobody.
+#[tokio::test]
+async fn a_retired_permission_that_is_not_granted_is_the_services_affair() {
+    let world = World::new().await;
+    let plain = world.colleague("plain", &[]).await;
+    world.put(&[Permission { retired_at: Some(NOW), ..permission("orders.old") }.into()]).await;
+    let request = check("acme", plain.id, "orders.old");
+    let told = world.domicile.explain_access(&call(&world.dana), &request).await.unwrap();
+    assert_eq!((told.failing, told.remedies[0].action), (Some(Gate::Grant), RemedyAction::AskService));
 }
 
 /// In a workspace that is not in use nobody is a manager; a service still hears why.

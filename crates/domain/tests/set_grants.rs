@@ -29,7 +29,7 @@ async fn set_roles_by(world: &World, by: &Call, user: &User, roles: &[&str]) -> 
     world.domicile.set_roles(by, &order(), &change).await
 }
 
-async fn set_roles(world: &World, user: &User, roles: &[&str]) -> Answer {
+pub(crate) async fn set_roles(world: &World, user: &User, roles: &[&str]) -> Answer {
     set_roles_by(world, &call(&world.dana), user, roles).await
 }
 

@@ -20,10 +20,11 @@ use crate::model::id::{UserId, WorkspaceId};
 use crate::model::membership::Membership;
 use crate::model::name::Handle;
 use crate::model::permission::{Permission, PermissionClass, PermissionName};
+use crate::model::role::Role;
 use crate::model::time::Timestamp;
 use crate::model::workspace::Workspace;
 use crate::policy::access::{Denial, Gate, granted};
-use crate::policy::ceiling::CeilingSource;
+use crate::policy::ceiling::{CeilingSource, permission_counts_for_externals, role_counts_for_externals};
 
 /// Who asks about a person in a workspace.
 struct Asker {
@@ -33,6 +34,24 @@ struct Asker {
     found: Option<Workspace>,
     /// The asking person there; absent where a service asks by its scope.
     person: Option<AccessFacts>,
+    /// Whether the person asks about themself.
+    themself: bool,
+}
+
+/// By what a permission is granted, or could be.
+struct GrantedBy<'a> {
+    permission: &'a PermissionName,
+    /// Roles that have it.
+    roles: Vec<&'a Role>,
+    /// Whether by itself, too.
+    direct: bool,
+}
+
+/// What the asker is in the workspace.
+#[derive(Clone, Copy)]
+struct Standing {
+    updates: bool,
+    qualifies: bool,
     /// Whether the person asks about themself.
     themself: bool,
 }
@@ -191,33 +210,79 @@ impl Domicile {
             Gate::Acceptance => remedy(RemedyAction::AcceptMembership, asker.themself),
             Gate::Suspension => remedy(RemedyAction::ReactivateMembership, updates),
             Gate::Review => remedy(RemedyAction::ConfirmMembership, updates),
+            // What is retired counts for nobody, whoever has it.
+            Gate::Grant if permission.retired_at.is_some() => remedy(RemedyAction::AskService, false),
             Gate::Grant => {
-                let governs = permission.name.class() == PermissionClass::Governance;
-                let roles = self.roles_with(facts, &permission.name).await?;
-                let may_apply = updates && !asker.themself && (qualifies || !governs);
-                Remedy { action: RemedyAction::GrantRole, may_apply, roles }
+                let roles = self.ports.directory.roles(facts.workspace.id).await?;
+                let with: Vec<&Role> =
+                    roles.iter().filter(|role| role.permissions.contains(&permission.name)).collect();
+                let by = GrantedBy { permission: &permission.name, roles: with, direct: true };
+                let may = Standing { updates, qualifies, themself: asker.themself };
+                self.grant_remedy(facts, &by, may)
             }
-            Gate::Ceiling => match self.policies.ceiling.source(facts) {
-                CeilingSource::HostClosed => remedy(RemedyAction::OpenWorkspace, qualifies),
-                CeilingSource::SuspendedByHost => remedy(RemedyAction::ResumeRelationship, qualifies),
-                CeilingSource::HomeClosed | CeilingSource::SuspendedByHome => remedy(RemedyAction::AskHome, false),
-                CeilingSource::Relationship
-                | CeilingSource::EndedRelationship
-                | CeilingSource::UnknownHomes
-                | CeilingSource::NoAccount => remedy(RemedyAction::WidenCeiling, qualifies && !asker.themself),
-                CeilingSource::Policy => remedy(RemedyAction::AskPolicyOwner, false),
-            },
+            Gate::Ceiling => {
+                let direct = sources(facts, &permission.name).contains(&GrantSource::Direct);
+                let held = facts.roles.iter().map(|role| &**role);
+                let with: Vec<&Role> = held.filter(|role| role.permissions.contains(&permission.name)).collect();
+                let by = GrantedBy { permission: &permission.name, roles: with, direct };
+                self.ceiling_remedy(facts, &by, qualifies && !asker.themself)
+            }
             Gate::Catalogue => remedy(RemedyAction::AskService, false),
             Gate::Policy => remedy(RemedyAction::AskPolicyOwner, false),
         };
         Ok(vec![one])
     }
 
-    /// The roles of the workspace that have the permission, by handle.
-    async fn roles_with(&self, facts: &AccessFacts, permission: &PermissionName) -> Result<Vec<Handle>, Refusal> {
-        let roles = self.ports.directory.roles(facts.workspace.id).await?;
-        let granting = roles.into_iter().filter(|role| role.permissions.contains(permission));
-        Ok(granting.map(|role| role.handle).collect())
+    /// What may be given to the person now; where nothing may, since they are External, what stands in the way.
+    fn grant_remedy(&self, facts: &AccessFacts, by: &GrantedBy<'_>, asker: Standing) -> Remedy {
+        let mut roles = by.roles.clone();
+        let mut direct = by.direct;
+        if matches!(facts.membership, Some(Membership::External(_))) {
+            let (ceiling, policy) = (self.policies.ceiling.ceiling(facts), &facts.workspace.policy);
+            roles.retain(|role| ceiling.roles.contains(&role.id) && role_counts_for_externals(role, policy));
+            direct =
+                ceiling.permissions.contains(by.permission) && permission_counts_for_externals(by.permission, policy);
+            if roles.is_empty() && !direct {
+                return self.ceiling_remedy(facts, by, asker.qualifies && !asker.themself);
+            }
+        }
+        // What carries rights over the workspace is given by a qualifying manager alone.
+        let plain: Vec<&Role> = roles.iter().copied().filter(|role| !role.is_governing()).collect();
+        let governs = by.permission.class() == PermissionClass::Governance;
+        let gives = asker.qualifies || !governs && (direct || !plain.is_empty());
+        let may_apply = asker.updates && !asker.themself && gives;
+        let named = if may_apply && !asker.qualifies { plain } else { roles };
+        let roles = named.into_iter().map(|role| role.handle.clone()).collect();
+        Remedy { action: RemedyAction::GrantRole, may_apply, roles }
+    }
+
+    /// What keeps an External from what is, or would be, granted to them by these means.
+    fn ceiling_remedy(&self, facts: &AccessFacts, by: &GrantedBy<'_>, qualifies: bool) -> Remedy {
+        let policy = &facts.workspace.policy;
+        let counts = by.roles.iter().any(|role| role_counts_for_externals(role, policy))
+            || by.direct && permission_counts_for_externals(by.permission, policy);
+        let unmarked: Vec<Handle> =
+            by.roles.iter().filter(|role| !role.is_governing()).map(|role| role.handle.clone()).collect();
+        let (action, may_apply) = match self.policies.ceiling.source(facts) {
+            CeilingSource::HostClosed => (RemedyAction::OpenWorkspace, qualifies),
+            CeilingSource::SuspendedByHost => (RemedyAction::ResumeRelationship, qualifies),
+            CeilingSource::HomeClosed | CeilingSource::SuspendedByHome => (RemedyAction::AskHome, false),
+            // What it admitted cannot be changed any more.
+            CeilingSource::EndedRelationship => (RemedyAction::ProposeRelationship, qualifies),
+            CeilingSource::Policy => (RemedyAction::AskPolicyOwner, false),
+            CeilingSource::Relationship | CeilingSource::UnknownHomes | CeilingSource::NoAccount if counts => {
+                (RemedyAction::WidenCeiling, qualifies)
+            }
+            CeilingSource::Relationship | CeilingSource::UnknownHomes | CeilingSource::NoAccount
+                if unmarked.is_empty() =>
+            {
+                (RemedyAction::AllowExternalManagers, qualifies)
+            }
+            CeilingSource::Relationship | CeilingSource::UnknownHomes | CeilingSource::NoAccount => {
+                return Remedy { action: RemedyAction::MarkRole, may_apply: qualifies, roles: unmarked };
+            }
+        };
+        Remedy { action, may_apply, roles: Vec::new() }
     }
 
     pub(super) async fn list_effective(

@@ -62,6 +62,9 @@ words!(remedy_action: RemedyAction => RemedyAction {
     RemedyAction::OpenWorkspace => OpenWorkspace,
     RemedyAction::AskService => AskService,
     RemedyAction::AskPolicyOwner => AskPolicyOwner,
+    RemedyAction::MarkRole => MarkRole,
+    RemedyAction::AllowExternalManagers => AllowExternalManagers,
+    RemedyAction::ProposeRelationship => ProposeRelationship,
 });
 
 /// A decision in its two words.

@@ -218,6 +218,12 @@ pub enum RemedyAction {
     GrantRole,
     /// Widen the ceiling of the relationship, or the default for unknown homes.
     WidenCeiling,
+    /// Mark a role for Externals.
+    MarkRole,
+    /// Let Externals have rights over the workspace, by its policy.
+    AllowExternalManagers,
+    /// Agree on a new relationship, since the one there was has ended.
+    ProposeRelationship,
     /// Resume the relationship.
     ResumeRelationship,
     /// Open the workspace to that home again.
@@ -230,7 +236,7 @@ pub enum RemedyAction {
 
 impl RemedyAction {
     /// Every remedy, for tables that must not forget one.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::AssignPerson,
         Self::ReactivateWorkspace,
         Self::ReactivateAccount,
@@ -244,6 +250,9 @@ impl RemedyAction {
         Self::OpenWorkspace,
         Self::AskService,
         Self::AskPolicyOwner,
+        Self::MarkRole,
+        Self::AllowExternalManagers,
+        Self::ProposeRelationship,
     ];
 
     /// What to do, one sentence for people.
@@ -257,6 +266,11 @@ impl RemedyAction {
             Self::ReactivateMembership => "Reactivate the membership.",
             Self::ConfirmMembership => "Confirm the person, or let them verify their contact.",
             Self::GrantRole => "Give the person a role that has the permission, or the permission itself.",
+            Self::MarkRole => "Mark the role for Externals; until then it counts for none.",
+            Self::AllowExternalManagers => {
+                "Let Externals have rights over the workspace: its policy keeps them from it."
+            }
+            Self::ProposeRelationship => "Agree on a new relationship with the person's home; the old one has ended.",
             Self::WidenCeiling => "Let Externals of that home have it: widen the ceiling.",
             Self::ResumeRelationship => "Resume the relationship with the person's home.",
             Self::OpenWorkspace => "Open the workspace to people of that home again.",
@@ -273,7 +287,7 @@ pub struct Remedy {
     pub action: RemedyAction,
     /// Whether the asker has the rights to it.
     pub may_apply: bool,
-    /// Handles of roles that have the permission, where one is to be given.
+    /// Handles of roles that have the permission, where one is to be given or marked.
     pub roles: Vec<Handle>,
 }
 
