@@ -18,11 +18,12 @@ use tokio::process::{Child, Command};
 
 /// The service with an operator, two services and an issuer that is trusted for `acme`, where Dana is the first manager.
 struct Installation {
+    /// Ends before its folder goes: what it said is looked through with what its database knows.
+    server: Server,
     folder: TempDir,
     stubs: TempDir,
     python: PathBuf,
     issuer: Issuer,
-    server: Server,
     dana: String,
 }
 

@@ -1,5 +1,5 @@
 //! Connections as they come in: plain or encrypted, each handshake in a task of its own with a limit of its own, so that a
-//! silent client delays nobody.
+//! silent client delays nobody. Who then does not begin to speak HTTP/2 is given up after the same time.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Sleep, sleep};
 use tonic::transport::server::Connected;
 
 use crate::Limits;
@@ -38,9 +39,20 @@ pub(crate) struct Arrival {
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
+/// How many bytes a client of HTTP/2 begins with, the same for all. Before them the protocol itself asks for no sign of life.
+const PREFACE: usize = 24;
+
+/// The beginning that is awaited.
+struct Awaited {
+    bytes: usize,
+    until: Pin<Box<Sleep>>,
+}
+
 /// A connection on which requests can come.
 pub(crate) struct Connection {
     stream: Box<dyn Duplex>,
+    /// Nothing once the client has begun.
+    awaited: Option<Awaited>,
     arrival: Arc<Arrival>,
     /// Ends with the connection.
     open: Option<oneshot::Sender<Infallible>>,
@@ -49,8 +61,12 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    fn new(stream: impl Duplex + 'static, peer: Option<PeerNames>, permits: ConnectionPermits, place: Place) -> Self {
-        Self { stream: Box::new(stream), arrival: Arc::new(Arrival { peer, permits }), open: None, _place: place }
+    /// A client that has so long to begin.
+    fn new(stream: impl Duplex + 'static, peer: Option<PeerNames>, limits: &Limits, place: Place) -> Self {
+        let permits = ConnectionPermits::of(limits);
+        let awaited = Some(Awaited { bytes: PREFACE, until: Box::pin(sleep(limits.handshake)) });
+        let arrival = Arc::new(Arrival { peer, permits });
+        Self { stream: Box::new(stream), awaited, arrival, open: None, _place: place }
     }
 
     /// Ends when the connection does.
@@ -117,7 +133,18 @@ impl Connected for Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if let Some(awaited) = &mut self.awaited {
+            awaited.bytes = awaited.bytes.saturating_sub(buf.filled().len() - before);
+            if awaited.bytes == 0 {
+                self.awaited = None;
+            } else if read.is_pending() && awaited.until.as_mut().poll(cx).is_ready() {
+                tracing::debug!("a client connected and did not begin to speak");
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
+        read
     }
 }
 
@@ -197,25 +224,24 @@ impl Door {
     fn opened(&mut self, stream: TcpStream) -> Option<Connection> {
         // Closed here, so that the client can turn to another replica, and not left waiting.
         let place = self.places.take()?;
-        let permits = ConnectionPermits::of(&self.limits);
         let Some(acceptor) = self.tls.as_ref().map(Tls::acceptor) else {
-            return Some(Connection::new(stream, None, permits, place));
+            return Some(Connection::new(stream, None, &self.limits, place));
         };
         self.make_room();
-        let limit = self.limits.handshake;
+        let limits = self.limits.clone();
         let handshake = async move {
-            match tokio::time::timeout(limit, acceptor.accept(stream)).await {
+            match tokio::time::timeout(limits.handshake, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => {
                     let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
                     let peer = shown.and_then(names_in);
-                    Some(Connection::new(stream, peer, permits, place))
+                    Some(Connection::new(stream, peer, &limits, place))
                 }
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "a client could not agree on an encrypted connection");
                     None
                 }
                 Err(_) => {
-                    tracing::debug!(limit.seconds = limit.as_secs(), "a client did not end its handshake");
+                    tracing::debug!(limit.seconds = limits.handshake.as_secs(), "a client did not end its handshake");
                     None
                 }
             }
@@ -243,7 +269,7 @@ impl Door {
             self.refused = true;
             tracing::error!(%error, "no connection can be accepted now; it is tried again until one is");
         }
-        tokio::time::sleep(AFTER_A_REFUSAL).await;
+        sleep(AFTER_A_REFUSAL).await;
     }
 }
 

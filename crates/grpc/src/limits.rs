@@ -23,7 +23,7 @@ pub struct Limits {
     pub connections: usize,
     /// Handshakes in progress at once; the one that takes longest is given up for a new one.
     pub handshakes: usize,
-    /// How long a handshake may take.
+    /// How long a handshake may take, and how long until a client then begins to speak.
     pub handshake: Duration,
     /// How long a client may read the contract by one stream of reflection.
     pub reflection: Duration,

@@ -21,7 +21,7 @@ use domicile_testkit::memory::MemoryStore;
 use http::{HeaderMap, Request};
 use prost::Message;
 use prost::bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -183,6 +183,13 @@ impl Served {
         self.stop.send(()).unwrap();
         self.server
     }
+}
+
+/// The server ends this connection, cleanly or not, whatever it says before. What is much longer is for ever.
+pub(crate) async fn is_given_up(stream: &mut (impl AsyncRead + Unpin)) {
+    let mut said = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut said)).await;
+    assert!(ended.is_ok(), "it waits for the client");
 }
 
 /// Headers by name.

@@ -22,7 +22,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName}
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
 use tonic::Code;
 
-use crate::support::{Raw, Served, TOKEN, framed, limits, parts, service};
+use crate::support::{Raw, Served, TOKEN, framed, is_given_up, limits, parts, service};
 
 const CHECK_ACCESS: &str = "/domicile.v1.AccessService/CheckAccess";
 
@@ -275,6 +275,9 @@ async fn a_handshake_that_does_not_end_is_ended() {
     let limits = Limits { handshake: Duration::from_millis(50), ..limits() };
     let served = Served::of(ServerParts { tls, limits, ..parts(asked()) }).await;
     assert_eq!(served.stream().await.read(&mut [0]).await.unwrap(), 0);
+    // Nor may a client stay who ends it and then says nothing.
+    let mut silent = Client { trusts: &root, shows: None, versions: ALL }.connect(&served).await.unwrap();
+    is_given_up(&mut silent).await;
 }
 
 #[tokio::test]

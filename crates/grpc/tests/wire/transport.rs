@@ -6,10 +6,11 @@ use domicile_domain::error::{Reason, Refusal};
 use domicile_domain::usecase::{MockDomicileApi, Page};
 use domicile_grpc::{Limits, ServerParts};
 use domicile_proto::v1::{GetWorkspaceRequest, ListRolesRequest};
+use tokio::io::AsyncWriteExt;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::support::{Headers, Served, assert_refused, framed, parts};
+use crate::support::{Headers, Served, assert_refused, framed, is_given_up, parts};
 
 const LIST_ROLES: &str = "/domicile.v1.RoleService/ListRoles";
 
@@ -103,4 +104,50 @@ async fn each_connection_is_asked_to_begin_anew_at_its_age_and_the_server_goes_o
         let (_stays, connection) = h2::client::handshake(served.stream().await).await.unwrap();
         let _: Result<(), h2::Error> = connection.await;
     }
+}
+
+/// With which every client of HTTP/2 begins.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// An empty frame of settings.
+const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+
+#[tokio::test]
+async fn a_client_that_does_not_begin_to_speak_is_given_up_and_another_is_not() {
+    let limits = Limits { handshake: Duration::from_millis(50), ..Limits::default() };
+    let served = Served::of(ServerParts { limits, ..parts(MockDomicileApi::new()) }).await;
+    let raw = served.raw().await;
+    for said in [&b""[..], &PREFACE[..1], &PREFACE[..23]] {
+        let mut stream = served.stream().await;
+        stream.write_all(said).await.unwrap();
+        is_given_up(&mut stream).await;
+    }
+    assert!(raw.is_served().await, "whoever spoke has time");
+}
+
+#[tokio::test]
+async fn a_client_that_answers_no_ping_is_given_up() {
+    let short = Duration::from_millis(50);
+    let limits = Limits { keepalive_interval: short, keepalive_timeout: short, ..Limits::default() };
+    let served = Served::of(ServerParts { limits, ..parts(MockDomicileApi::new()) }).await;
+    let mut stream = served.stream().await;
+    stream.write_all(&[PREFACE, SETTINGS].concat()).await.unwrap();
+    is_given_up(&mut stream).await;
+}
+
+#[tokio::test]
+async fn streams_and_headers_of_a_connection_have_their_limits() {
+    let limits = Limits { concurrent_streams: 3, header_list_bytes: 2000, ..Limits::default() };
+    let served = Served::of(ServerParts { limits, ..parts(MockDomicileApi::new()) }).await;
+    let (sender, connection) = h2::client::handshake(served.stream().await).await.unwrap();
+    tokio::spawn(connection);
+    let call = async |padding: usize| {
+        let mut sender = sender.clone().ready().await.unwrap();
+        let request = http::Request::post("http://localhost/nowhere").header("x-padding", "x".repeat(padding));
+        let (response, _) = sender.send_request(request.body(()).unwrap(), true).unwrap();
+        response.await.map(|response| response.status().as_u16())
+    };
+    assert_eq!(call(1500).await.unwrap(), 200);
+    assert_eq!(sender.current_max_send_streams(), 3, "it is told what it may open");
+    let refused = call(2500).await;
+    assert!(!matches!(refused, Ok(200)), "{refused:?}");
 }
