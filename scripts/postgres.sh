@@ -74,7 +74,11 @@ start_postgres_container() { # passing|lasting
     "$postgres_engine" run --detach --rm --name "$name" --env POSTGRES_PASSWORD="$password" --publish "127.0.0.1:$port:5432" \
       postgres:17 $(postgres_settings "$1") >/dev/null || continue
     postgres_container=$name
-    until "$postgres_engine" exec "$name" pg_isready --host 127.0.0.1 --quiet; do sleep 0.2; done
+    until "$postgres_engine" exec "$name" pg_isready --host 127.0.0.1 --quiet; do
+      # It ends by itself when it cannot start, and is removed then.
+      "$postgres_engine" inspect "$name" >/dev/null 2>&1 || { postgres_container=""; continue 2; }
+      sleep 0.2
+    done
     postgres_url="postgres://postgres:$password@127.0.0.1:$port/postgres"
     postgres_used="PostgreSQL 17 in a container of $postgres_engine"
     return 0
@@ -92,7 +96,12 @@ install_postgres() { # folder
 start_postgres() { # folder, passing|lasting
   local found
   found=$(postgres_binaries)
-  [ -n "$found" ] && { start_postgres_binaries "$found" "$1" "$2"; return; }
+  if [ -n "$found" ]; then
+    start_postgres_binaries "$found" "$1" "$2" && return
+    echo "The installed PostgreSQL ($found) does not start; trying a container." >&2
+    start_postgres_container "$2"
+    return
+  fi
   start_postgres_container "$2" && return
   install_postgres "$1" && found=$(postgres_binaries) && [ -n "$found" ] && start_postgres_binaries "$found" "$1" "$2"
 }

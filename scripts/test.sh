@@ -20,8 +20,9 @@ used=""
 if start_postgres "$folder" passing; then
   export DOMICILE_TEST_POSTGRES="$postgres_url"
   used=$postgres_used
+  [ -n "$postgres_container" ] && skipped+=("a database that stands still (its PostgreSQL must be installed, not in a container)")
 else
-  skipped+=("PostgreSQL (no server binaries, no container engine, no system packages)")
+  skipped+=("PostgreSQL (no server binaries that start, no container engine, no system packages)")
 fi
 if python=$(scripts/tools.sh python 2>&1); then
   export DOMICILE_TEST_PYTHON="$PWD/.tools/python/bin/python"

@@ -43,8 +43,9 @@ impl OwnServer {
         let mut line = String::new();
         BufReader::new(script.stdout.take().expect("it is piped")).read_line(&mut line).expect("it says text");
         let Some((url, main)) = line.trim().split_once(' ') else {
-            // A server in a container cannot be held up from here.
-            script.wait().expect("it ended");
+            // A server in a container cannot be held up from here, which `make test` tells; one that was found and does not
+            // start is a failure.
+            assert!(script.wait().expect("it ended").success(), "the installed PostgreSQL does not start");
             return None;
         };
         Some(Self { url: url.to_owned(), main: main.to_owned(), script, input })

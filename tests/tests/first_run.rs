@@ -229,8 +229,11 @@ async fn results_in_json_have_the_documented_keys() {
     let listed = dev.json(&["notifications", "list", "--workspace", "acme", "--limit", "1"]).await;
     assert_eq!((keys(&listed), &listed["more"]), (vec!["more", "notifications"], &json!(true)));
     let of_messages = [
+        "attempt_count",
         "attempts",
         "channel",
+        "created_at",
+        "due_at",
         "home",
         "id",
         "kind",
@@ -239,6 +242,7 @@ async fn results_in_json_have_the_documented_keys() {
         "message",
         "not_sent_reason",
         "reason",
+        "retry_until",
         "state",
         "user",
         "workspace",
@@ -247,7 +251,7 @@ async fn results_in_json_have_the_documented_keys() {
     let shown = dev.captured(saved["notification"].as_str().unwrap(), "borealis", "lena").await;
     assert_eq!(keys(&shown), of_messages);
     assert_eq!(keys(&shown["message"]), ["from", "html", "subject", "text", "to"]);
-    assert_eq!(keys(&shown["attempts"][0]), ["class", "number", "provider_words"]);
+    assert_eq!(keys(&shown["attempts"][0]), ["class", "ended_at", "number", "provider_words"]);
     let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/COMMANDS.md")).unwrap();
     let person = dev.json(&["user", "show", "sam", "--workspace", "acme"]).await;
     let all = [

@@ -64,6 +64,9 @@ async fn deliver(settings: SmtpSettings, to: &str) -> Result<Handover, DeliveryE
 /// A name that people may have and programs stumble over.
 const HOSTILE: &str = "مرحبا <b>\"Söhne\", & Co</b> 👩‍👩‍👧 =?utf-8?q?x?=; Ltd. 1234567";
 
+/// The home's, which is another's than the workspace that the message is about.
+const HOME: &str = "بيت <i>\"Ö\"</i> =?utf-8?q?y?=";
+
 fn hostile_arabic(to: &str) -> Message {
     let facts = MessageFacts {
         kind: NoticeKind::AccessGranted,
@@ -72,7 +75,7 @@ fn hostile_arabic(to: &str) -> Message {
         username: "m.okafor".to_owned(),
         to: to.to_owned(),
         workspace: name(HOSTILE).to_string(),
-        home: name(HOSTILE).to_string(),
+        home: name(HOME).to_string(),
         actor: Some(name("Dana, \"the\" Reyes").to_string()),
         roles: vec!["Guest".to_owned(), "ضيف".to_owned()],
         link: Some("https://go.example/a1b2c3".to_owned()),
@@ -111,7 +114,7 @@ async fn an_arabic_mail_arrives_whole_with_hostile_names_in_its_headers() {
     );
     // What looks encoded is kept apart by a character without width; all else is as it was typed.
     let typed = |text: &str| text.replace("=?", "=\u{200b}?");
-    assert_eq!(taken.0["sender_name"], typed(&message.from));
+    assert_eq!(taken.0["sender_name"], typed(&name(HOME).to_string()), "the home's, not the host's (T6)");
     assert_eq!(taken.header("Subject"), [typed(&message.subject)]);
     assert_eq!(taken.header("Message-ID"), [format!("<{id}@acme.example>")]);
     assert_eq!(taken.header("Reply-To"), ["help@borealis.example"]);
@@ -380,6 +383,19 @@ async fn a_silent_server_ends_within_our_deadline() {
     assert!(refused.reason.contains("smtp.security = tls"), "{refused}");
     // It listens until we close, so that its end shows that we did.
     serving.await.unwrap();
+}
+
+/// Both wait for the other to begin.
+#[tokio::test]
+async fn a_relay_that_speaks_tls_from_the_first_byte_where_that_is_not_expected_gets_nothing() {
+    let Some(sink) = Sink::start(&["--security", "tls"]) else { return };
+    for security in [Security::StartTls, Security::None] {
+        let settings = SmtpSettings { deadline: Duration::from_millis(300), ..settings(sink.port, security) };
+        let refused = deliver(settings, "anna@acme.example").await.unwrap_err();
+        assert_eq!(refused.trouble, Trouble::Transient, "{security:?}: it may as well be slow");
+        assert!(refused.reason.contains("smtp.security = tls"), "{security:?}: {refused}");
+    }
+    assert!(sink.taken().is_empty());
 }
 
 #[tokio::test]

@@ -294,7 +294,12 @@ fn notification_value(n: &v1::Notification) -> Value {
         .as_ref()
         .map(|m| json!({ "to": m.to, "from": m.from, "subject": m.subject, "text": m.text, "html": m.html }));
     let attempts = n.attempts.iter().map(|a| {
-        json!({ "number": a.number, "class": word(a.class().as_str_name(), "ATTEMPT_CLASS_"), "provider_words": a.provider_words })
+        json!({
+            "number": a.number,
+            "ended_at": a.end_time.map(|at| at.seconds),
+            "class": word(a.class().as_str_name(), "ATTEMPT_CLASS_"),
+            "provider_words": a.provider_words,
+        })
     });
     json!({
         "id": n.uid,
@@ -311,6 +316,10 @@ fn notification_value(n: &v1::Notification) -> Value {
         "home": n.home,
         "language_asked": n.language_asked,
         "language_used": n.language_used,
+        "created_at": n.create_time.map(|at| at.seconds),
+        "due_at": n.due_time.map(|at| at.seconds),
+        "retry_until": n.retry_until_time.map(|at| at.seconds),
+        "attempt_count": n.attempt_count,
         "message": message,
         "attempts": attempts.collect::<Vec<_>>(),
     })
@@ -322,6 +331,18 @@ fn state_words(n: &v1::Notification) -> String {
     match n.not_sent_reason() {
         v1::NotSentReason::Unspecified => state,
         why => format!("{state} ({})", word(why.as_str_name(), "NOT_SENT_REASON_")),
+    }
+}
+
+/// When it was queued, and, while it waits, when it is tried next and until when.
+fn times(n: &v1::Notification) -> String {
+    let at = |time: Option<prost_types::Timestamp>| time.map_or_else(|| "?".to_owned(), |at| at.to_string());
+    let queued = format!("queued {}", at(n.create_time));
+    match n.state() {
+        v1::NotificationState::Queued | v1::NotificationState::Retrying => {
+            format!("{queued}, tried next {}, until {}", at(n.due_time), at(n.retry_until_time))
+        }
+        _ => queued,
     }
 }
 
@@ -339,7 +360,7 @@ pub(crate) async fn list_notifications(args: &ListArgs) -> Result<(), Failure> {
         .iter()
         .map(|n| {
             let kind = word(n.kind().as_str_name(), "NOTIFICATION_KIND_");
-            format!("{}  {kind:<16}  {:<20}  {}", n.uid, state_words(n), n.language_used)
+            format!("{}  {kind:<16}  {:<20}  {:<2}  {}", n.uid, state_words(n), n.language_used, times(n))
         })
         .collect();
     let values: Vec<Value> = listed.items.iter().map(notification_value).collect();
@@ -358,6 +379,7 @@ pub(crate) async fn show_notification(args: &ShowArgs) -> Result<(), Failure> {
     let n = session.client.get_notification(request).await?.notification.unwrap_or_default();
     let mut lines = vec![
         format!("State     {}", state_words(&n)),
+        format!("Time      {}", times(&n)),
         format!("Why       {}", n.reason),
         format!("Language  {} (asked for {})", n.language_used, n.language_asked),
     ];
@@ -371,4 +393,28 @@ pub(crate) async fn show_notification(args: &ShowArgs) -> Result<(), Failure> {
     }
     session.output.result(&lines.join("\n"), &notification_value(&n))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_waits_tells_when_it_is_tried_next_and_until_when() {
+        let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+        let told = |state: v1::NotificationState| {
+            let waits = v1::Notification {
+                state: state.into(),
+                create_time: at(0),
+                due_time: at(30),
+                retry_until_time: at(172_800),
+                ..v1::Notification::default()
+            };
+            times(&waits)
+        };
+        let waits = "queued 1970-01-01T00:00:00Z, tried next 1970-01-01T00:00:30Z, until 1970-01-03T00:00:00Z";
+        assert_eq!(told(v1::NotificationState::Retrying), waits);
+        assert_eq!(told(v1::NotificationState::Queued), waits);
+        assert_eq!(told(v1::NotificationState::HandedOver), "queued 1970-01-01T00:00:00Z");
+    }
 }

@@ -31,8 +31,8 @@ use crate::seed::Seeder;
 use crate::service::{Outside, Service, asked_to_stop};
 use crate::telemetry::{self, LogSettings};
 
-/// As many people in workspaces as the service keeps unless told otherwise.
-const CACHED_CHECKS: usize = 100_000;
+/// Memory for checks of access: far more than the example and what is tried with it takes.
+const CACHE_BYTES: usize = 1 << 24;
 
 pub(crate) async fn run(args: &DevArgs) -> Result<()> {
     let _logs = telemetry::install_for_service(&LogSettings::default())?;
@@ -54,7 +54,7 @@ pub(crate) async fn run(args: &DevArgs) -> Result<()> {
 
     let store = SeaOrmStore::open_file(&args.data.join("domicile.db")).await?;
     let sealer = AeadSealer::of_file(&args.data.join("sealing.key"))?;
-    let service = Service::new(store, sealer, Budgets::default(), CACHED_CHECKS);
+    let service = Service::new(store, sealer, Budgets::default(), CACHE_BYTES);
     let Ports { store, clock, ids, .. } = service.ports.clone();
     let runner = TxRunner::new(store, clock.clone(), ids.clone());
     let seeder = Seeder { api: service.api.clone(), runner, clock, ids };

@@ -263,15 +263,40 @@ async fn failing_until_given_up(world: &World, fail: fn(&RecordingGateway)) -> V
 }
 
 #[tokio::test]
-async fn mail_is_tried_on_its_schedule_and_given_up_after_two_days_whosever_trouble_it_is() {
-    let troubles: [fn(&RecordingGateway); 2] =
-        [|gateway| gateway.fail_for_now("451"), |gateway| gateway.fail_by_set_up("535")];
-    for fail in troubles {
-        let world = World::new().seeded().await;
-        let made = failing_until_given_up(&world, fail).await;
-        // Now, 30 s, 2 min, 10 min, 30 min, 2 h, 6 h, 12 h, 24 h after the one before; the last when the patience ends.
-        assert_eq!(made, [0, 30, 150, 750, 2_550, 9_750, 31_350, 74_550, 160_950, 172_800]);
+async fn mail_is_tried_on_its_schedule_and_given_up_after_two_days() {
+    let world = World::new().seeded().await;
+    let made = failing_until_given_up(&world, |gateway| gateway.fail_for_now("451")).await;
+    // Now, 30 s, 2 min, 10 min, 30 min, 2 h, 6 h, 12 h, 24 h after the one before; the last when the patience ends.
+    assert_eq!(made, [0, 30, 150, 750, 2_550, 9_750, 31_350, 74_550, 160_950, 172_800]);
+}
+
+/// A set-up that is mended on the sixth day loses nobody's message.
+#[tokio::test]
+async fn what_waits_for_the_operator_waits_for_seven_days() {
+    let world = World::new().seeded().await;
+    let end = NOW.after(Notice::ABSOLUTE_END);
+    let mut made = 0;
+    loop {
+        world.gateway.fail_by_set_up("535");
+        let row = world.after_one_round().await;
+        let Some(due) = row.notice.due_at else {
+            assert_eq!(row.notice.state, NoticeState::NotDelivered);
+            assert!(row.notice.reason.starts_with("given up: seven days"), "{}", row.notice.reason);
+            assert_eq!(world.clock.now(), end);
+            break;
+        };
+        assert_eq!((row.notice.state, row.notice.retry_until), (NoticeState::Retrying, end));
+        made += 1;
+        world.clock.set(due);
     }
+    // The first eight by their schedule, and then each day.
+    assert_eq!(made, 14);
+    let world = World::new().seeded().await;
+    world.gateway.fail_by_set_up("535");
+    world.after_one_round().await;
+    world.clock.set(just_before(end));
+    let row = world.after_one_round().await;
+    assert_eq!(row.notice.state, NoticeState::HandedOver);
 }
 
 #[tokio::test]

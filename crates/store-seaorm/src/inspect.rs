@@ -19,7 +19,7 @@ use crate::sqlite::{Access, WriterTurn};
 use crate::{Database, Engine, OpenError, SeaOrmStore};
 
 /// The URL of a PostgreSQL server for tests, whose user may create databases: what `DOMICILE_TEST_POSTGRES` names. Without
-/// one the tests that need it say so and do nothing.
+/// one the tests that need it do nothing; `make test` names them.
 pub fn postgres_server() -> Option<String> {
     let server = std::env::var("DOMICILE_TEST_POSTGRES").ok();
     if server.is_none() {

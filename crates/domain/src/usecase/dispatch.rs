@@ -55,6 +55,8 @@ struct Verdict {
     attempt: Option<Attempt>,
     /// Another channel to go on with.
     channel: Option<Channel>,
+    /// Until when it is tried, if that is longer than it was.
+    retry_until: Option<Timestamp>,
 }
 
 impl Verdict {
@@ -67,6 +69,7 @@ impl Verdict {
             language: None,
             attempt: None,
             channel: None,
+            retry_until: None,
         }
     }
 
@@ -147,7 +150,7 @@ impl Dispatcher {
         let cancelled = |why: &str| Ok(Err(Verdict::cancelled(why)));
         let now = self.ports.clock.now();
         if now >= notice.created_at.after(Notice::ABSOLUTE_END) {
-            let reason = "given up: seven days went by; check the gateway, then send it again";
+            let reason = "given up: seven days went by; check the gateway, and tell the person yourself this time";
             return Ok(Err(Verdict::without_attempt(NoticeState::NotDelivered, reason)));
         }
         let Some(user) = directory.user(notice.user).await? else {
@@ -191,7 +194,7 @@ impl Dispatcher {
 
     async fn attempt(&self, notice: &Notice, context: &Context) -> Verdict {
         let Some((channel, to)) = self.way(notice.channel, &context.person) else {
-            let reason = "held: no gateway serves the channel yet; set one up for the home, then send it again";
+            let reason = "held: no gateway serves the channel yet; set one up for the home, and tell the person yourself this time";
             return Verdict::without_attempt(NoticeState::NotSent(NotSent::Held), reason);
         };
         let notice = &Notice { channel, ..notice.clone() };
@@ -301,11 +304,15 @@ impl Dispatcher {
         }
     }
 
-    /// Failed in a way that may pass: tried again until the patience ends, the last time at its end.
+    /// Failed in a way that may pass: tried again until the patience ends, the last time at its end. What waits for the
+    /// operator to mend the set-up waits as long as a notice may be told at all: nobody loses it over a long weekend.
     fn failed(&self, notice: &Notice, error: &DeliveryError) -> Verdict {
         let now = self.ports.clock.now();
         let class = AttemptClass::from(error.trouble);
-        let retry_until = patience(notice, notice.channel);
+        let retry_until = match error.trouble {
+            Trouble::Misconfigured => notice.created_at.after(Notice::ABSOLUTE_END),
+            Trouble::Transient | Trouble::Permanent => patience(notice, notice.channel),
+        };
         if now >= retry_until {
             let reason = format!("given up: {}", error.reason);
             return self.settled(notice, NoticeState::NotDelivered, &reason, class, &error.provider_words);
@@ -313,7 +320,7 @@ impl Dispatcher {
         // Full jitter: what failed together does not come back together.
         let pause = pause_after(notice.channel, notice.attempts + 1).mul_f64(self.chance());
         let verdict = self.settled(notice, NoticeState::Retrying, &error.reason, class, &error.provider_words);
-        Verdict { due_at: Some(now.after(pause).min(retry_until)), ..verdict }
+        Verdict { due_at: Some(now.after(pause).min(retry_until)), retry_until: Some(retry_until), ..verdict }
     }
 
     /// Between 0 and 1.
@@ -419,7 +426,8 @@ impl Settle {
     fn new(notice: Notice, verdict: Verdict) -> Self {
         let read_at = notice.version;
         let channel = verdict.channel.unwrap_or(notice.channel);
-        let retry_until = if channel == notice.channel { notice.retry_until } else { patience(&notice, channel) };
+        let same = || if channel == notice.channel { notice.retry_until } else { patience(&notice, channel) };
+        let retry_until = verdict.retry_until.unwrap_or_else(same);
         let notice = Notice {
             channel,
             retry_until,

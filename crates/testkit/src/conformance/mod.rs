@@ -136,7 +136,8 @@ macro_rules! conformance_suite {
             races {
                 two_managers_create_one_person, two_workspaces_create_one_person,
                 two_workspaces_take_one_person_either_way, two_managers_link_one_person,
-                rights_that_are_lost_mid_call_do_not_serve, one_request_id_has_one_effect,
+                rights_that_are_lost_mid_call_do_not_serve, rights_that_are_being_lost_do_not_serve,
+                one_request_id_has_one_effect, a_request_that_comes_while_the_first_is_at_work_gets_its_answer,
                 one_stranger_twice_is_bound_once, two_strangers_of_one_issuer_are_not_one_person,
                 two_managers_demote_each_other, a_role_edit_and_a_resignation_leave_a_manager,
                 two_replace_the_roles_of_one_member,
