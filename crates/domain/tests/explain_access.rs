@@ -82,7 +82,7 @@ impl Case {
         let remedies: Vec<_> = told.remedies.iter().map(|remedy| (remedy.action, remedy.may_apply)).collect();
         assert_eq!(remedies, [(action, is_dana_s)], "{name}");
         if action == RemedyAction::GrantRole {
-            assert_eq!(told.remedies[0].roles, [world.reader.handle.clone()], "{name}");
+            assert_eq!(told.remedies[0].roles, std::slice::from_ref(&world.reader.handle), "{name}");
         }
         // A service hears the same, and nothing that it could do itself.
         let service = explained(&world, &service_call(), person.id).await;
@@ -345,7 +345,7 @@ async fn what_gives_rights_over_the_workspace_is_a_remedy_for_whom_it_is_one() {
 
     // A role that carries governance beside the permission is not a helper's to give; the plain one is.
     let world = World::new().await;
-    let helper = world.colleague("helper", &[update.clone()]).await;
+    let helper = world.colleague("helper", std::slice::from_ref(&update)).await;
     let plain = world.colleague("plain", &[]).await;
     let mut mixed = role(world.acme.id, "mixed");
     mixed.permissions.extend([permission_name(RIGHT), update.clone()]);
