@@ -21,17 +21,17 @@ use domicile_domain::model::workspace::{Openness, Workspace, WorkspaceState};
 use domicile_domain::policy::access::Denial;
 use domicile_domain::policy::resolver::LookupOutcome;
 use domicile_domain::usecase::{
-    AccessAnswer, AssignReply, AssignUser, Consistency, DomicileApi, Expectation, ExternalInput,
+    AccessAnswer, AssignReply, AssignUser, Consistency, CreateWorkspace, DomicileApi, Expectation, ExternalInput,
 };
 use domicile_testkit::builders::{NOW, email, external, id, internal, minute, relationship, user, with_role};
 
 use identities::identities;
-use notices::notices;
+use notices::{notices, onboarding};
 use relationship_moves::{approval, moved, moves};
 use roles_groups::{group_moves, role_moves};
 use table::{Table, words};
 
-use crate::support::{PHONE, Plan, World, call, in_state, mail, roles, save_as, with_phone};
+use crate::support::{PHONE, Plan, World, call, cobalt, in_state, mail, roles, save_as, service_call, with_phone};
 
 const TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/states.txt");
 const RIGHT: &str = "orders.read";
@@ -41,7 +41,8 @@ Every state, and what every move does in it
 ===========================================
 
 Acme is the workspace where it happens: Dana manages it. Borealis is another workspace.
-A search is by the email of the person of the row. A save says CREATE, LINK or EITHER.
+A search is by the email of the person of the row. A save says CREATE, LINK or EITHER;
+a new workspace names that person as its first manager.
 The check asks whether that person, who was given a role with one right in Acme, has that right now.
 \"no\" is a refusal with its reason; a refusal changes nothing.
 
@@ -90,8 +91,9 @@ async fn world() -> World {
     World::with(generous).await
 }
 
-/// What a search and the three saves answer. The saves are rehearsed, so that none changes what the next one meets.
-async fn found_and_saved(world: &World, name: &str, phone: &str) -> [String; 4] {
+/// What a search, the three saves, and a new workspace with this first manager answer. All but the search are rehearsed, so
+/// that none changes what the next one meets.
+async fn found_and_saved(world: &World, name: &str, phone: &str) -> [String; 5] {
     let found = world.lookup(&mail(name), phone).await.map(|found| found.outcome);
     let saves = Expectation::ALL.map(|expectation| AssignUser {
         phone: phone.to_owned(),
@@ -99,21 +101,24 @@ async fn found_and_saved(world: &World, name: &str, phone: &str) -> [String; 4] 
         ..save_as(expectation, name)
     });
     let [create, link, either] = saves;
+    let new = CreateWorkspace { validate_only: true, manager_phone: phone.to_owned(), ..cobalt(name) };
+    let founded = world.domicile.create_workspace(&service_call(), &new).await;
     [
         found.map_or_else(|refusal| refused(&refusal), outcome),
         saved(world.assign(&create).await),
         saved(world.assign(&link).await),
         saved(world.assign(&either).await),
+        founded.map_or_else(|refusal| refused(&refusal), |_| "created".to_owned()),
     ]
 }
 
-const MOVES: [&str; 4] = ["search", "save CREATE", "save LINK", "save EITHER"];
+const MOVES: [&str; 5] = ["search", "save CREATE", "save LINK", "save EITHER", "new workspace"];
 
 fn head<'a>(first: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
     [first].into_iter().chain(MOVES).chain(rest.iter().copied()).collect()
 }
 
-fn cells(first: impl Into<String>, moves: [String; 4], rest: impl IntoIterator<Item = String>) -> Vec<String> {
+fn cells(first: impl Into<String>, moves: [String; 5], rest: impl IntoIterator<Item = String>) -> Vec<String> {
     [first.into()].into_iter().chain(moves).chain(rest).collect()
 }
 
@@ -427,6 +432,7 @@ async fn every_state_does_to_every_move_what_the_text_says() {
     tables.push(moves());
     tables.push(Box::pin(role_moves()).await);
     tables.push(Box::pin(group_moves()).await);
+    tables.push(Box::pin(onboarding()).await);
     let text = HEAD.to_owned() + &tables.iter().map(Table::render).collect::<String>();
     // The tables reach every answer there is.
     for answer in LookupOutcome::ALL.map(outcome) {

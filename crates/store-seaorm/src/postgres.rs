@@ -94,6 +94,10 @@ pub(crate) fn pools(options: &PgConnectOptions, size: u32) -> Pools {
         options.options([
             ("statement_timeout", STATEMENT_TIMEOUT),
             ("idle_in_transaction_session_timeout", IDLE_TRANSACTION_TIMEOUT),
+            // The server ends the session of a program that is gone without a word, and its locks with it.
+            ("tcp_keepalives_idle", "30"),
+            ("tcp_keepalives_interval", "10"),
+            ("tcp_keepalives_count", "3"),
         ])
     };
     let reading = bounded(reading);

@@ -9,13 +9,13 @@ use domicile_domain::model::workspace::{Workspace, WorkspaceState};
 use domicile_domain::port::directory::Directory;
 use domicile_domain::port::notifier::{DeliveryError, Trouble};
 use domicile_domain::usecase::Dispatcher;
-use domicile_testkit::builders::{NOW, external, language, notice};
+use domicile_testkit::builders::{NOW, external, internal, language, notice, user};
 use domicile_testkit::gateway::RecordingGateway;
 use domicile_testkit::writer::PlainWriter;
 
 use super::table::{Table, words};
 use super::{visitor, world};
-use crate::support::World;
+use crate::support::{World, in_state};
 
 /// What became of a notice after one round of the dispatcher.
 async fn after_a_round(world: &World, notice: &Notice, answer: Option<DeliveryError>) -> String {
@@ -74,6 +74,34 @@ pub(super) async fn notices() -> [Table; 3] {
         accounts.row(row);
     }
     [states, accounts, told_of_memberships().await]
+}
+
+/// Whoever lives in Acme hears of their account, which is their membership too.
+pub(super) async fn onboarding() -> Table {
+    let states = WorkspaceState::ALL.map(|state| format!("Acme is {}", words(state)));
+    let columns: Vec<&str> = ["account"].into_iter().chain(states.iter().map(String::as_str)).collect();
+    let note = "The message with which somebody is welcomed at home.";
+    let mut table = Table::new("18. The onboarding of an Internal", note, &columns);
+    for account in UserState::ALL {
+        let mut row = vec![words(account)];
+        for state in WorkspaceState::ALL {
+            let world = World::with(|plan| plan.acme.state = state).await;
+            let own = in_state(user(world.acme.id, "own"), account);
+            let membership = internal(&own);
+            let due = Notice {
+                kind: NoticeKind::Onboarding,
+                workspace: world.acme.id,
+                membership: membership.base.id,
+                ..notice(&own)
+            };
+            let rows = [(&own).into(), membership.into()];
+            // Erasing ends the Internal membership too.
+            world.put(&rows[..if account == UserState::Erased { 1 } else { 2 }]).await;
+            row.push(after_a_round(&world, &due, None).await);
+        }
+        table.row(row);
+    }
+    table
 }
 
 /// The message and what it tells of: the life of the membership, its state, and the workspaces.
