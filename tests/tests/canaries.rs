@@ -4,10 +4,13 @@
 #![cfg(unix)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use domicile_domain::model::user::UserState;
-use domicile_store_seaorm::SeaOrmStore;
+use domicile_store_seaorm::inspect::postgres_server;
+use domicile_store_seaorm::{Database, SeaOrmStore};
 use domicile_tests::captured::Captured;
+use domicile_tests::postgres::fresh_url;
 use domicile_tests::world::World;
 use tokio::process::Command;
 
@@ -33,7 +36,7 @@ async fn a_planted_word_fails_the_test_whatever_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("domicile.db");
     let store = SeaOrmStore::open_file(&path).await.unwrap();
-    let world = World::new(std::sync::Arc::new(store)).await;
+    let world = World::new(Arc::new(store)).await;
     world.person(world.borealis, "zerbinetta", Some("+36301234567"), UserState::Active).await;
     drop(world);
     let url = format!("sqlite:{}", path.display());
@@ -52,5 +55,22 @@ async fn a_planted_word_fails_the_test_whatever_it_is() {
     assert!(address.unwrap().starts_with("the log has an email address"));
     assert!(phone.unwrap().starts_with("the log has a phone number"));
     assert!(secret.unwrap().starts_with("the log has `s3cret-of-a-test`"));
+    assert!(name.unwrap().starts_with("the log has `zerbinetta`"));
+}
+
+#[tokio::test]
+async fn a_person_of_a_postgresql_database_is_looked_for_too() {
+    let Some(server) = postgres_server() else { return };
+    let url = fresh_url(&server).await;
+    let database = url.parse::<Database>().unwrap();
+    SeaOrmStore::migrate(&database).await.unwrap();
+    let world = World::new(Arc::new(SeaOrmStore::open(&database, 2).await.unwrap())).await;
+    world.person(world.borealis, "zerbinetta", None, UserState::Active).await;
+    drop(world);
+    let looked = tokio::task::spawn_blocking(move || {
+        [failure("all is well", &[], Some(&url)), failure("for zerbinetta", &[], Some(&url))]
+    });
+    let [well, name] = looked.await.unwrap();
+    assert_eq!(well, None);
     assert!(name.unwrap().starts_with("the log has `zerbinetta`"));
 }

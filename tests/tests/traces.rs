@@ -4,11 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domicile_client::v1;
+use domicile_domain::model::user::UserState;
 use domicile_store_seaorm::SeaOrmStore;
 use domicile_tests::server::{Server, TOKEN, settings};
+use domicile_tests::world::World;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -128,6 +131,75 @@ async fn a_call_is_a_span_of_its_callers_trace_and_says_nothing_of_anybody() {
     assert_eq!(attributes(of_caller), says.map(|(name, value)| (name, value.to_owned())).into());
     for secret in ["anna", "canary", "36201234567", TOKEN, person] {
         assert!(!format!("{batches:?}").contains(secret), "{secret} is in a trace");
+    }
+}
+
+/// Searches, saves, reads and refusals with what belongs to people, and then nothing of it in any span (R17).
+#[tokio::test]
+async fn a_days_work_tells_the_collector_nothing_of_anybody() {
+    let (collector, mut received) = collector().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("domicile.db");
+    let store = Arc::new(SeaOrmStore::open_file(&path).await.unwrap());
+    let world = World::new(store.clone()).await;
+    let found = world.person(world.borealis, "zerbinetta", Some("+36301234567"), UserState::Active).await;
+    let dana = world.acme.manager.to_string();
+    let mut settings = settings(&format!("sqlite:{}", path.display()));
+    settings.insert("DOMICILE_OTLP_ENDPOINT", format!("http://{collector}"));
+    let server = Server::start(&settings).await;
+    let client = server.client(Some(&dana)).await;
+    let (acme, id) = ("acme".to_owned(), || uuid::Uuid::now_v7().to_string());
+    let lookup = |email: &str, phone: &str| v1::LookupUserRequest {
+        workspace: acme.clone(),
+        email: email.to_owned(),
+        phone: phone.to_owned(),
+    };
+    client.lookup_user(lookup("zerbinetta@people.example", "")).await.unwrap();
+    client.lookup_user(lookup("", "+36301234567")).await.unwrap();
+    client.lookup_user(lookup("anna.canary@acme.example", "")).await.unwrap();
+    client.lookup_user(lookup("no address of canary", "12")).await.unwrap_err();
+    let link = v1::AssignUserRequest {
+        workspace: acme.clone(),
+        request_id: id(),
+        expectation: v1::Expectation::Link.into(),
+        email: "zerbinetta@people.example".to_owned(),
+        ..v1::AssignUserRequest::default()
+    };
+    client.assign_user(link.clone()).await.unwrap();
+    client.assign_user(v1::AssignUserRequest { request_id: id(), ..link.clone() }).await.unwrap_err();
+    let profile = v1::Profile {
+        first_name: "Annabel".to_owned(),
+        last_name: "Canary".to_owned(),
+        username: "annabel.canary".to_owned(),
+        preferred_language: "de".to_owned(),
+    };
+    let create = v1::AssignUserRequest {
+        request_id: id(),
+        expectation: v1::Expectation::Create.into(),
+        email: "anna.canary@acme.example".to_owned(),
+        phone: "+36201234567".to_owned(),
+        profile: Some(profile),
+        ..link
+    };
+    client.assign_user(create).await.unwrap();
+    let user = v1::GetUserRequest { workspace: acme.clone(), user: found.to_string(), consistency: None };
+    client.get_user(user).await.unwrap();
+    let (exit, _) = server.stop().await;
+    assert_eq!(exit.code(), Some(0));
+
+    let mut batches = Vec::new();
+    while let Ok(batch) = received.try_recv() {
+        batches.push(batch);
+    }
+    let resources = batches.iter().flat_map(|batch| &batch.resource_spans);
+    let spans: Vec<&Span> = resources.flat_map(|of| &of.scope_spans).flat_map(|of| &of.spans).collect();
+    assert_eq!(spans.len(), 8, "a span for each call");
+    let told = format!("{batches:?}").to_lowercase();
+    let mut people = store.personal_words().await.unwrap();
+    people.extend(["canary", "annabel", "36201234567", TOKEN, &dana, &found.to_string()].map(ToOwned::to_owned));
+    assert!(people.contains("zerbinetta"), "{people:?}");
+    for word in people {
+        assert!(!told.contains(&word.to_lowercase()), "{word} is in a trace");
     }
 }
 

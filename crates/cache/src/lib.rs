@@ -172,11 +172,8 @@ impl CachedDirectory {
 
     /// Every check from memory, or none: so they are of one moment where they are read.
     fn all_kept(&self, checks: &[CheckKey], freshness: &Freshness) -> Option<Vec<CheckFacts>> {
-        match freshness {
-            Freshness::Newest => return None,
-            // The token of a change of no workspace is one of the catalogue, which has no revision to compare.
-            Freshness::AtLeast(rows) if rows.is_empty() => return None,
-            Freshness::AtLeast(_) | Freshness::Bounded => {}
+        if matches!(freshness, Freshness::Newest) {
+            return None;
         }
         let now = self.clock.now();
         checks.iter().map(|check| self.kept(check, freshness, now)).collect()

@@ -163,14 +163,6 @@ async fn others_are_felt_within_the_bound_and_at_once_by_their_token() {
     assert!(!is_member(&world.ask(&Freshness::Bounded).await));
 }
 
-#[tokio::test]
-async fn the_token_of_a_change_of_the_catalogue_is_not_answered_from_memory() {
-    let world = World::new().await;
-    world.ask(&Freshness::Bounded).await;
-    world.ask(&Freshness::AtLeast(vec![])).await;
-    assert_eq!(world.hits(), 0);
-}
-
 /// After a second one caller reads again while the others go on; half a second later nobody goes on.
 #[tokio::test]
 async fn one_caller_renews_what_grows_old() {

@@ -486,8 +486,28 @@ async fn nobody_raises_themself_in_the_other_workspace() {
     let answer = world.domicile.approve_relationship(&call(&second), &order("borealis"), &yes).await;
     assert_eq!(reason(answer), Reason::SelfEscalation);
     assert!(!world.may(&second, "orders.read").await);
-    done(world.approve(&proposed, home()).await);
+    let active = done(world.approve(&proposed, home()).await).view;
     assert!(world.may(&second, "orders.read").await);
+
+    // What another manager of the home took away is not theirs to take back.
+    let (by, api) = (call(&second), &world.domicile);
+    let closed = HomeTermsInput { allows_host: false, ..home() };
+    let close = UpdateRelationship { home_terms: closed, ..changing(&active, &["home_terms.allows_host"]) };
+    let closed = done(world.update(Side::Home, close).await).view;
+    assert!(!world.may(&second, "orders.read").await);
+    let open = |of| UpdateRelationship { home_terms: home(), ..changing(of, &["home_terms.allows_host"]) };
+    let answer = api.update_relationship(&by, &order("borealis"), &open(&closed)).await;
+    assert_eq!((reason(answer), world.may(&second, "orders.read").await), (Reason::SelfEscalation, false));
+    let opened = done(world.update(Side::Home, open(&closed)).await).view;
+    assert!(world.may(&second, "orders.read").await);
+
+    let suspended = done(world.step(Step::Suspend, Side::Home, &opened).await).view;
+    assert!(!world.may(&second, "orders.read").await);
+    let answer = api.resume_relationship(&by, &order("borealis"), &named(&suspended)).await;
+    assert_eq!((reason(answer), world.may(&second, "orders.read").await), (Reason::SelfEscalation, false));
+    // Ending takes away, also what was suspended: it is done, and nothing is gained.
+    done(api.end_relationship(&by, &order("borealis"), &named(&suspended)).await);
+    assert!(!world.may(&second, "orders.read").await);
 }
 
 /// A small generator: the same histories at every run.
