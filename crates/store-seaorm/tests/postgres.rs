@@ -226,3 +226,11 @@ async fn a_stuck_database_gives_no_sign_of_life_until_it_goes_on() {
     assert!(stuck.await.unwrap().is_err());
     store.reachable().await.unwrap();
 }
+
+/// A program that is gone without a word leaves its locks within a minute, not when the kernel gives up.
+#[tokio::test]
+async fn the_server_asks_whether_the_program_is_still_there() {
+    let Some((store, _)) = acme().await else { return };
+    let idle = "SELECT setting::bigint AS seconds FROM pg_settings WHERE name = 'tcp_keepalives_idle'";
+    assert_eq!(store.number(idle, "seconds").await.unwrap(), Some(30));
+}
