@@ -745,11 +745,12 @@ async fn whoever_is_nothing_there_is_refused_and_whoever_waits_there_sees_themse
     for (path, policy) in stage.policies.iter().filter(|(path, _)| *path != LIST_OF_ONES_OWN) {
         // What a service may by its own scope is no right of the person for whom it calls.
         let channel = if policy.rights.is_empty() { &channel } else { &bare };
-        let own = Caller { channel: channel.clone(), user: Some(world.acme.manager) };
+        let manager = (!for_nobody(policy)).then_some(world.acme.manager);
+        let own = Caller { channel: channel.clone(), user: manager };
         stage.served(path, policy, &own, stage.plain).await;
         for (name, somebody) in &people {
             let caller = Caller { channel: channel.clone(), user: Some(somebody.user) };
-            if policy.rights.is_empty() {
+            if policy.rights.is_empty() && !for_nobody(policy) {
                 // A service's own right; the person adds nothing and takes nothing.
                 stage.served(path, policy, &caller, stage.plain).await;
                 continue;
@@ -768,6 +769,11 @@ async fn whoever_is_nothing_there_is_refused_and_whoever_waits_there_sees_themse
             stage.refused((path, name), &caller, dormant, *somebody, "PERMISSION_DENIED").await;
         }
     }
+}
+
+/// Whether a service does it in its own name alone, so that a person for whom it calls is one too many.
+fn for_nobody(policy: &MethodPolicy) -> bool {
+    policy.scope() == ServiceScope::PermissionsRegister
 }
 
 /// It is about no workspace, so whoever is somebody anywhere is served. An account that is not in use is nobody.

@@ -116,9 +116,13 @@ impl<C: CatalogueChange> Command for Run<'_, C> {
 
     async fn run(&self, tx: &mut dyn UnitOfWork) -> Result<Finish<Self::Output>, Refusal> {
         let prefixes = prefixes(self.call);
-        // Whom the service names stands in the record, so that a grant for some workspaces does not serve here.
-        if prefixes.is_empty() || self.call.actor.service.operator || !self.call.actor.reaches(None) {
+        if prefixes.is_empty() || self.call.actor.service.operator {
             return Err(Refusal::new(Reason::PermissionDenied));
+        }
+        // What comes back into use is given to whoever has it: no person makes it so, for themself among them.
+        if self.call.actor.user.is_some() {
+            let message = "A service changes the catalogue in its own name, and this call is for a person. Nothing was changed; call again without the acting user.".to_owned();
+            return Err(Refusal { message, ..Refusal::new(Reason::PermissionDenied) });
         }
         let repeatable = Repeatable {
             call: self.call,
