@@ -146,6 +146,11 @@ impl World {
         call(&self.ports, Some(user))
     }
 
+    /// A call of the test's service for nobody.
+    pub fn service_call(&self) -> Call {
+        call(&self.ports, None)
+    }
+
     /// Serves over gRPC and connects for a person. The server ends with the test.
     pub async fn connect(&self, acting: Option<UserId>) -> Client {
         let endpoint = format!("http://{}", self.serve().await);

@@ -1,37 +1,19 @@
-//! Questions about access: what they read, and that they see every write.
+//! Questions about access: what they read.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use domicile_domain::model::actor::{Actor, ScopeReach, ServicePrincipal, ServiceScope};
 use domicile_domain::model::facts::AccessFacts;
 use domicile_domain::model::id::{UserId, WorkspaceId};
-use domicile_domain::model::membership::{EndReason, Membership};
+use domicile_domain::model::membership::Membership;
 use domicile_domain::model::permission::PermissionName;
-use domicile_domain::model::user::User;
-use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
+use domicile_domain::model::workspace::WorkspaceRef;
 use domicile_domain::port::directory::{CheckKey, CheckedSubject, Freshness};
-use domicile_domain::port::sealer::{SealPurpose, Sealer};
-use domicile_domain::port::store::UnitOfWork;
-use domicile_domain::usecase::{Call, CheckAccess, CheckSubject, Consistency, Denial, Domicile, DomicileApi};
 
-use super::races::ports;
-use super::{Harness, Subject, begin, good, put};
+use super::{Harness, begin, good, put};
 use crate::builders::{
-    NOW, external, id, internal, minute, permission, permission_name, relationship, role, user, with_role, workspace,
+    external, id, internal, permission, permission_name, relationship, role, user, with_role, workspace,
 };
-use crate::sealer::PlainSealer;
-
-/// A call of a service that may ask everything.
-pub(super) fn asking() -> Call {
-    let service = ServicePrincipal::new("shop").with_scope(ServiceScope::AccessCheck, ScopeReach::Everywhere);
-    let (deadline, correlation_id) = (minute(60), "asks".to_owned());
-    Call { actor: Actor::service(service), deadline, correlation_id, surface: "embedded" }
-}
-
-fn product(subject: &dyn Subject) -> Domicile {
-    Domicile::new(ports(subject.store(), subject.directory()))
-}
 
 /// Many facts are those of one person each, in the order asked, whether or not person and workspace exist.
 pub async fn many_facts_are_those_of_each(harness: &dyn Harness) {
@@ -148,90 +130,4 @@ pub async fn governors_are_internals_with_a_right(harness: &dyn Harness) {
     let second = good(tx.memberships().governors(host.id, all.first().copied().unwrap_or(UserId::nil()), 1).await);
     assert_eq!(second.first(), all.get(1));
     good(tx.rollback().await);
-}
-
-/// How often the pairs are made; `make soak` makes 100,000.
-fn pairs() -> usize {
-    std::env::var("DOMICILE_TEST_PAIRS").ok().map_or(500, |text| text.parse().expect("a number of pairs"))
-}
-
-/// Takes the next revision of a workspace, does a thing in the same unit, and gives the consistency token of that.
-pub(super) async fn written(
-    subject: &dyn Subject,
-    place: WorkspaceId,
-    write: impl AsyncFnOnce(&mut dyn UnitOfWork),
-) -> Consistency {
-    let mut tx = begin(subject).await;
-    let taken = good(tx.workspaces().take_revision(&WorkspaceRef::Id(place)).await);
-    let (place, revision) = taken.expect("the test's workspace is there");
-    write(&mut *tx).await;
-    good(tx.commit().await);
-    let content = format!("{place}|{revision}");
-    let token = PlainSealer.seal(SealPurpose::ConsistencyToken, content.as_bytes()).expect("it seals");
-    Consistency::AtLeastAsFresh(token)
-}
-
-pub(super) async fn end(tx: &mut dyn UnitOfWork, place: WorkspaceId, person: UserId) {
-    let found = good(tx.memberships().find(place, person).await);
-    if let Some(Membership::External(live)) = found {
-        let read_at = live.base.version;
-        good(tx.memberships().end(&live.end(EndReason::Unlinked, NOW), read_at).await);
-    }
-}
-
-/// R6: what was revoked is denied by the next check with the token of that, and what was granted is allowed by the next, by
-/// another product on the same store too.
-pub async fn a_check_after_a_revocation_is_never_stale(harness: &dyn Harness) {
-    let subject = harness.fresh().await;
-    let (mut host, home) = (workspace("host"), workspace("home"));
-    let mut reader = role(host.id, "reader");
-    reader.for_externals = true;
-    reader.permissions.insert(permission_name("orders.read"));
-    host.policy.default_ceiling.roles.insert(reader.id);
-    let anna = user(home.id, "anna");
-    put(&*subject, &[(&host).into(), (&home).into(), permission("orders.read").into(), (&reader).into()]).await;
-    put(&*subject, &[(&anna).into(), internal(&anna).into()]).await;
-    let products = [product(&*subject), product(&*subject)];
-    let call = asking();
-    for round in 0..pairs() {
-        let mut visit = external(&anna, host.id);
-        visit.base.grants.roles.insert(reader.id);
-        let visit = Membership::External(visit);
-        let granted = written(&*subject, host.id, async |tx| good(tx.memberships().insert(&visit).await)).await;
-        let revoked = |decision: Result<(), Denial>| assert_eq!(decision, Err(Denial::NoMembership), "pair {round}");
-        let allowed = |decision: Result<(), Denial>| assert_eq!(decision, Ok(()), "pair {round}");
-        for product in &products {
-            allowed(decided(product, &call, &host, &anna, granted.clone()).await);
-        }
-        let gone = written(&*subject, host.id, async |tx| end(tx, host.id, anna.id).await).await;
-        for product in &products {
-            revoked(decided(product, &call, &host, &anna, gone.clone()).await);
-        }
-        revoked(
-            decided(
-                products.iter().cycle().nth(round % 2).expect("two products"),
-                &call,
-                &host,
-                &anna,
-                Consistency::FullyConsistent,
-            )
-            .await,
-        );
-    }
-}
-
-async fn decided(
-    product: &Domicile,
-    call: &Call,
-    host: &Workspace,
-    person: &User,
-    consistency: Consistency,
-) -> Result<(), Denial> {
-    let request = CheckAccess {
-        workspace: host.id.to_string(),
-        subject: CheckSubject::User(person.id.to_string()),
-        permission: "orders.read".to_owned(),
-        consistency,
-    };
-    product.check_access(call, &request).await.expect("the check is answered").decision
 }

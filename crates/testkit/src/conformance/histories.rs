@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use domicile_domain::error::{Reason, Refusal};
+use domicile_domain::model::actor::{Actor, ScopeReach, ServicePrincipal, ServiceScope};
 use domicile_domain::model::facts::AccessFacts;
 use domicile_domain::model::group::{Group, GroupRef};
-use domicile_domain::model::id::{RoleId, UserId};
-use domicile_domain::model::membership::{ExternalMembership, ExternalState, InternalMembership, Membership};
+use domicile_domain::model::id::{RoleId, UserId, WorkspaceId};
+use domicile_domain::model::membership::{
+    EndReason, ExternalMembership, ExternalState, InternalMembership, Membership,
+};
 use domicile_domain::model::permission::{Permission, PermissionName};
 use domicile_domain::model::relationship::{Ceiling, RelationshipState, WorkspaceRelationship};
 use domicile_domain::model::role::Role;
@@ -24,9 +27,8 @@ use domicile_domain::usecase::{
     UpdateRole, etag,
 };
 
-use super::checks::{asking, end, written};
 use super::races::{call, managed, managers, order, ports, product};
-use super::{Harness, Subject, good, put};
+use super::{Harness, Subject, begin, good, put};
 use crate::builders::{
     NOW, external, group, internal, minute, permission, permission_name, relationship, role, user, workspace,
 };
@@ -58,6 +60,29 @@ impl Dice {
     /// One of them.
     fn one<T: Clone>(&mut self, of: &[T]) -> T {
         of.get(self.below(of.len())).expect("it is below the end").clone()
+    }
+}
+
+/// A call of a service that may ask everything.
+fn asking() -> Call {
+    let service = ServicePrincipal::new("shop").with_scope(ServiceScope::AccessCheck, ScopeReach::Everywhere);
+    let (deadline, correlation_id) = (minute(60), "asks".to_owned());
+    Call { actor: Actor::service(service), deadline, correlation_id, surface: "embedded" }
+}
+
+/// Takes the next revision of a workspace and does a thing in the same unit.
+async fn written(subject: &dyn Subject, place: WorkspaceId, write: impl AsyncFnOnce(&mut dyn UnitOfWork)) {
+    let mut tx = begin(subject).await;
+    good(tx.workspaces().take_revision(&WorkspaceRef::Id(place)).await).expect("the test's workspace is there");
+    write(&mut *tx).await;
+    good(tx.commit().await);
+}
+
+async fn end(tx: &mut dyn UnitOfWork, place: WorkspaceId, person: UserId) {
+    let found = good(tx.memberships().find(place, person).await);
+    if let Some(Membership::External(live)) = found {
+        let read_at = live.base.version;
+        good(tx.memberships().end(&live.end(EndReason::Unlinked, NOW), read_at).await);
     }
 }
 

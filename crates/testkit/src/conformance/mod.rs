@@ -163,7 +163,6 @@ macro_rules! conformance_suite {
             }
             checks {
                 many_facts_are_those_of_each, grantees_are_paged, governors_are_internals_with_a_right,
-                a_check_after_a_revocation_is_never_stale,
             }
             histories {
                 no_history_lifts_anybody_above_the_ceiling, histories_catch_a_broken_rule,
