@@ -131,6 +131,12 @@ async fn a_role_in_use_is_deleted_by_force_alone_with_the_counts_told() {
     dev.run(&in_acme(&["group", "delete", "crew", "--yes"])).await.refused(4, &told);
 }
 
+/// What a table of access tells of Sam.
+fn of_sam(matrix: &Value) -> &Value {
+    let people = matrix["people"].as_array().unwrap();
+    people.iter().find(|person| person["label"].as_str().unwrap().starts_with("Sam ")).unwrap()
+}
+
 #[tokio::test]
 async fn a_permission_is_registered_put_into_a_role_and_retired() {
     let dev = Dev::new().await;
@@ -144,6 +150,12 @@ async fn a_permission_is_registered_put_into_a_role_and_retired() {
     let update = ["role", "update", "project-lead", "--add-permission", "projects.archive", "--yes"];
     dev.run(&in_acme(&update)).await.done();
     assert_eq!(decision(&dev, "sam", "projects.archive").await, "ALLOWED");
+    // By a group it is the same, in the table too.
+    dev.run(&in_acme(&["group", "create", "crew", "--role", "project-lead", "--yes"])).await.done();
+    dev.run(&in_acme(&["group", "add-members", "crew", "sam", "--yes"])).await.done();
+    dev.run(&in_acme(&["member", "set-roles", "sam", "--no-roles", "--yes"])).await.done();
+    let matrix = in_acme(&["access", "matrix", "--permission", "projects.archive"]);
+    assert_eq!(of_sam(&dev.json(&matrix).await)["may"], json!(["projects.archive"]));
 
     let retire = ["permission", "retire", "projects.archive", "--service", "projects"];
     let takes = "Takes   it from 1 role and 0 memberships until it is registered again";
@@ -154,6 +166,7 @@ async fn a_permission_is_registered_put_into_a_role_and_retired() {
     assert_eq!(decision(&dev, "sam", "projects.archive").await, "DENIED");
     let why = dev.run(&in_acme(&["access", "explain", "sam", "projects.archive"])).await;
     assert!(why.done().out.contains("> shut  catalogue   retired "), "{}", why.out);
+    assert_eq!(of_sam(&dev.json(&matrix).await)["idle"], json!(["projects.archive"]));
     let list = in_acme(&["permission", "list", "--prefix", "projects"]);
     assert!(!dev.run(&list).await.done().out.contains("projects.archive"));
     let all = dev.run(&[&list[..], &["--retired"]].concat()).await;

@@ -355,6 +355,8 @@ struct Matrix {
     may: BTreeMap<String, BTreeSet<String>>,
     /// What each role of the workspace grants, by the role's name.
     roles: BTreeMap<String, BTreeSet<String>>,
+    /// The roles that each group carries, by the group's id.
+    groups: BTreeMap<String, Vec<String>>,
 }
 
 impl Matrix {
@@ -362,6 +364,8 @@ impl Matrix {
         let mut progress = Progress::new(output);
         let people = everybody(client, &args.at.workspace, &mut progress).await?;
         let roles = roles(client, &args.at.workspace).await?;
+        let groups = crate::groups::all(client, &args.at.workspace).await?;
+        let groups = groups.into_iter().map(|group| (group.uid, group.roles)).collect();
         let mut permissions: BTreeSet<String> = args.permissions.iter().cloned().collect();
         if permissions.is_empty() {
             permissions = roles.values().flatten().cloned().collect();
@@ -374,17 +378,19 @@ impl Matrix {
                 may.entry(subject.user).or_default().insert(permission.clone());
             }
         }
-        Ok(Self { people, permissions: permissions.into_iter().collect(), may, roles })
+        Ok(Self { people, permissions: permissions.into_iter().collect(), may, roles, groups })
     }
 
     fn may(&self, person: &v1::Membership, permission: &str) -> bool {
         self.may.get(&person.user).is_some_and(|held| held.contains(permission))
     }
 
-    /// Whether it is granted by what the person has themself, and does not count.
+    /// Whether it is granted to the person, by themself or by a group, and does not count.
     fn is_idle(&self, person: &v1::Membership, permission: &str) -> bool {
         let direct = person.permissions.iter().any(|held| held == permission);
-        let by_role = person.roles.iter().filter_map(|role| self.roles.get(role)).any(|held| held.contains(permission));
+        let by_groups = person.groups.iter().filter_map(|group| self.groups.get(group)).flatten();
+        let mut roles = person.roles.iter().chain(by_groups).filter_map(|role| self.roles.get(role));
+        let by_role = roles.any(|held| held.contains(permission));
         (direct || by_role) && !self.may(person, permission)
     }
 
@@ -513,17 +519,20 @@ mod tests {
     }
 
     fn example() -> Matrix {
+        let groups = vec!["g".to_owned()];
+        let in_group = v1::Membership { groups, kind: v1::MembershipKind::Internal.into(), ..person("dana", &[]) };
         Matrix {
-            people: vec![person("anna", &["r"]), person("ben", &["r"]), person("cleo", &[])],
+            people: vec![person("anna", &["r"]), person("ben", &["r"]), person("cleo", &[]), in_group],
             permissions: vec!["orders.read".to_owned()],
             may: BTreeMap::from([("anna".to_owned(), set(&["orders.read"]))]),
             roles: BTreeMap::from([("r".to_owned(), set(&["orders.read"]))]),
+            groups: BTreeMap::from([("g".to_owned(), vec!["r".to_owned()])]),
         }
     }
 
     #[test]
     fn a_matrix_tells_what_counts_and_what_does_not() {
-        let said = "                 orders.read\nanna (external)  yes\nben (external)   idle\ncleo (external)  .\n\n\
+        let said = "                 orders.read\nanna (external)  yes\nben (external)   idle\ncleo (external)  .\ndana (internal)  idle\n\n\
                     idle: granted, and does not count now; `access explain` tells why";
         assert_eq!(example().text(100), said);
         let people = &example().value()["people"];

@@ -1,13 +1,13 @@
 //! `domicile group`: makes, shows, changes and deletes groups, and says who is in them.
 
 use clap::{Args, Subcommand};
-use domicile_client::{ClientError, FieldMask, v1};
+use domicile_client::{Client, ClientError, FieldMask, v1};
 use serde_json::{Value, json};
 
 use crate::cli::{ChangeArgs, PageArgs, SaveArgs, WhereArgs};
 use crate::commands::{confirm, confirm_loss, count, tell_etag, word};
 use crate::failure::Failure;
-use crate::pages;
+use crate::pages::{self, Listed};
 use crate::roles::{RoleNames, or_none};
 use crate::session::{Session, next, session};
 
@@ -140,15 +140,24 @@ fn people(number: i64) -> String {
     count(number, "person", "people")
 }
 
-async fn list(args: &ListGroupsArgs) -> Result<(), Failure> {
-    let session = session(&args.at.client).await?;
-    let listed = pages::up_to(args.page.limit, async |page_size, page_token| {
-        let workspace = args.at.workspace.clone();
+async fn listed(client: &Client, workspace: &str, limit: u32) -> Result<Listed<v1::Group>, Failure> {
+    pages::up_to(limit, async |page_size, page_token| {
+        let workspace = workspace.to_owned();
         let request = v1::ListGroupsRequest { workspace, page_size, page_token, consistency: None };
-        let page = session.client.list_groups(request).await?;
+        let page = client.list_groups(request).await?;
         Ok((page.groups, page.next_page_token))
     })
-    .await?;
+    .await
+}
+
+/// Every group of a workspace.
+pub(crate) async fn all(client: &Client, workspace: &str) -> Result<Vec<v1::Group>, Failure> {
+    Ok(listed(client, workspace, u32::MAX).await?.items)
+}
+
+async fn list(args: &ListGroupsArgs) -> Result<(), Failure> {
+    let session = session(&args.at.client).await?;
+    let listed = listed(&session.client, &args.at.workspace, args.page.limit).await?;
     let all: Vec<String> = listed.items.iter().flat_map(|group| group.roles.iter().cloned()).collect();
     let roles = RoleNames::of(&session, &args.at.workspace, &all).await;
     let widest = |of: fn(&v1::Group) -> &str| {
