@@ -20,6 +20,7 @@ mod executor;
 mod facts;
 mod groups;
 mod inline;
+mod kept;
 mod memberships;
 mod migration;
 mod notices;

@@ -2,18 +2,21 @@
 //! size and in waiting.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domicile_domain::port::store::StoreError;
-use sea_orm::sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sea_orm::sqlx::{ConnectOptions, Connection, Error, PgConnection};
+use sea_orm::sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions};
+use sea_orm::sqlx::query::Query;
+use sea_orm::sqlx::{AssertSqlSafe, ConnectOptions, Connection, Error, PgConnection, Postgres, query};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult, Statement,
-    TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult, RuntimeErr, Statement,
+    TransactionTrait, Value,
 };
 
 use crate::OpenError;
 use crate::classify::classify;
+use crate::kept::Kept;
 
 /// How long a call waits for a connection of the pool.
 const ACQUIRE_WITHIN: Duration = Duration::from_secs(1);
@@ -28,6 +31,7 @@ const IDLE_TRANSACTION_TIMEOUT: &str = "15s";
 #[derive(Clone)]
 pub(crate) struct Pool {
     connections: PgPool,
+    kept: Kept,
     pub(crate) connection: DatabaseConnection,
     size: u32,
 }
@@ -119,23 +123,44 @@ fn pool(options: PgConnectOptions, size: u32) -> Pool {
         .acquire_timeout(ACQUIRE_WITHIN)
         .test_before_acquire(false)
         .connect_lazy_with(options.statement_cache_capacity(512));
-    Pool { connection: DatabaseConnection::from(connections.clone()), connections, size }
+    Pool { connection: DatabaseConnection::from(connections.clone()), kept: Kept::default(), connections, size }
+}
+
+/// What the driver said, as the rest of this store hears it.
+fn driver(error: Error) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(Arc::new(error)))
+}
+
+/// A statement with the values that those of checks have.
+fn bound(statement: &Statement) -> Result<Query<'_, Postgres, PgArguments>, DbErr> {
+    let values = statement.values.as_ref().map_or(&[][..], |values| values.0.as_slice());
+    values.iter().try_fold(query(AssertSqlSafe(statement.sql.as_str())), |query, value| match value {
+        Value::Uuid(id) => Ok(query.bind(*id)),
+        Value::String(text) => Ok(query.bind(text.as_deref())),
+        other => Err(DbErr::Type(format!("a single statement has no value like {other:?}"))),
+    })
 }
 
 impl Pool {
     /// How many connections are open, how many of them idle, and how many there may be.
     pub(crate) fn sizes(&self) -> (u32, usize, u32) {
-        (self.connections.size(), self.connections.num_idle(), self.size)
+        (self.connections.size(), self.connections.num_idle() + self.kept.count(), self.size)
     }
 
     /// Begins a transaction, waiting at most `patience` for a connection.
     pub(crate) async fn begin(&self, patience: Duration) -> Result<DatabaseTransaction, StoreError> {
-        self.first(patience, || self.connection.begin()).await
+        self.first(patience, || self.kept.give_way(self.connection.begin())).await
     }
 
     /// The rows of one statement that only reads, waiting at most `patience` for a connection.
     pub(crate) async fn all(&self, statement: &Statement, patience: Duration) -> Result<Vec<QueryResult>, StoreError> {
-        self.first(patience, || self.connection.query_all_raw(statement.clone())).await
+        self.first(patience, || async {
+            let mut away = self.kept.take(&self.connections).await.map_err(driver)?;
+            let rows = bound(statement)?.fetch_all(&mut *away.connection).await.map_err(driver)?;
+            self.kept.leave(away);
+            Ok(rows.into_iter().map(QueryResult::from).collect())
+        })
+        .await
     }
 
     /// Does what can be done again on another connection.

@@ -2,16 +2,21 @@
 //! it cannot be opened.
 #![expect(clippy::unwrap_used, reason = "what cannot be fails the test")]
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use domicile_domain::model::role::BuiltInRole;
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
-use domicile_domain::port::directory::Directory;
+use domicile_domain::port::directory::{CheckKey, CheckedSubject, Directory, Freshness};
 use domicile_domain::port::probe::StoreProbe;
 use domicile_domain::port::store::{Constraint, Store, StoreError, UnitOfWork};
 use domicile_store_seaorm::inspect::postgres_server;
 use domicile_store_seaorm::{Database, SeaOrmStore};
-use domicile_testkit::builders::{built_in, user, workspace};
+use domicile_testkit::builders::{built_in, id, permission_name, user, workspace};
 use domicile_testkit::seed::{PATIENCE, seed};
 
 const POOL: u32 = 4;
@@ -84,7 +89,12 @@ async fn a_cut_connection_is_told_in_the_unit_and_the_next_unit_goes_on() {
     assert_eq!(unit.commit().await, Err(StoreError::Poisoned));
     assert_eq!(operator.dump().await.unwrap()["users"].len(), 0);
     drop(fill_pool(&store).await);
+    let ask = async || store.check_facts(&[check(&acme)], &Freshness::Newest).await;
+    // Those that are kept for checks die too.
+    let kept = tokio::join!(ask(), ask(), ask());
+    kept.0.and(kept.1).and(kept.2).unwrap();
     operator.run_sql(CUT).await.unwrap();
+    ask().await.unwrap();
     assert!(store.workspace(&WorkspaceRef::Id(acme.id)).await.unwrap().is_some(), "dead connections are passed over");
     let mut unit = store.begin(PATIENCE).await.unwrap();
     unit.users().insert(&user(acme.id, "anna")).await.unwrap();
@@ -225,6 +235,120 @@ async fn a_stuck_database_gives_no_sign_of_life_until_it_goes_on() {
     store.run_sql(CUT).await.unwrap();
     assert!(stuck.await.unwrap().is_err());
     store.reachable().await.unwrap();
+}
+
+/// Carries what is said to a server and back, and counts how often the server said that it is ready for more. Answers the
+/// URL of that way.
+fn counted(server: &str, ready: Arc<AtomicUsize>) -> String {
+    const READY: &[u8] = b"Z\0\0\0\x05I";
+    let (before, place) = server.rsplit_once('@').unwrap();
+    let (address, database) = place.rsplit_once('/').unwrap();
+    let (to, listener) = (address.to_owned(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let url = format!("{before}@{}/{database}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (client, server) = (client.unwrap(), TcpStream::connect(&to).unwrap());
+            let (mut back_from, mut back_to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            // Whichever end closes first, closes the other.
+            std::thread::spawn(move || std::io::copy(&mut &client, &mut &server));
+            let ready = ready.clone();
+            std::thread::spawn(move || {
+                let mut part = vec![0; 65536];
+                while let Ok(length @ 1..) = back_from.read(&mut part) {
+                    let said = part.get(..length).unwrap();
+                    ready.fetch_add(said.windows(READY.len()).filter(|w| *w == READY).count(), SeqCst);
+                    if back_to.write_all(said).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+/// A question about access by one statement.
+fn check(workspace: &Workspace) -> CheckKey {
+    CheckKey {
+        workspace: WorkspaceRef::Id(workspace.id),
+        subject: CheckedSubject::User(id()),
+        permission: permission_name("orders.read"),
+    }
+}
+
+/// The connection of a check is kept for the next one, and not asked for a sign of life between them.
+#[tokio::test]
+async fn a_check_is_one_way_to_the_server_and_back() {
+    let Some(server) = postgres_server() else { return };
+    let ready = Arc::new(AtomicUsize::new(0));
+    let store = SeaOrmStore::create_on(&counted(&server, ready.clone()), POOL).await.unwrap();
+    let acme = workspace("acme");
+    seed(&store, &[(&acme).into()]).await;
+    let asked = [check(&acme)];
+    let ask = async || store.check_facts(&asked, &Freshness::Newest).await.unwrap();
+    // The first reads the workspace too, the second prepares what the others use.
+    ask().await;
+    ask().await;
+    let before = ready.load(SeqCst);
+    for _ in 0..20 {
+        ask().await;
+    }
+    // A sign of life of each would be twenty more; those of the connections that were used before may still be under way.
+    let answers = ready.load(SeqCst) - before;
+    assert!((20..30).contains(&answers), "{answers} answers to 20 checks");
+}
+
+/// What is kept for checks is there for whoever needs a transaction, down to the last connection, and the other way round.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn checks_and_transactions_share_the_connections() {
+    let Some(server) = postgres_server() else { return };
+    let store = SeaOrmStore::create_on(&server, 1).await.unwrap();
+    let acme = workspace("acme");
+    seed(&store, &[(&acme).into()]).await;
+    let readers = store.connections().into_iter().find(|of| of.pool == "readers").unwrap();
+    assert_eq!((readers.most, readers.busy), (1, 0));
+    // One after the other each finds it, and so does the transaction in which the first check reads the workspace.
+    for _ in 0..3 {
+        store.check_facts(&[check(&acme)], &Freshness::Newest).await.unwrap();
+        store.workspace(&WorkspaceRef::Id(acme.id)).await.unwrap().unwrap();
+    }
+    let mut tasks = Vec::new();
+    for task in 0..8 {
+        let (store, acme) = (store.clone(), acme.clone());
+        tasks.push(tokio::spawn(async move {
+            for _ in 0..50 {
+                if task % 2 == 0 {
+                    store.check_facts(&[check(&acme)], &Freshness::Newest).await.unwrap();
+                } else {
+                    store.workspace(&WorkspaceRef::Id(acme.id)).await.unwrap().unwrap();
+                }
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    store.check_facts(&[check(&acme)], &Freshness::Newest).await.unwrap();
+    let readers = store.connections().into_iter().find(|of| of.pool == "readers").unwrap();
+    assert_eq!(readers.busy, 0, "what is kept is at nobody's work");
+}
+
+/// A store may be dropped where no runtime is any more.
+#[test]
+fn what_is_kept_outlives_the_runtime() {
+    let Some(server) = postgres_server() else { return };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let store = runtime.block_on(async {
+        let store = SeaOrmStore::create_on(&server, POOL).await.unwrap();
+        let acme = workspace("acme");
+        seed(&store, &[(&acme).into()]).await;
+        for _ in 0..2 {
+            store.check_facts(&[check(&acme)], &Freshness::Newest).await.unwrap();
+        }
+        store
+    });
+    drop(runtime);
+    drop(store);
 }
 
 /// A program that is gone without a word leaves its locks within a minute, not when the kernel gives up.
