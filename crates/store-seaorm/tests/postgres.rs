@@ -9,14 +9,16 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use domicile_domain::model::role::BuiltInRole;
+use domicile_domain::model::role::{BuiltInRole, Role};
 use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
-use domicile_domain::port::directory::{CheckKey, CheckedSubject, Directory, Freshness};
+use domicile_domain::port::directory::{CheckFacts, CheckKey, CheckedSubject, Directory, Freshness};
 use domicile_domain::port::probe::StoreProbe;
 use domicile_domain::port::store::{Constraint, Store, StoreError, UnitOfWork};
 use domicile_store_seaorm::inspect::postgres_server;
 use domicile_store_seaorm::{Database, SeaOrmStore};
-use domicile_testkit::builders::{built_in, id, permission_name, user, workspace};
+use domicile_testkit::builders::{
+    built_in, id, internal, permission, permission_name, role, user, with_role, workspace,
+};
 use domicile_testkit::seed::{PATIENCE, seed};
 
 const POOL: u32 = 4;
@@ -331,6 +333,50 @@ async fn checks_and_transactions_share_the_connections() {
     store.check_facts(&[check(&acme)], &Freshness::Newest).await.unwrap();
     let readers = store.connections().into_iter().find(|of| of.pool == "readers").unwrap();
     assert_eq!(readers.busy, 0, "what is kept is at nobody's work");
+}
+
+/// Who holds the table of roles and who waits for it, in this database.
+const LOCKS: &str = "(SELECT * FROM pg_locks WHERE relation = 'roles'::regclass AND database = \
+    (SELECT oid FROM pg_database WHERE datname = current_database())) locks";
+
+/// Questions that are asked together are of one moment, though a change is committed between the two statements that read
+/// people and roles: there is always exactly one who has the permission.
+#[tokio::test]
+async fn questions_asked_together_are_of_one_moment() {
+    let Some((store, acme)) = acme().await else { return };
+    let word = permission_name("orders.read");
+    let reader = Role { permissions: [word.clone()].into(), ..role(acme.id, "reader") };
+    let (anna, ben) = (user(acme.id, "anna"), user(acme.id, "ben"));
+    seed(&store, &[permission("orders.read").into(), (&reader).into(), (&anna).into(), (&ben).into()]).await;
+    seed(&store, &[with_role(internal(&anna), &reader).into(), internal(&ben).into()]).await;
+    // The permission moves from the role, which Anna has, to Ben, as soon as somebody waits to read roles.
+    let moves = format!(
+        "DO $$ BEGIN LOCK TABLE roles IN ACCESS EXCLUSIVE MODE;
+         UPDATE workspaces SET revision = revision + 1 WHERE id = '{acme}';
+         DELETE FROM role_permissions WHERE role_id = '{reader}';
+         INSERT INTO membership_permissions VALUES ('{acme}', '{ben}', 'orders.read');
+         WHILE NOT EXISTS (SELECT FROM {LOCKS} WHERE NOT granted)
+         LOOP PERFORM pg_sleep(0.01); END LOOP; END $$",
+        acme = acme.id,
+        reader = reader.id,
+        ben = ben.id,
+    );
+    let operator = store.clone();
+    let moved = tokio::spawn(async move { operator.run_sql(&moves).await });
+    let held = format!("SELECT count(*) AS held FROM {LOCKS} WHERE granted AND mode = 'AccessExclusiveLock'");
+    while store.number(&held, "held").await.unwrap() != Some(1) {}
+
+    let asked = [&anna, &ben].map(|person| CheckKey { subject: CheckedSubject::User(person.id), ..check(&acme) });
+    let told = store.check_facts(&asked, &Freshness::Newest).await.unwrap();
+    moved.await.unwrap().unwrap();
+    let has = |facts: &CheckFacts| {
+        let access = facts.access.as_ref().unwrap();
+        let grants = &access.membership.as_ref().unwrap().base().grants;
+        grants.permissions.contains(&word) || access.roles.iter().any(|role| role.permissions.contains(&word))
+    };
+    assert_eq!(told.iter().map(has).collect::<Vec<_>>(), [true, false], "as it was before");
+    let told = store.check_facts(&asked, &Freshness::Newest).await.unwrap();
+    assert_eq!(told.iter().map(has).collect::<Vec<_>>(), [false, true], "as it is now");
 }
 
 /// A store may be dropped where no runtime is any more.
