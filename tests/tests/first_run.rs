@@ -120,11 +120,13 @@ async fn a_check_answers_and_ends_well_whatever_the_answer() {
 async fn a_manager_says_who_a_person_is_at_an_issuer_and_takes_it_back() {
     let dev = Dev::new().await;
     let who = ["--workspace", "acme", "--issuer", "https://login.example", "--subject", "s-1"];
-    let bind = [&["user", "bind-identity", "sam"][..], &who].concat();
+    let mut bind = [&["user", "bind-identity", "sam"][..], &who].concat();
     let unbind = [&["user", "unbind-identity", "sam"][..], &who].concat();
     let show = ["user", "show", "sam", "--workspace", "acme"];
     let rehearsed = dev.run(&[&bind[..], &["--dry-run"]].concat()).await;
     assert_eq!(rehearsed.done().out, "Would   succeed; nothing was changed\n");
+    dev.run(&bind).await.refused(2, &["Binds   s-1 at https://login.example to sam", "--yes"]);
+    bind.push("--yes");
     let bound = dev.run(&bind).await;
     assert_eq!(bound.done().out, "Bound   s-1 at https://login.example   sam\n");
     assert!(bound.err.contains("Next ") && bound.err.contains(&show.join(" ")), "{}", bound.err);
@@ -305,7 +307,10 @@ async fn two_workspaces_agree_suspend_and_part() {
     assert_eq!(access().await, denied);
 
     let propose = ["relationship", "propose", "borealis", "--workspace", "acme", "--role", "project-guest"];
-    let proposed = dev.json(&propose).await;
+    dev.run(&propose).await.refused(2, &["State         PROPOSED", "Host: roles   project-guest", "--yes"]);
+    let would = dev.run(&[&propose[..], &["--dry-run"]].concat()).await;
+    assert!(would.done().out.starts_with("Would   be PROPOSED"), "{}", would.out);
+    let proposed = dev.json(&[&propose[..], &["--yes"]].concat()).await;
     let second = proposed["relationship"]["id"].as_str().unwrap().to_owned();
     let by_dana = ["relationship", "approve", &second, "--workspace", "acme", "--yes"];
     dev.run(&by_dana).await.refused(5, &["ANOTHER_PERSON_REQUIRED"]);
@@ -337,7 +342,7 @@ async fn two_workspaces_agree_suspend_and_part() {
     dev.run(&[&update[..], &["--disclosure", "full"]].concat()).await.refused(4, &["OTHER_SIDES_FIELD"]);
     dev.run(&[&update[..], &["--no-roles"]].concat()).await.done();
     assert_eq!(access().await, denied);
-    dev.run(&["relationship", "propose", "nowhere", "--workspace", "acme"]).await.refused(3, &["NOT_FOUND"]);
+    dev.run(&["relationship", "propose", "nowhere", "--workspace", "acme", "--yes"]).await.refused(3, &["NOT_FOUND"]);
 }
 
 #[tokio::test]

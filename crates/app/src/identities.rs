@@ -6,7 +6,7 @@ use domicile_client::v1;
 use serde_json::{Value, json};
 
 use crate::cli::{ClientArgs, IdentityArgs, ShowUserArgs};
-use crate::commands::{confirm_loss, word};
+use crate::commands::{confirm, confirm_loss, word};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::{Session, next, session};
@@ -29,6 +29,8 @@ fn change(session: &Session, args: &IdentityArgs) -> Result<Change, Failure> {
 pub(crate) async fn bind(args: &IdentityArgs) -> Result<(), Failure> {
     let session = session(&args.client).await?;
     let Change { request_id, user, identity } = change(&session, args)?;
+    session.output.talk(&format!("Binds   {} at {} to {}", args.subject, args.issuer, args.person))?;
+    confirm(&session.output, &args.save)?;
     let workspace = args.workspace.clone();
     let validate_only = args.save.dry_run;
     let request = v1::BindIdentityRequest { workspace, request_id, user, identity, validate_only };

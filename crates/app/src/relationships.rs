@@ -8,7 +8,7 @@ use domicile_client::v1::{approve_relationship_request, propose_relationship_req
 use serde_json::{Value, json};
 
 use crate::cli::{ChangeArgs, ClientArgs, PageArgs, SaveArgs, WhereArgs};
-use crate::commands::{contacts, tell_etag, word};
+use crate::commands::{confirm, contacts, tell_etag, word};
 use crate::failure::Failure;
 use crate::pages;
 use crate::session::{Session, next, session};
@@ -399,7 +399,11 @@ fn yes(said: bool) -> &'static str {
 }
 
 fn whole(of: &v1::Relationship) -> String {
-    let mut text = format!("Relationship  {}\nState         {}\nBetween       {}", of.uid, state_words(of), pair(of));
+    format!("Relationship  {}\n{}", of.uid, what_it_is(of))
+}
+
+fn what_it_is(of: &v1::Relationship) -> String {
+    let mut text = format!("State         {}\nBetween       {}", state_words(of), pair(of));
     // Writing to a string does not fail.
     let mut line = |name: &str, what: &str| _ = write!(text, "\n{name:<13} {what}");
     let side = word(of.own_side().as_str_name(), "RELATIONSHIP_SIDE_").to_lowercase();
@@ -564,7 +568,7 @@ fn tell(
 }
 
 /// Says what a change would do to people, and asks whether to make it.
-fn confirm(session: &Session, save: &SaveArgs, rehearsed: Option<&Answer>) -> Result<(), Failure> {
+fn confirm_change(session: &Session, save: &SaveArgs, rehearsed: Option<&Answer>) -> Result<(), Failure> {
     if let Some(effect) = rehearsed.and_then(|rehearsed| rehearsed.effect.as_ref()) {
         session.output.talk(&effect_lines(effect))?;
     }
@@ -593,7 +597,7 @@ macro_rules! rehearsed {
             rehearsal = Some(Answer::from($session.client.$method(request.clone()).await?));
             request.validate_only = false;
         }
-        confirm($session, &$change.save, rehearsal.as_ref())?;
+        confirm_change($session, &$change.save, rehearsal.as_ref())?;
         match rehearsal {
             Some(rehearsal) if $change.save.dry_run => rehearsal,
             _ => Answer::from($session.client.$method(request).await?),
@@ -621,9 +625,26 @@ async fn propose(args: &ProposeArgs) -> Result<(), Failure> {
             Side::Host => of::Terms::HostTerms(terms.host),
             Side::Home => of::Terms::HomeTerms(terms.home),
         }),
-        validate_only: args.save.dry_run,
+        validate_only: true,
     };
-    let answer = Answer::from(session.client.propose_relationship(request).await?);
+    // A repeated proposal was rehearsed when it was made.
+    let rehearse = args.save.dry_run || args.save.request_id.is_none();
+    let rehearsal = if rehearse { Some(session.client.propose_relationship(request.clone()).await?) } else { None };
+    if let Some(found) = rehearsal.as_ref().and_then(|rehearsal| rehearsal.relationship.as_ref()) {
+        // It has no id before it is there.
+        session.output.talk(&what_it_is(found))?;
+    }
+    confirm(&session.output, &args.save)?;
+    let answer = match rehearsal {
+        Some(rehearsal) if args.save.dry_run => rehearsal,
+        _ => {
+            session
+                .client
+                .propose_relationship(v1::ProposeRelationshipRequest { validate_only: false, ..request })
+                .await?
+        }
+    };
+    let answer = Answer::from(answer);
     tell(&session, ("Proposed", &args.save), &answer, ("show", &args.workspace, &args.client))
 }
 
