@@ -144,10 +144,15 @@ async fn against_echo(
     let world: &World = bench.world(size);
     let wire = Wire::connect(&server, WIDTH.connections).await?;
     let check = CheckTarget::new(wire.clone(), world, spread, different);
-    // A first load warms both and tells how large answers are.
-    let warm_up = closed(&check, WIDTH, bench.time() / 2, 0).await?;
-    let answer_bytes = float(warm_up.answer_bytes) / float(warm_up.calls);
-    let rounded = usize::try_from(warm_up.answer_bytes / warm_up.calls)?;
+    // A first load warms both and tells how large answers are: every check is asked once at least.
+    let (mut calls, mut bytes) = (0, 0);
+    while calls < different {
+        let warm_up = closed(&check, WIDTH, bench.time() / 2, calls).await?;
+        calls += warm_up.calls;
+        bytes += warm_up.answer_bytes;
+    }
+    let answer_bytes = float(bytes) / float(calls);
+    let rounded = usize::try_from(bytes / calls)?;
     let echo = EchoTarget::new(wire, check.request_bytes(), rounded);
     let echoed = closed(&echo, WIDTH, bench.time() / 2, 0).await?;
     same_sizes("answers", float(echoed.answer_bytes) / float(echoed.calls), answer_bytes)?;
