@@ -6,25 +6,19 @@
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{Key, KeyInit, XChaCha20Poly1305, XNonce};
 use divan::{Bencher, black_box};
+use domicile_bench::decision::Decision;
 use domicile_bench::world::{Spread, World};
 use domicile_contact::LibPhoneParser;
 use domicile_domain::model::email::EmailAddress;
-use domicile_domain::model::facts::{AccessFacts, AccountFacts};
 use domicile_domain::model::id::WorkspaceId;
-use domicile_domain::model::membership::{ExternalState, Membership};
 use domicile_domain::model::name::Username;
-use domicile_domain::model::permission::PermissionName;
 use domicile_domain::model::phone::Region;
-use domicile_domain::model::role::Role;
-use domicile_domain::model::time::{Revision, Timestamp};
-use domicile_domain::model::user::UserState;
-use domicile_domain::model::workspace::{Openness, WorkspaceRef, WorkspaceState};
-use domicile_domain::policy::Policies;
+use domicile_domain::model::workspace::WorkspaceRef;
 use domicile_domain::port::contact::PhoneParser;
 use domicile_domain::port::directory::Directory;
 use domicile_domain::port::store::Store;
 use domicile_store_seaorm::SeaOrmStore;
-use domicile_testkit::builders::{external, group, internal, permission_name, relationship, role, user, workspace};
+use domicile_testkit::builders::workspace;
 
 fn main() {
     divan::main();
@@ -46,62 +40,12 @@ fn phone(bencher: Bencher<'_, '_>, text: &str) {
     bencher.bench(|| LibPhoneParser.parse(black_box(text), region).unwrap());
 }
 
-/// How many permissions a role of a usual workspace has.
-const USUAL_PERMISSIONS: usize = 20;
-
-/// Facts about a usual member with three roles, the last of which grants: of an Internal it is carried by a group; an External
-/// of a related home has it within a ceiling of three roles and a direct permission.
-fn facts(is_external: bool) -> (AccessFacts, PermissionName) {
-    let (host, home) = (workspace("acme"), workspace("borealis"));
-    let permission = permission_name("orders.read");
-    let usual = |handle: &str| {
-        let names = (0..USUAL_PERMISSIONS).map(|number| permission_name(&format!("{handle}.action-{number}")));
-        Role { permissions: names.collect(), for_externals: true, ..role(host.id, handle) }
-    };
-    let (clerk, packer, mut reader) = (usual("clerk"), usual("packer"), usual("reader"));
-    reader.permissions.insert(permission.clone());
-    let all = [clerk.id, packer.id, reader.id];
-    let person = user(if is_external { home.id } else { host.id }, "anna");
-    let mut related = relationship(host.id, home.id);
-    related.host_terms.ceiling.roles = all.into();
-    related.host_terms.ceiling.permissions.insert(permission_name("orders.note"));
-    let membership = if is_external {
-        let mut visit = external(&person, host.id);
-        visit.base.grants.roles = all.into();
-        visit.state = ExternalState::Active;
-        Membership::External(visit)
-    } else {
-        let mut own = internal(&person);
-        own.base.grants.roles = [clerk.id, packer.id].into();
-        own.groups.insert(group(host.id, "readers").id);
-        Membership::Internal(own)
-    };
-    let account = AccountFacts {
-        user: person.id,
-        home: person.home,
-        state: UserState::Active,
-        home_state: WorkspaceState::Active,
-        home_revision: Revision::FIRST,
-        home_outbound: Openness::Open,
-    };
-    let facts = AccessFacts {
-        workspace: host.into(),
-        account: Some(account),
-        membership: Some(membership),
-        roles: [clerk, packer, reader].map(Into::into).into(),
-        relationship: is_external.then(|| related.into()),
-    };
-    (facts, permission)
-}
-
 /// One decision by the policies, as every check makes it.
 #[divan::bench(args = [false, true])]
 fn decision(bencher: Bencher<'_, '_>, is_external: bool) {
-    let (facts, permission) = facts(is_external);
-    let (policies, now) = (Policies::default(), Timestamp::from_micros(1_800_000_000_000_000));
-    let decide = || policies.decide(black_box(&facts), black_box(&permission), now);
-    assert_eq!(decide(), Ok(()));
-    bencher.bench(decide);
+    let decision = if is_external { Decision::of_an_external() } else { Decision::of_an_internal() };
+    assert_eq!(decision.make(), Ok(()));
+    bencher.bench(|| decision.make());
 }
 
 /// A statement and the conversion of its row, with a database in memory.

@@ -10,6 +10,7 @@
 
 pub mod control;
 pub mod data;
+pub mod decision;
 pub mod figure;
 pub mod figures;
 pub mod load;

@@ -199,7 +199,7 @@ fn alike(figure: &Figure, ours: &Measured, theirs: &Measured) -> bool {
     let single = ours.rounds.len() < 2 && ours.interval.coverage >= 100.0;
     match figure.unit {
         Unit::Percent => (one - other).abs() <= POINTS_APART,
-        Unit::Milliseconds | Unit::Megabytes => (one - other).abs() <= MOST_APART * one.max(other),
+        Unit::Milliseconds | Unit::Nanoseconds | Unit::Megabytes => (one - other).abs() <= MOST_APART * one.max(other),
         Unit::Ratio if single => (one - other).abs() <= MOST_APART * one.max(other),
         Unit::Ratio => ours.interval.meets(&theirs.interval),
     }
@@ -322,16 +322,21 @@ mod tests {
         report
     }
 
+    /// The place of the one figure of the report that was measured.
+    fn p1() -> usize {
+        FIGURES.iter().position(|figure| figure.id == "P1").unwrap()
+    }
+
     #[test]
     fn two_runs_are_compared_by_intervals_and_single_values_by_a_tolerance() {
         let value = |id: &str, value: f64| {
-            let Outcome::Measured(measured) = report(0.7, 0.8).figures.swap_remove(0).outcome else { panic!("P1") };
+            let Outcome::Measured(measured) = report(0.7, 0.8).figures.swap_remove(p1()).outcome else { panic!("P1") };
             let round = Round { control: None, subject: Side::default() };
             with(id, &Outcome::Measured(Measured { interval: Interval::exact(value), rounds: vec![round], ..measured }))
         };
         let other = |low, high| {
             let mut other = with("", &Outcome::NotYet(String::new()));
-            let Outcome::Measured(measured) = &mut other.figures[0].outcome else { panic!("P1") };
+            let Outcome::Measured(measured) = &mut other.figures[p1()].outcome else { panic!("P1") };
             (measured.interval.low, measured.interval.high) = (low, high);
             other
         };

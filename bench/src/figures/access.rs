@@ -1,4 +1,4 @@
-//! Checks of access: P1, P2, P3, P16.
+//! Checks of access: P0, P1, P2, P3, P16.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,9 +6,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use sea_orm::sqlx::{self, Row};
 
-use super::{Bench, Size, each_us, measured, side};
+use super::{Bench, Size, alone, each_us, measured, side};
 use crate::control::pgbench::{CHECK_STATEMENTS, check_script, prove_checks};
 use crate::data::postgres;
+use crate::decision::Decision;
 use crate::figure::{Beside, Measured, Side};
 use crate::load::{Behind, Run, Target, Width, closed, open};
 use crate::process::{Server, Setup, cpu_of_family, named, parent_of};
@@ -26,6 +27,30 @@ const WARM: u64 = 1_000;
 const DIFFERENT: u64 = 50_000;
 /// Sizes of messages may differ by so many bytes.
 const MOST_BYTES_APART: f64 = 2.0;
+
+/// Decisions of one round.
+const DECISIONS: u64 = 500_000;
+
+/// What a check decides by what was read, of an External, which takes longer.
+pub(super) fn decision(bench: &Bench) -> Result<Measured> {
+    let (external, internal) = (Decision::of_an_external(), Decision::of_an_internal());
+    let each = |of: &Decision| of.each_ns(DECISIONS).context("wrong: a decision was not to allow");
+    each(&external)?;
+    let (mut rounds, mut of_internals) = (Vec::new(), Vec::new());
+    for _ in 0..bench.options.rounds {
+        of_internals.push(each(&internal)?);
+        rounds.push(alone(each(&external)?));
+    }
+    let setting =
+        "an External of a related home with three roles of 20 permissions, the last of which grants".to_owned();
+    let mut figure = measured("P0", setting, rounds, |side| side.value)?;
+    figure.beside.push(Beside {
+        name: "an Internal, whom a group gives the role, ns".to_owned(),
+        subject: format!("{:.0}", median(&of_internals)),
+        control: "-".to_owned(),
+    });
+    Ok(figure)
+}
 
 /// Calls as fast as answers come, and counts the server's CPU.
 pub(super) async fn served<T: Target>(

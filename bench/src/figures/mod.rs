@@ -105,6 +105,7 @@ impl Bench {
 
     async fn measure(&self, id: &str) -> Result<Measured> {
         match id {
+            "P0" => access::decision(self),
             "P1" => Box::pin(access::warm(self)).await,
             "P2" => Box::pin(access::uncached(self)).await,
             "P3" => Box::pin(access::postgres(self)).await,
@@ -263,6 +264,11 @@ fn single(id: &str, setting: String, control: Option<f64>, subject: f64) -> Resu
     let figure = figure(id).with_context(|| format!("there is no figure {id}"))?;
     let verdict = Verdict::of(figure.better, figure.bar, figure.goal, &interval);
     Ok(Measured { interval, verdict, ..measured })
+}
+
+/// A round of a figure without a control.
+fn alone(value: f64) -> Round {
+    Round { control: None, subject: Side { value: Some(value), ..Side::default() } }
 }
 
 /// The figure as it was measured with so many users, or for so many minutes: no verdict where bar and goal are for others.

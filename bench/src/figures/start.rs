@@ -7,19 +7,15 @@ use anyhow::{Context, Result, bail, ensure};
 use sea_orm::sqlx::{self, Connection, Row};
 use tonic::transport::Endpoint;
 
-use super::{Bench, Size, measured, sized};
+use super::{Bench, Size, alone, measured, sized};
 use crate::data::sqlite;
-use crate::figure::{Measured, Round, Side, figure};
+use crate::figure::{Measured, figure};
 use crate::load::{Target, Width, closed};
 use crate::process::Server;
 use crate::progress::Progress;
 use crate::stats::{float, median};
 use crate::target::{CheckTarget, Wire};
 use crate::world::Spread;
-
-fn alone(value: f64) -> Round {
-    Round { control: None, subject: Side { value: Some(value), ..Side::default() } }
-}
 
 fn megabytes(bytes: u64) -> f64 {
     float(bytes) / 1e6
