@@ -123,7 +123,7 @@ fn pool(options: PgConnectOptions, size: u32) -> Pool {
         .acquire_timeout(ACQUIRE_WITHIN)
         .test_before_acquire(false)
         .connect_lazy_with(options.statement_cache_capacity(512));
-    Pool { connection: DatabaseConnection::from(connections.clone()), kept: Kept::default(), connections, size }
+    Pool { connection: DatabaseConnection::from(connections.clone()), kept: Kept::of(size), connections, size }
 }
 
 /// What the driver said, as the rest of this store hears it.
@@ -155,9 +155,9 @@ impl Pool {
     /// The rows of one statement that only reads, waiting at most `patience` for a connection.
     pub(crate) async fn all(&self, statement: &Statement, patience: Duration) -> Result<Vec<QueryResult>, StoreError> {
         self.first(patience, || async {
-            let mut away = self.kept.take(&self.connections).await.map_err(driver)?;
-            let rows = bound(statement)?.fetch_all(&mut *away.connection).await.map_err(driver)?;
-            self.kept.leave(away);
+            let mut taken = self.kept.take(&self.connections).await.map_err(driver)?;
+            let rows = bound(statement)?.fetch_all(&mut **taken.connection()).await.map_err(driver)?;
+            self.kept.leave(taken);
             Ok(rows.into_iter().map(QueryResult::from).collect())
         })
         .await

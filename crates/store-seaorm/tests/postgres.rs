@@ -379,6 +379,33 @@ async fn questions_asked_together_are_of_one_moment() {
     assert_eq!(told.iter().map(has).collect::<Vec<_>>(), [false, true], "as it is now");
 }
 
+/// Far more who ask at once than there are connections are served in their order: nobody is passed over by those who come
+/// later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn checks_at_once_are_served_in_turn() {
+    const CALLERS: usize = 64;
+    const EACH: usize = 100;
+    let Some((store, acme)) = acme().await else { return };
+    let served = Arc::new(AtomicUsize::new(0));
+    let mut tasks = Vec::new();
+    for _ in 0..CALLERS {
+        let (store, acme, served) = (store.clone(), acme.clone(), served.clone());
+        tasks.push(tokio::spawn(async move {
+            let mut own = 0;
+            while served.fetch_add(1, SeqCst) < CALLERS * EACH {
+                store.check_facts(&[check(&acme)], &Freshness::Newest).await.unwrap();
+                own += 1;
+            }
+            own
+        }));
+    }
+    let mut each = Vec::new();
+    for task in tasks {
+        each.push(task.await.unwrap());
+    }
+    assert!(each.iter().all(|own| *own >= EACH / 2), "{each:?}");
+}
+
 /// A store may be dropped where no runtime is any more.
 #[test]
 fn what_is_kept_outlives_the_runtime() {
