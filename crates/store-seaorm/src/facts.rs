@@ -59,13 +59,14 @@ pub(crate) fn one(backend: DbBackend) -> &'static str {
     &texts(backend).one
 }
 
-/// The one check that is asked for: workspace by id or handle, user by id or identity, permission.
+/// The one check that is asked for: workspace by id or handle, user by id or identity, permission. PostgreSQL plans it once
+/// for all values, and would look for the names wherever the ids are used, and read all relationships, if it took it apart.
 const ONE_SQLITE: &str = "
     WITH k (n, w, u, p) AS (SELECT 0,
         coalesce(?1, (SELECT id FROM workspaces WHERE handle = ?2)),
         coalesce(?3, (SELECT user_id FROM identities WHERE issuer = ?4 AND subject = ?5)), ?6)";
 const ONE_POSTGRES: &str = "
-    WITH k (n, w, u, p) AS (SELECT 0,
+    WITH k (n, w, u, p) AS MATERIALIZED (SELECT 0,
         coalesce($1::uuid, (SELECT id FROM workspaces WHERE handle = $2::text)),
         coalesce($3::uuid, (SELECT user_id FROM identities WHERE issuer = $4::text AND subject = $5::text)), $6::text)";
 /// Many of them as one list of JSON.

@@ -14,12 +14,12 @@ use domicile_domain::model::workspace::{Workspace, WorkspaceRef};
 use domicile_domain::port::directory::{CheckFacts, CheckKey, CheckedSubject, Directory, Freshness};
 use domicile_domain::port::probe::StoreProbe;
 use domicile_domain::port::store::{Constraint, Store, StoreError, UnitOfWork};
-use domicile_store_seaorm::inspect::postgres_server;
+use domicile_store_seaorm::inspect::{check_statement, postgres_server};
 use domicile_store_seaorm::{Database, SeaOrmStore};
 use domicile_testkit::builders::{
-    built_in, id, internal, permission, permission_name, role, user, with_role, workspace,
+    built_in, id, internal, permission, permission_name, relationship, role, user, with_role, workspace,
 };
-use domicile_testkit::seed::{PATIENCE, seed};
+use domicile_testkit::seed::{PATIENCE, Row, seed};
 
 const POOL: u32 = 4;
 
@@ -377,6 +377,36 @@ async fn questions_asked_together_are_of_one_moment() {
     assert_eq!(told.iter().map(has).collect::<Vec<_>>(), [true, false], "as it was before");
     let told = store.check_facts(&asked, &Freshness::Newest).await.unwrap();
     assert_eq!(told.iter().map(has).collect::<Vec<_>>(), [false, true], "as it is now");
+}
+
+/// PostgreSQL plans the statement once for whatever is asked. Where a few hundred rows are cheap to read it must not choose
+/// to read them all for one check, since the plan stays when they become many.
+#[tokio::test]
+async fn no_plan_of_a_check_reads_everybody() {
+    let Some((store, _)) = acme().await else { return };
+    let workspaces: Vec<Workspace> = (0..400).map(|number| workspace(&format!("w{number}"))).collect();
+    let mut rows: Vec<Row> = workspaces.iter().map(Row::from).collect();
+    rows.extend(
+        workspaces.iter().zip(workspaces.iter().skip(1)).map(|(host, home)| relationship(host.id, home.id).into()),
+    );
+    for (number, home) in workspaces.iter().enumerate() {
+        let person = user(home.id, &format!("p{number}"));
+        rows.extend([Row::from(&person), internal(&person).into()]);
+    }
+    seed(&store, &rows).await;
+    let explained = format!(
+        "ANALYZE; PREPARE asked(uuid, text, uuid, text, text, text) AS {};
+         SET plan_cache_mode = force_generic_plan;
+         DO $$ DECLARE line text; plan text := ''; BEGIN
+             FOR line IN EXECUTE 'EXPLAIN EXECUTE asked(NULL, NULL, NULL, NULL, NULL, NULL)'
+             LOOP plan := plan || line || E'\\n'; END LOOP;
+             IF plan ~ 'Seq Scan on (workspaces|users|memberships|relationships)'
+             THEN RAISE EXCEPTION 'a check reads a whole table: %', plan; END IF;
+             IF plan !~ 'relationships_agreed' THEN RAISE EXCEPTION 'no plan of a check: %', plan; END IF;
+         END $$",
+        check_statement()
+    );
+    store.run_sql(&explained).await.unwrap();
 }
 
 /// Far more who ask at once than there are connections are served in their order: nobody is passed over by those who come
