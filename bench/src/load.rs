@@ -21,6 +21,8 @@ pub enum Fault {
     Failed(String),
     /// The oracle says otherwise.
     Wrong(String),
+    /// The server had no place for it, and did nothing.
+    TurnedAway(String),
 }
 
 /// What is called.
@@ -81,12 +83,21 @@ struct Shared {
 impl Shared {
     fn tell(&self, fault: Fault) {
         self.stop.store(true, Ordering::Relaxed);
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
+        let mut told = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is wrong or broken is worse than what was not done.
+        if matches!(*told, None | Some(Fault::TurnedAway(_))) {
+            *told = Some(fault);
+        }
+    }
+
+    /// Whether what stopped the run was that the server had no place for a call.
+    fn was_turned_away(&self) -> bool {
+        matches!(*self.fault.lock().unwrap_or_else(PoisonError::into_inner), Some(Fault::TurnedAway(_)))
     }
 
     fn told(&self) -> Result<()> {
         match self.fault.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(Fault::Failed(why)) => bail!("a call failed: {why}"),
+            Some(Fault::Failed(why) | Fault::TurnedAway(why)) => bail!("a call failed: {why}"),
             Some(Fault::Wrong(why)) => bail!("an answer was wrong: {why}"),
             None => Ok(()),
         }
@@ -162,7 +173,8 @@ pub async fn closed<T: Target>(target: &T, width: Width, time: Duration, first: 
 /// More calls than this at once mean that the rate cannot be held.
 const MOST_IN_FLIGHT: usize = 20_000;
 
-/// Generator and server together could not hold a rate, so there are no latencies at it. No answer was wrong.
+/// Generator and server together could not hold a rate, so there are no latencies at it: calls piled up until there were too
+/// many, or more than the server takes. No answer was wrong.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Behind(pub f64);
 
@@ -249,6 +261,9 @@ pub async fn open<T: Target>(
     while let Some(answered) = tasks.join_next().await {
         add(&mut run, answered)?;
     }
+    if shared.was_turned_away() {
+        return Err(Behind(per_second).into());
+    }
     shared.told()?;
     // The thread ends by itself once nobody listens.
     let _ = sending.join();
@@ -282,6 +297,7 @@ mod tests {
     struct Pretend {
         falsified: bool,
         failing: bool,
+        full: bool,
         takes: Duration,
     }
 
@@ -290,6 +306,7 @@ mod tests {
             tokio::time::sleep(self.takes).await;
             match number % 10 {
                 5 if self.falsified => Err(Fault::Wrong("ALLOWED, and it must be DENIED".to_owned())),
+                4 if self.full => Err(Fault::TurnedAway("OVERLOADED".to_owned())),
                 5 if self.failing => Err(Fault::Failed("UNAVAILABLE".to_owned())),
                 _ => Ok(3),
             }
@@ -350,6 +367,17 @@ mod tests {
         let slow = Pretend { takes: Duration::from_mins(1), ..Pretend::default() };
         let refused = open(&slow, 1, 1_000_000.0, SHORT, 0).await.unwrap_err();
         assert!(refused.is::<Behind>(), "{refused}");
+        let full = Pretend { full: true, ..Pretend::default() };
+        let refused = open(&full, 2, 1_000.0, SHORT, 0).await.unwrap_err();
+        assert!(refused.is::<Behind>(), "{refused}");
+        assert!(closed(&full, WIDTH, SHORT, 0).await.unwrap_err().to_string().contains("a call failed: OVERLOADED"));
+        // What was under way and went wrong is not hidden by it.
+        let shared = Shared::default();
+        shared.tell(Fault::TurnedAway("OVERLOADED".to_owned()));
+        assert!(shared.was_turned_away());
+        shared.tell(Fault::Wrong("DENIED".to_owned()));
+        assert!(!shared.was_turned_away());
+        assert_eq!(shared.told().unwrap_err().to_string(), "an answer was wrong: DENIED");
     }
 
     #[test]

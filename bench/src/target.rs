@@ -16,6 +16,7 @@ use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
+use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
 use crate::load::{Fault, Target};
@@ -30,7 +31,10 @@ pub struct Wire {
 }
 
 fn failed(status: &Status) -> Fault {
-    Fault::Failed(format!("{:?}: {}", status.code(), status.message()))
+    let why = format!("{:?}: {}", status.code(), status.message());
+    let details = status.get_error_details();
+    let is_full = details.error_info().is_some_and(|info| info.reason == "OVERLOADED");
+    if is_full { Fault::TurnedAway(why) } else { Fault::Failed(why) }
 }
 
 impl Wire {

@@ -49,7 +49,7 @@ pub(super) async fn by_time(bench: &Bench) -> Result<Measured> {
         let sent = Instant::now();
         match target.look(0, 0, email.to_owned(), right).await {
             Ok(_) => Ok(microseconds(sent.elapsed())),
-            Err(Fault::Failed(why) | Fault::Wrong(why)) => bail!("{why}"),
+            Err(Fault::Failed(why) | Fault::Wrong(why) | Fault::TurnedAway(why)) => bail!("{why}"),
         }
     };
     for email in found.iter().rev().take(usize::try_from(WARM_UP)?) {
