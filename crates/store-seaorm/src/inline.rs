@@ -16,10 +16,6 @@ use uuid::Uuid;
 use crate::facts::{Cells, Point};
 use crate::sqlite::READERS;
 
-/// How many KiB of pages a connection may hold. The upper parts of all trees of a file with a million people fit in, so that
-/// a point costs few reads of the file. SQLite lets go of all of them after a change.
-const PAGES_KIB: i64 = 16_000;
-
 /// Connections that read, each opened when it is first needed.
 #[derive(Debug)]
 pub(crate) struct InlineReaders {
@@ -50,12 +46,14 @@ impl InlineReaders {
         read.ok().flatten()
     }
 
-    /// The first connection that nobody uses, so that as few as can be hold pages; or else the one whose turn it is.
+    /// A connection that nobody uses, or the one whose turn it is.
     fn free(&self) -> Option<MutexGuard<'_, Option<Connection>>> {
-        let free = self.connections.iter().find_map(|slot| slot.try_lock().ok());
+        let first = self.turn.fetch_add(1, Ordering::Relaxed);
+        let places = (0..self.connections.len()).map(|step| first.wrapping_add(step) % self.connections.len());
+        let free = places.filter_map(|place| self.connections.get(place)).find_map(|slot| slot.try_lock().ok());
         free.or_else(|| {
-            let turn = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(self.connections.len())?;
-            Some(self.connections.get(turn)?.lock().unwrap_or_else(PoisonError::into_inner))
+            let slot = self.connections.get(first.checked_rem(self.connections.len())?)?;
+            Some(slot.lock().unwrap_or_else(PoisonError::into_inner))
         })
     }
 
@@ -66,7 +64,6 @@ impl InlineReaders {
         connection.busy_timeout(std::time::Duration::ZERO)?;
         connection.pragma_update(None, "trusted_schema", false)?;
         connection.pragma_update(None, "mmap_size", 0)?;
-        connection.pragma_update(None, "cache_size", -PAGES_KIB)?;
         Ok(connection)
     }
 }
