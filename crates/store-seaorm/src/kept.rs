@@ -82,9 +82,10 @@ impl Kept {
         self.0.idle().len()
     }
 
-    /// The connection that was left last, or one of the pool.
+    /// The connection that was left last, or one of the pool. Nobody waits longer for a place than the pool lets one wait.
     pub(crate) async fn take(&self, pool: &PgPool) -> Result<Taken<'_>, Error> {
-        let place = self.0.places.acquire().await.map_err(|_| Error::PoolClosed)?;
+        let place = tokio::time::timeout(pool.options().get_acquire_timeout(), self.0.places.acquire());
+        let place = place.await.map_err(|_| Error::PoolTimedOut)?.map_err(|_| Error::PoolClosed)?;
         let last = self.0.idle().pop_back();
         let away = match last {
             Some(last) => last,

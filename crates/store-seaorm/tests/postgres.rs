@@ -20,6 +20,7 @@ use domicile_testkit::builders::{
     built_in, id, internal, permission, permission_name, relationship, role, user, with_role, workspace,
 };
 use domicile_testkit::seed::{PATIENCE, Row, seed};
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 
 const POOL: u32 = 4;
 
@@ -434,6 +435,28 @@ async fn checks_at_once_are_served_in_turn() {
         each.push(task.await.unwrap());
     }
     assert!(each.iter().all(|own| *own >= EACH / 2), "{each:?}");
+}
+
+/// Who waits for a place behind statements that do not end hears so after a second, and not when the deadline comes.
+#[tokio::test]
+async fn a_check_that_finds_no_place_is_contention() {
+    let Some(server) = postgres_server() else { return };
+    let database = SeaOrmStore::create_database(&server).await.unwrap();
+    SeaOrmStore::migrate(&database).await.unwrap();
+    let store = SeaOrmStore::open(&database, 1).await.unwrap();
+    let acme = workspace("acme");
+    seed(&store, &[(&acme).into()]).await;
+    let (place, name) = (server.rsplit_once('/').unwrap().0, database.to_string());
+    let url = format!("{place}/{}", name.rsplit_once('/').unwrap().1);
+    let locks = sea_orm::Database::connect(url).await.unwrap().begin().await.unwrap();
+    locks.execute_unprepared("LOCK TABLE users IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let ask = || async { store.check_facts(&[check(&acme)], &Freshness::Newest).await.map(|facts| facts.len()) };
+    let (first, second) = tokio::join!(ask(), async {
+        let second = ask().await;
+        locks.rollback().await.unwrap();
+        second
+    });
+    assert_eq!((first, second), (Ok(1), Err(StoreError::Contention)));
 }
 
 /// A store may be dropped where no runtime is any more.
