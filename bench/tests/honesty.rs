@@ -135,7 +135,7 @@ async fn the_product_answers_as_the_oracle_knows_and_one_falsified_row_voids_the
     }
     let allowed = target.checks.iter().find(|check| check.answer == Answer::Allowed).unwrap();
     let mut connection = connect(&path, Synchronous::Full).await.unwrap();
-    let falsify = "DELETE FROM membership_permissions; DELETE FROM membership_roles";
+    let falsify = "UPDATE memberships SET roles = '', permissions = ''";
     sea_orm::sqlx::raw_sql(falsify).execute(&mut connection).await.unwrap();
     let falsified = InProcess { checks: Arc::new(vec![allowed.clone()]), ..target };
     // The fault ends either, long before the time does.
@@ -237,15 +237,15 @@ async fn a_figure_is_void_when_a_side_does_less_promises_less_or_does_not_keep_i
     // An index fewer on one side.
     let path = data.copy("index.db");
     let mut connection = sqlite::open(&path).await.unwrap();
-    sea_orm::sqlx::raw_sql("DROP INDEX membership_roles_role").execute(&mut connection).await.unwrap();
+    sea_orm::sqlx::raw_sql("DROP INDEX memberships_user").execute(&mut connection).await.unwrap();
     let tables = Tables::of_sqlite(&path).await.unwrap();
     let unindexed = void(&honest(Work { before: tables.clone(), ..equal.clone() })).unwrap();
     assert!(
-        unindexed.starts_with("unequal work: the index `membership_roles_role` is missing for the control"),
+        unindexed.starts_with("unequal work: the index `memberships_user` is missing for the control"),
         "{unindexed}"
     );
     let meanwhile = Work { before: equal.before.clone(), after: tables, operations: equal.operations };
-    assert!(void(&honest(meanwhile)).unwrap().contains("`membership_roles_role` is missing"));
+    assert!(void(&honest(meanwhile)).unwrap().contains("`memberships_user` is missing"));
 
     // A promise that is less, and a setting that makes commits cheaper.
     let normal = promised(Synchronous::Normal).await;
@@ -363,7 +363,7 @@ async fn on_postgresql_too_the_data_fits_and_the_one_select_decides_rightly() {
     let relaxed = Durability::of_postgres(&mut connection).await.unwrap();
     let refused = same_durability(&relaxed, &control).unwrap_err().to_string();
     assert_eq!(refused, "durability differs: `synchronous_commit` is off for the control and on for the subject");
-    sea_orm::sqlx::raw_sql("DELETE FROM membership_roles").execute(&mut connection).await.unwrap();
+    sea_orm::sqlx::raw_sql("UPDATE memberships SET roles = ''").execute(&mut connection).await.unwrap();
     let refused = prove_checks(&url, &checks).await.unwrap_err().to_string();
     assert!(refused.contains("NOT_GRANTED") && refused.contains("it must be"), "{refused}");
 }

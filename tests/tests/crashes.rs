@@ -174,6 +174,7 @@ async fn nothing_is_lost(database: &str) {
 
     // Saves commit whole: as many people as memberships, profiles, messages, answers and addresses.
     let store = SeaOrmStore::open(&database.parse::<Database>().unwrap(), 1).await.unwrap();
+    assert_eq!(store.contradictions().await.unwrap(), Vec::<String>::new());
     let dump = store.dump().await.unwrap();
     let people = dump["users"].len();
     assert!(people > acknowledged.len());

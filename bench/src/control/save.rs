@@ -113,8 +113,8 @@ const USER: &str =
 const PROFILE: &str = "INSERT INTO user_profiles (user_id, home_id, first_name, last_name, username, username_key, preferred_language) VALUES (?, ?, ?, ?, ?, ?, ?)";
 const RELEASE: &str = "DELETE FROM contacts WHERE kind = ? AND match_key = ? AND held_until <= ?";
 const CONTACT: &str = "INSERT INTO contacts (kind, match_key, user_id, display, standing, since, version, former_home, held_until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
-const MEMBERSHIP: &str = "INSERT INTO memberships (workspace_id, user_id, id, kind, home_id, state, language, expires_at, sponsor, external_id, assigned_by, assigned_at, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-const ROLE: &str = "INSERT INTO membership_roles (workspace_id, user_id, role_id) VALUES (?, ?, ?)";
+const MEMBERSHIP: &str = "INSERT INTO memberships (workspace_id, user_id, id, kind, home_id, state, language, expires_at, sponsor, external_id, assigned_by, assigned_at, version, roles, permissions, groups, units) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', '')";
+const ROLE: &str = "INSERT INTO membership_roles (role_id, user_id) VALUES (?, ?)";
 const EVENT: &str =
     "INSERT INTO events (workspace_id, revision, place, id, actor, at, body) VALUES (?, ?, ?, ?, ?, ?, ?)";
 const AUDIT: &str = "INSERT INTO audit_records (id, workspace_id, workspace_text, service, actor, action, outcome, subject, request_id, correlation_id, surface, changes, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -184,11 +184,12 @@ pub async fn save(connection: &mut SqliteConnection, save: &Save, script: Script
     let never = None::<i64>;
     let nothing = None::<&str>;
     run!(CONTACT, "EMAIL", email, user, email, "ASSERTED", now, 1_i64, nobody, never);
+    let roles = role.simple().to_string();
     run!(
         MEMBERSHIP, workspace, user, membership, "INTERNAL", workspace, nothing, nothing, never, nobody, nothing,
-        actor, now, 1_i64
+        actor, now, 1_i64, roles
     );
-    run!(ROLE, workspace, user, role);
+    run!(ROLE, role, user);
     if script != Script::WithoutEvents {
         let body = format!(r#"{{"kind":"user_created","user":"{user}"}}"#);
         run!(EVENT, workspace, revision, 0_i64, created, actor, now, body);

@@ -47,17 +47,11 @@ const SCHEMA: &str = "
         user_id BLOB NOT NULL,
         group_id BLOB NOT NULL,
         PRIMARY KEY (workspace_id, user_id, group_id)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE membership_units (
-        workspace_id BLOB NOT NULL,
-        user_id BLOB NOT NULL,
-        unit_id BLOB NOT NULL,
-        PRIMARY KEY (workspace_id, user_id, unit_id)
     ) STRICT, WITHOUT ROWID;";
 
 /// The rows of the product's tables in the order in which they were made, so that pages are as full on one side as on the
 /// other.
-const COPIES: [(&str, &str); 5] = [
+const COPIES: [(&str, &str); 4] = [
     (
         "memberships",
         "SELECT m.workspace_id, m.user_id, m.id, m.kind <> 'INTERNAL', CASE m.state WHEN 'PENDING' THEN 0 WHEN 'ACTIVE' THEN 1 \
@@ -67,8 +61,8 @@ const COPIES: [(&str, &str); 5] = [
     ),
     (
         "membership_roles",
-        "SELECT r.workspace_id, r.user_id, r.role_id FROM product.memberships m JOIN product.membership_roles r ON \
-         r.workspace_id = m.workspace_id AND r.user_id = m.user_id ORDER BY m.id",
+        "SELECT m.workspace_id, m.user_id, r.role_id FROM product.memberships m JOIN product.roles o ON o.workspace_id = \
+         m.workspace_id JOIN product.membership_roles r ON r.role_id = o.id AND r.user_id = m.user_id ORDER BY m.id",
     ),
     (
         "membership_permissions",
@@ -76,12 +70,11 @@ const COPIES: [(&str, &str); 5] = [
          p.workspace_id = m.workspace_id AND p.user_id = m.user_id ORDER BY m.id",
     ),
     ("membership_groups", "SELECT workspace_id, user_id, group_id FROM product.membership_groups"),
-    ("membership_units", "SELECT workspace_id, user_id, unit_id FROM product.membership_units"),
 ];
 
 /// The tables that hold what a living membership is, on either side; the hand-made schema has no table for contacts.
 const TABLES: &str = "'memberships', 'membership_roles', 'membership_permissions', 'membership_contacts', \
-                      'membership_groups', 'membership_units'";
+                      'membership_groups'";
 
 /// Bytes of the pages of the tables of memberships and of all their indexes, for each membership.
 async fn bytes_each(path: &Path) -> Result<f64> {

@@ -68,9 +68,9 @@ tables! {
     IDENTITIES = "identities": issuer subject user_id bound_at;
     /// Memberships.
     MEMBERSHIPS = "memberships": workspace_id user_id id kind home_id state language expires_at sponsor external_id
-        assigned_by assigned_at version;
+        assigned_by assigned_at version roles permissions groups units;
     /// Roles of memberships.
-    MEMBERSHIP_ROLES = "membership_roles": workspace_id user_id role_id;
+    MEMBERSHIP_ROLES = "membership_roles": role_id user_id;
     /// Direct permissions of memberships.
     MEMBERSHIP_PERMISSIONS = "membership_permissions": workspace_id user_id permission;
     /// The contacts by which Externals were found.
@@ -179,8 +179,8 @@ impl World {
         ]
     }
 
-    fn membership_row(&self, member: &Member) -> [Value; 13] {
-        use Value::{Id, Int, Null, Word};
+    fn membership_row(&self, member: &Member) -> [Value; 17] {
+        use Value::{Id, Int, Null, Text, Word};
         let workspace = self.workspace_id(member.workspace);
         let at = self.created_at(member.user);
         let state = member.visit.map_or(Null, |visit| {
@@ -205,6 +205,10 @@ impl World {
             Id(self.user_id(member.workspace)),
             Int(at),
             Int(1),
+            Text(self.role_id(member.workspace, member.role).simple().to_string()),
+            Word(if member.may_export { "reports.export" } else { "" }),
+            Word(""),
+            Word(""),
         ]
     }
 
@@ -248,7 +252,7 @@ impl World {
             for member in self.memberships(user) {
                 let workspace = self.workspace_id(member.workspace);
                 memberships.values.extend(self.membership_row(&member));
-                roles.values.extend([Id(workspace), Id(id), Id(self.role_id(member.workspace, member.role))]);
+                roles.values.extend([Id(self.role_id(member.workspace, member.role)), Id(id)]);
                 if member.may_export {
                     permissions.values.extend([Id(workspace), Id(id), Word("reports.export")]);
                 }

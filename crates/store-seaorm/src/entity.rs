@@ -150,15 +150,17 @@ entity!(membership, "memberships", {
     assigned_by: Option<Uuid>,
     assigned_at: i64,
     version: i64,
+    roles: String,
+    permissions: String,
+    groups: String,
+    units: String,
 });
 
 entity!(membership_role, "membership_roles", {
     #[sea_orm(primary_key, auto_increment = false)]
-    workspace_id: Uuid,
+    role_id: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
     user_id: Uuid,
-    #[sea_orm(primary_key, auto_increment = false)]
-    role_id: Uuid,
 });
 
 entity!(membership_permission, "membership_permissions", {
@@ -193,15 +195,6 @@ entity!(membership_group, "membership_groups", {
     user_id: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
     group_id: Uuid,
-});
-
-entity!(membership_unit, "membership_units", {
-    #[sea_orm(primary_key, auto_increment = false)]
-    workspace_id: Uuid,
-    #[sea_orm(primary_key, auto_increment = false)]
-    user_id: Uuid,
-    #[sea_orm(primary_key, auto_increment = false)]
-    unit_id: Uuid,
 });
 
 entity!(membership_contact, "membership_contacts", {

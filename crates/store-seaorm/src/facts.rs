@@ -34,6 +34,7 @@ use crate::convert::{At, Word, duration, json, maybe_id, model, uuid};
 use crate::entity::{role, workspace};
 use crate::executor::Executor;
 use crate::roles::role_of;
+use crate::words::{ids, permissions, words};
 use crate::workspaces::{ceiling, workspace_of};
 
 /// The statements of one engine.
@@ -87,9 +88,9 @@ const LISTED_SQLITE: &str = "w.id IN (SELECT unhex(value) FROM json_each(?1))";
 const LISTED_POSTGRES: &str = "w.id IN (SELECT v::uuid FROM json_array_elements_text($1::text::json) j (v))";
 /// The roles of a person, their own and those of their groups.
 const OF_PERSON: &str = "
-    AND r.id IN (SELECT x.role_id FROM membership_roles x WHERE x.workspace_id = {w} AND x.user_id = {u}
-        UNION ALL SELECT g.role_id FROM membership_groups x JOIN group_roles g ON g.group_id = x.group_id
-        WHERE x.workspace_id = {w} AND x.user_id = {u})";
+    AND ({position}((SELECT m.roles FROM memberships m WHERE m.workspace_id = {w} AND m.user_id = {u}), {role}) > 0
+        OR r.id IN (SELECT g.role_id FROM membership_groups x JOIN group_roles g ON g.group_id = x.group_id
+            WHERE x.workspace_id = {w} AND x.user_id = {u}))";
 
 /// Where the columns of a point begin that belong to one thing.
 mod place {
@@ -111,24 +112,21 @@ impl Texts {
         let words = |column: &str| {
             if postgres { format!("string_agg({column}, ' ')") } else { format!("group_concat({column}, ' ')") }
         };
-        let ids = |column: &str| {
-            let text = if postgres { format!("{column}::text") } else { format!("hex({column})") };
-            words(&text)
+        let id = |column: &str| {
+            if postgres { format!("replace({column}::text, '-', '')") } else { format!("lower(hex({column}))") }
         };
-        let of_member = "x.workspace_id = m.workspace_id AND x.user_id = m.user_id";
-        // What only an Internal has or only an External is not looked for in the other, and no relationship at home.
+        // What only an External has is not looked for in an Internal. At home there is no relationship, and the home is the
+        // workspace that is read already.
         let point = |head: &str, order: &str| {
             format!(
                 "{head} SELECT w.id, w.revision,
-                u.id, u.home_id, u.state, h.state, h.outbound, h.revision,
+                u.id, u.home_id, u.state,
+                coalesce(h.state, w.state), coalesce(h.outbound, w.outbound), coalesce(h.revision, w.revision),
                 m.id, m.kind, m.state, m.language, m.expires_at, m.sponsor, m.external_id, m.assigned_by,
                 m.assigned_at, m.version,
-                (SELECT {roles} FROM membership_roles x WHERE {of_member}),
-                (SELECT {permissions} FROM membership_permissions x WHERE {of_member}),
-                CASE WHEN m.kind = 'INTERNAL' THEN (SELECT {groups} FROM membership_groups x WHERE {of_member}) END,
-                CASE WHEN m.kind = 'INTERNAL' THEN (SELECT {units} FROM membership_units x WHERE {of_member}) END,
-                CASE WHEN m.kind = 'EXTERNAL' THEN
-                    (SELECT x.typed_contact FROM membership_contacts x WHERE {of_member}) END,
+                m.roles, m.permissions, m.groups, m.units,
+                CASE WHEN m.kind = 'EXTERNAL' THEN (SELECT x.typed_contact FROM membership_contacts x
+                    WHERE x.workspace_id = m.workspace_id AND x.user_id = m.user_id) END,
                 r.id, r.state, r.suspended_by_host, r.suspended_by_home, r.ceiling_roles, r.ceiling_permissions,
                 r.directory_visibility, r.longest_membership, r.host_acceptance, r.disclosure, r.allows_host,
                 r.home_acceptance, r.proposed_by_side, r.proposed_by, r.proposed_at, r.answered_by, r.answered_at,
@@ -137,17 +135,13 @@ impl Texts {
                 FROM k
                 LEFT JOIN workspaces w ON w.id = k.w
                 LEFT JOIN users u ON u.id = k.u
-                LEFT JOIN workspaces h ON h.id = u.home_id
+                LEFT JOIN workspaces h ON h.id = CASE WHEN u.home_id = w.id THEN NULL ELSE u.home_id END
                 LEFT JOIN memberships m ON m.workspace_id = k.w AND m.user_id = k.u
                 LEFT JOIN relationships r ON r.id = CASE WHEN u.home_id <> k.w THEN (SELECT a.id FROM relationships a
                     WHERE a.host_id = k.w AND a.home_id = u.home_id AND a.answered_at IS NOT NULL
                         AND a.state IN ('ACTIVE', 'ENDED')
                     ORDER BY a.ended_at IS NOT NULL, a.ended_at DESC, a.id DESC LIMIT 1) END
-                LEFT JOIN permissions p ON p.name = k.p{order}",
-                roles = ids("x.role_id"),
-                permissions = words("x.permission"),
-                groups = ids("x.group_id"),
-                units = ids("x.unit_id"),
+                LEFT JOIN permissions p ON p.name = k.p{order}"
             )
         };
         let workspace_columns: Vec<String> =
@@ -164,13 +158,15 @@ impl Texts {
                 FROM workspaces w LEFT JOIN roles r ON r.workspace_id = w.id {which_roles}
                 WHERE {which} ORDER BY w.id, r.handle",
                 permissions = words("x.permission"),
-                groups = ids("x.group_id"),
+                groups = words(&id("x.group_id")),
                 domains = words("x.domain"),
                 columns = workspace_columns.join(", "),
             )
         };
         let (w, u) = if postgres { ("$1", "$2") } else { ("?1", "?2") };
-        let of_person = OF_PERSON.replace("{w}", w).replace("{u}", u);
+        let position = if postgres { "strpos" } else { "instr" };
+        let of_person = OF_PERSON.replace("{position}", position).replace("{role}", &id("r.id"));
+        let of_person = of_person.replace("{w}", w).replace("{u}", u);
         let constant = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
         Self {
             one: constant(point(one, "")),
@@ -331,20 +327,8 @@ impl Columns<'_> {
     }
 
     fn ids<K>(&self, place: usize, column: &'static str) -> Result<BTreeSet<Id<K>>, StoreError> {
-        ids(&self.at, column, self.maybe::<String>(place, column)?.as_deref())
+        ids(&self.at, column, &self.get::<String>(place, column)?)
     }
-}
-
-fn words(text: Option<&str>) -> impl Iterator<Item = &str> {
-    text.unwrap_or_default().split_ascii_whitespace()
-}
-
-fn ids<K, C: FromIterator<Id<K>>>(at: &At, column: &'static str, text: Option<&str>) -> Result<C, StoreError> {
-    words(text).map(|word| at.read(column, Uuid::parse_str(word)).map(Id::from_uuid)).collect()
-}
-
-fn permissions(at: &At, column: &'static str, text: Option<&str>) -> Result<BTreeSet<PermissionName>, StoreError> {
-    words(text).map(|word| at.read(column, PermissionName::parse(word))).collect()
 }
 
 impl Point {
@@ -412,14 +396,13 @@ fn membership_of(
     const LISTS: usize = place::LISTS;
     let Some(id) = columns.maybe::<Uuid>(AT, "id")? else { return Ok(None) };
     let columns = &Columns { row: columns.row, at: At::new("memberships", id) };
-    let granted: Option<String> = columns.maybe(LISTS + 1, "permission")?;
     let base = MembershipBase {
         id: MembershipId::from_uuid(id),
         user,
         workspace,
         grants: Grants {
             roles: columns.ids(LISTS, "roles")?,
-            permissions: permissions(&columns.at, "permission", granted.as_deref())?,
+            permissions: permissions(&columns.at, "permissions", &columns.get::<String>(LISTS + 1, "permissions")?)?,
         },
         assigned_by: columns.maybe_id(AT + 7, "assigned_by")?,
         assigned_at: columns.instant(AT + 8, "assigned_at")?,
@@ -533,7 +516,7 @@ fn put(shelves: &mut BTreeMap<WorkspaceId, Shelf>, row: &QueryResult) -> Result<
             let of: workspace::Model = model("workspaces", row)?;
             let at = At::new("workspaces", id);
             let domains: Option<String> = at.read("domain", row.try_get("", "domains"))?;
-            let domains: Vec<String> = words(domains.as_deref()).map(ToOwned::to_owned).collect();
+            let domains: Vec<String> = words(domains.as_deref().unwrap_or_default()).map(ToOwned::to_owned).collect();
             let workspace = Arc::new(workspace_of(of, &domains)?);
             none.insert(Shelf { workspace, roles: BTreeMap::new(), carried: BTreeMap::new() })
         }
@@ -544,8 +527,11 @@ fn put(shelves: &mut BTreeMap<WorkspaceId, Shelf>, row: &QueryResult) -> Result<
     let of = at.read("?", role::Model::from_query_result(row, "r_"))?;
     let granted: Option<String> = at.read("permission", row.try_get("", "r_permissions"))?;
     let groups: Option<String> = at.read("group_id", row.try_get("", "r_groups"))?;
-    let role = Role { permissions: permissions(&at, "permission", granted.as_deref())?, ..role_of(of, &at)? };
-    for group in ids::<_, Vec<GroupId>>(&at, "group_id", groups.as_deref())? {
+    let role = Role {
+        permissions: permissions(&at, "permission", granted.as_deref().unwrap_or_default())?,
+        ..role_of(of, &at)?
+    };
+    for group in ids::<_, Vec<GroupId>>(&at, "group_id", groups.as_deref().unwrap_or_default())? {
         shelf.carried.entry(group).or_default().push(role.id);
     }
     shelf.roles.insert(role.id, Arc::new(role));

@@ -8,7 +8,7 @@ use domicile_domain::model::id::{GroupId, RoleId, UserId, WorkspaceId};
 use domicile_domain::model::name::{Handle, Name};
 use domicile_domain::model::time::Version;
 use domicile_domain::port::store::{GroupCandidate, GroupRepository, StoreError};
-use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::sea_query::{Expr, ExprTrait, SimpleExpr};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
@@ -18,6 +18,7 @@ use crate::convert::{At, model, uuid};
 use crate::entity::{group, group_role, membership, membership_group, user};
 use crate::executor::Executor;
 use crate::unit_of_work::Lent;
+use crate::words;
 
 const TABLE: &str = "groups";
 
@@ -112,14 +113,15 @@ impl Lent<'_> {
         self.exec.exec(statement).await.map(|_| ())
     }
 
-    /// The memberships that fit take their next version. Answers how many did.
-    async fn count_memberships(&mut self, group: &Group, which: Condition) -> Result<u64, StoreError> {
+    /// The memberships that fit take their next version, with other groups.
+    async fn regroup(&mut self, group: &Group, which: Condition, groups: SimpleExpr) -> Result<(), StoreError> {
         let statement = membership::Entity::update_many()
             .col_expr(membership::Column::Version, Expr::col(membership::Column::Version).add(1))
+            .col_expr(membership::Column::Groups, groups)
             .filter(membership::Column::WorkspaceId.eq(uuid(group.workspace)))
             .filter(which)
             .build(self.exec.backend());
-        self.exec.exec(statement).await
+        self.exec.exec(statement).await.map(|_| ())
     }
 }
 
@@ -178,7 +180,8 @@ impl GroupRepository for Lent<'_> {
             .filter(membership_group::Column::WorkspaceId.eq(uuid(group.workspace)))
             .filter(membership_group::Column::GroupId.eq(uuid(group.id)))
             .into_query();
-        self.count_memberships(group, Condition::all().add(membership::Column::UserId.in_subquery(inside))).await?;
+        let which = Condition::all().add(membership::Column::UserId.in_subquery(inside));
+        self.regroup(group, which, words::without(membership::Column::Groups, group.id)).await?;
         let statement = membership_group::Entity::delete_many()
             .filter(membership_group::Column::GroupId.eq(uuid(group.id)))
             .build(self.exec.backend());
@@ -245,7 +248,7 @@ impl GroupRepository for Lent<'_> {
             .iter()
             .map(|user| membership_group::Model { workspace_id, user_id: uuid(*user), group_id }.into_active_model());
         self.insert_rows::<membership_group::Entity>(rows.collect()).await?;
-        self.count_memberships(group, among(users)).await.map(|_| ())
+        self.regroup(group, among(users), words::with(membership::Column::Groups, group.id)).await
     }
 
     async fn remove(&mut self, group: &Group, users: &[UserId]) -> Result<(), StoreError> {
@@ -259,6 +262,6 @@ impl GroupRepository for Lent<'_> {
             self.exec.poison();
             return Err(StoreError::Stale);
         }
-        self.count_memberships(group, among(users)).await.map(|_| ())
+        self.regroup(group, among(users), words::without(membership::Column::Groups, group.id)).await
     }
 }

@@ -14,8 +14,11 @@ use uuid::Uuid;
 
 use crate::classify::classify;
 use crate::convert::{Word, uuid};
-use crate::entity::{contact, user_profile};
+use crate::entity::{
+    contact, membership, membership_group, membership_permission, membership_role, role, user_profile,
+};
 use crate::sqlite::{Access, WriterTurn};
+use crate::words::words;
 use crate::{Database, Engine, OpenError, SeaOrmStore};
 
 /// The URL of a PostgreSQL server for tests, whose user may create databases: what `DOMICILE_TEST_POSTGRES` names. Without
@@ -151,6 +154,39 @@ impl SeaOrmStore {
         let statement = Statement::from_string(connection.get_database_backend(), PERSONAL);
         let rows = raw.told(connection.query_all_raw(statement).await)?;
         raw.told(rows.iter().map(|row| row.try_get("", "word")).collect())
+    }
+
+    /// What the rows of memberships say was given, and the tables that lead back from it do not; and the other way round.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn contradictions(&self) -> Result<Vec<String>, StoreError> {
+        let raw = self.raw().await?;
+        let connection = raw.connection()?;
+        let (mut given, mut led) = (BTreeSet::new(), BTreeSet::new());
+        for member in raw.told(membership::Entity::find().all(connection).await)? {
+            let lists = [("role", member.roles), ("permission", member.permissions), ("group", member.groups)];
+            for (what, list) in &lists {
+                given.extend(words(list).map(|word| (*what, member.workspace_id, member.user_id, word.to_owned())));
+            }
+        }
+        let roles = raw.told(role::Entity::find().all(connection).await)?;
+        for row in raw.told(membership_role::Entity::find().all(connection).await)? {
+            let role = roles.iter().find(|role| role.id == row.role_id);
+            let workspace = role.map_or(Uuid::nil(), |role| role.workspace_id);
+            led.insert(("role", workspace, row.user_id, row.role_id.simple().to_string()));
+        }
+        for row in raw.told(membership_permission::Entity::find().all(connection).await)? {
+            led.insert(("permission", row.workspace_id, row.user_id, row.permission));
+        }
+        for row in raw.told(membership_group::Entity::find().all(connection).await)? {
+            led.insert(("group", row.workspace_id, row.user_id, row.group_id.simple().to_string()));
+        }
+        let only = |side: &str, (what, workspace, user, word): &(&str, Uuid, Uuid, String)| {
+            format!("{what} {word} of user {user} in workspace {workspace} stands {side} alone")
+        };
+        let rows = given.difference(&led).map(|fact| only("in the membership", fact));
+        Ok(rows.chain(led.difference(&given).map(|fact| only("in the table", fact))).collect())
     }
 
     /// Reads one number over the connection that writes, for what no port tells.

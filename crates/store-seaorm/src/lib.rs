@@ -33,6 +33,7 @@ mod schema;
 mod sqlite;
 mod unit_of_work;
 mod users;
+mod words;
 mod workspaces;
 mod write_lock;
 

@@ -1,11 +1,10 @@
 //! Memberships, live and ended, and the facts that decide access.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use domicile_domain::model::facts::{AccessFacts, AccountFacts};
-use domicile_domain::model::id::{GroupId, Id, MembershipId, UserId, WorkspaceId};
+use domicile_domain::model::id::{GroupId, MembershipId, UserId, WorkspaceId};
 use domicile_domain::model::language::LanguageTag;
 use domicile_domain::model::membership::{
     EndedMembership, ExternalMembership, Grants, InternalMembership, Membership, MembershipBase, MembershipKind,
@@ -19,18 +18,18 @@ use domicile_domain::port::store::{Externals, MembershipRepository, StoreError};
 use sea_orm::sea_query::{Expr, IntoCondition};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    Select, Statement,
+    Select,
 };
 use uuid::Uuid;
 
 use crate::convert::{At, Word, id_list, maybe_id, maybe_uuid, model, text_list, uuid};
 use crate::entity::{
     group_role, membership, membership_contact, membership_group, membership_history, membership_permission,
-    membership_role, membership_unit, role, role_permission, user, workspace,
+    membership_role, role, role_permission, user, workspace,
 };
 use crate::executor::Executor;
 use crate::unit_of_work::Lent;
-use crate::{facts, relationships, roles, workspaces};
+use crate::{facts, relationships, roles, words, workspaces};
 
 const TABLE: &str = "memberships";
 
@@ -40,15 +39,6 @@ pub(crate) enum Members {
     One(Uuid),
     Above(Uuid, u32),
     InGroup(GroupId, Uuid, u32),
-}
-
-/// What belongs to some memberships, read with one statement for each table.
-struct Belongings {
-    roles: Vec<membership_role::Model>,
-    permissions: Vec<membership_permission::Model>,
-    groups: Vec<membership_group::Model>,
-    units: Vec<membership_unit::Model>,
-    contacts: Vec<membership_contact::Model>,
 }
 
 /// Reads memberships in order of user id. The number of statements is the same for one, many and none.
@@ -67,6 +57,13 @@ async fn read(
     which: Members,
 ) -> Result<Vec<Membership>, StoreError> {
     let query = among.filter(membership::Column::WorkspaceId.eq(workspace));
+    let query = query.column_as(membership_contact::Column::TypedContact, TYPED).join(
+        sea_orm::JoinType::LeftJoin,
+        membership::Entity::belongs_to(membership_contact::Entity)
+            .from((membership::Column::WorkspaceId, membership::Column::UserId))
+            .to((membership_contact::Column::WorkspaceId, membership_contact::Column::UserId))
+            .into(),
+    );
     let query = match which {
         Members::One(user) => query.filter(membership::Column::UserId.eq(user)),
         Members::Above(after, limit) => query
@@ -88,65 +85,27 @@ async fn read(
         }
     };
     let rows = exec.all(query.build(exec.backend())).await?;
-    let rows: Vec<membership::Model> = rows.iter().map(|row| model(TABLE, row)).collect::<Result<_, _>>()?;
-    let whose = match which {
-        // Between two people of a group stand many others.
-        Members::InGroup(..) => Whose::These(rows.iter().map(|row| row.user_id).collect()),
-        Members::One(_) | Members::Above(..) => {
-            let first = rows.first().map_or(Uuid::nil(), |row| row.user_id);
-            Whose::Between(first, rows.last().map_or(Uuid::nil(), |row| row.user_id))
-        }
-    };
-    let belongings = belongings(exec, workspace, &whose).await?;
-    let read = rows.into_iter().map(|row| membership_of(row, &belongings)).collect();
+    let read = rows.iter().map(membership_of).collect();
     if matches!(read, Err(StoreError::Corrupt { .. })) {
         exec.poison();
     }
     read
 }
 
-/// Whose belongings to read.
-enum Whose {
-    Between(Uuid, Uuid),
-    These(Vec<Uuid>),
-}
+/// What the contact that was typed is called beside the row of a membership.
+const TYPED: &str = "typed_contact";
 
-async fn belongings(exec: &mut dyn Executor, workspace: Uuid, whose: &Whose) -> Result<Belongings, StoreError> {
-    macro_rules! read {
-        ($entity:ident, $table:literal) => {{
-            let statement: Statement = $entity::Entity::find()
-                .filter($entity::Column::WorkspaceId.eq(workspace))
-                .filter(match whose {
-                    Whose::Between(first, last) => $entity::Column::UserId.between(*first, *last),
-                    Whose::These(users) => $entity::Column::UserId.is_in(users.iter().copied()),
-                })
-                .build(exec.backend());
-            exec.all(statement).await?.iter().map(|row| model($table, row)).collect::<Result<_, _>>()?
-        }};
-    }
-    Ok(Belongings {
-        roles: read!(membership_role, "membership_roles"),
-        permissions: read!(membership_permission, "membership_permissions"),
-        groups: read!(membership_group, "membership_groups"),
-        units: read!(membership_unit, "membership_units"),
-        contacts: read!(membership_contact, "membership_contacts"),
-    })
-}
-
-fn membership_of(row: membership::Model, of: &Belongings) -> Result<Membership, StoreError> {
+fn membership_of(read: &sea_orm::QueryResult) -> Result<Membership, StoreError> {
+    let row: membership::Model = model(TABLE, read)?;
     let at = At::new(TABLE, row.id);
-    let user = row.user_id;
     let kind: MembershipKind = at.word("kind", &row.kind)?;
-    let permissions = of.permissions.iter().filter(|p| p.user_id == user);
     let base = MembershipBase {
         id: MembershipId::from_uuid(row.id),
-        user: UserId::from_uuid(user),
+        user: UserId::from_uuid(row.user_id),
         workspace: WorkspaceId::from_uuid(row.workspace_id),
         grants: Grants {
-            roles: ids(of.roles.iter().filter(|r| r.user_id == user).map(|r| r.role_id)),
-            permissions: permissions
-                .map(|p| at.read("permission", PermissionName::parse(&p.permission)))
-                .collect::<Result<_, _>>()?,
+            roles: words::ids(&at, "roles", &row.roles)?,
+            permissions: words::permissions(&at, "permissions", &row.permissions)?,
         },
         assigned_by: maybe_id(row.assigned_by),
         assigned_at: Timestamp::from_micros(row.assigned_at),
@@ -156,8 +115,8 @@ fn membership_of(row: membership::Model, of: &Belongings) -> Result<Membership, 
     Ok(match kind {
         MembershipKind::Internal => Membership::Internal(InternalMembership {
             base,
-            groups: ids(of.groups.iter().filter(|g| g.user_id == user).map(|g| g.group_id)),
-            units: ids(of.units.iter().filter(|u| u.user_id == user).map(|u| u.unit_id)),
+            groups: words::ids(&at, "groups", &row.groups)?,
+            units: words::ids(&at, "units", &row.units)?,
         }),
         MembershipKind::External => Membership::External(ExternalMembership {
             base,
@@ -165,13 +124,9 @@ fn membership_of(row: membership::Model, of: &Belongings) -> Result<Membership, 
             language: row.language.map(|l| at.read("language", LanguageTag::parse(&l))).transpose()?,
             expires_at: row.expires_at.map(Timestamp::from_micros),
             sponsor: maybe_id(row.sponsor),
-            typed_contact: of.contacts.iter().find(|c| c.user_id == user).map(|c| c.typed_contact.clone()),
+            typed_contact: at.read(TYPED, read.try_get("", TYPED))?,
         }),
     })
-}
-
-fn ids<K>(uuids: impl Iterator<Item = Uuid>) -> BTreeSet<Id<K>> {
-    uuids.map(Id::from_uuid).collect()
 }
 
 fn row_of(membership: &Membership) -> membership::Model {
@@ -190,9 +145,18 @@ fn row_of(membership: &Membership) -> membership::Model {
         assigned_by: maybe_uuid(base.assigned_by),
         assigned_at: base.assigned_at.as_micros(),
         version: base.version.as_i64(),
+        roles: words::of_ids(&base.grants.roles),
+        permissions: words::of_permissions(&base.grants.permissions),
+        groups: String::new(),
+        units: String::new(),
     };
     match membership {
-        Membership::Internal(internal) => membership::Model { home_id: Some(uuid(internal.base.workspace)), ..row },
+        Membership::Internal(internal) => membership::Model {
+            home_id: Some(uuid(internal.base.workspace)),
+            groups: words::of_ids(&internal.groups),
+            units: words::of_ids(&internal.units),
+            ..row
+        },
         Membership::External(external) => membership::Model {
             state: Some(external.state.word().to_owned()),
             language: external.language.as_ref().map(ToString::to_string),
@@ -317,7 +281,6 @@ pub(crate) async fn grantees(exec: &mut dyn Executor, which: &Grantees<'_>) -> R
     let by_role = membership_role::Entity::find()
         .select_only()
         .column(membership_role::Column::UserId)
-        .filter(membership_role::Column::WorkspaceId.eq(workspace))
         .filter(membership_role::Column::RoleId.in_subquery(granting()))
         .into_query();
     let direct = membership_permission::Entity::find()
@@ -365,20 +328,39 @@ fn ended_of(row: membership_history::Model) -> Result<EndedMembership, StoreErro
 }
 
 impl Lent<'_> {
-    /// Adds what is granted directly.
+    /// Adds what leads from what is granted directly to the member.
     async fn insert_grants(&mut self, base: &MembershipBase) -> Result<(), StoreError> {
         let (workspace_id, user_id) = (uuid(base.workspace), uuid(base.user));
         let roles = base
             .grants
             .roles
             .iter()
-            .map(|role| membership_role::Model { workspace_id, user_id, role_id: uuid(*role) }.into_active_model());
+            .map(|role| membership_role::Model { role_id: uuid(*role), user_id }.into_active_model());
         self.insert_rows::<membership_role::Entity>(roles.collect()).await?;
         let permissions = base.grants.permissions.iter().map(|permission| {
             membership_permission::Model { workspace_id, user_id, permission: permission.to_string() }
                 .into_active_model()
         });
         self.insert_rows::<membership_permission::Entity>(permissions.collect()).await
+    }
+
+    /// Removes it.
+    async fn delete_grants(&mut self, workspace: Uuid, user: Uuid) -> Result<(), StoreError> {
+        let roles = role::Entity::find()
+            .select_only()
+            .column(role::Column::Id)
+            .filter(role::Column::WorkspaceId.eq(workspace))
+            .into_query();
+        let roles = membership_role::Entity::delete_many()
+            .filter(membership_role::Column::RoleId.in_subquery(roles))
+            .filter(membership_role::Column::UserId.eq(user))
+            .build(self.exec.backend());
+        self.exec.exec(roles).await?;
+        let permissions = membership_permission::Entity::delete_many()
+            .filter(membership_permission::Column::WorkspaceId.eq(workspace))
+            .filter(membership_permission::Column::UserId.eq(user))
+            .build(self.exec.backend());
+        self.exec.exec(permissions).await.map(|_| ())
     }
 }
 
@@ -415,11 +397,7 @@ impl MembershipRepository for Lent<'_> {
                 let groups = internal.groups.iter().map(|group| {
                     membership_group::Model { workspace_id, user_id, group_id: uuid(*group) }.into_active_model()
                 });
-                self.insert_rows::<membership_group::Entity>(groups.collect()).await?;
-                let units = internal.units.iter().map(|unit| {
-                    membership_unit::Model { workspace_id, user_id, unit_id: uuid(*unit) }.into_active_model()
-                });
-                self.insert_rows::<membership_unit::Entity>(units.collect()).await
+                self.insert_rows::<membership_group::Entity>(groups.collect()).await
             }
             Membership::External(external) => {
                 let contacts = external.typed_contact.iter().map(|typed| {
@@ -435,6 +413,8 @@ impl MembershipRepository for Lent<'_> {
         let (workspace_id, user_id) = (uuid(base.workspace), uuid(base.user));
         let statement = membership::Entity::update_many()
             .col_expr(membership::Column::Version, Expr::value(base.version.as_i64()))
+            .col_expr(membership::Column::Roles, Expr::value(words::of_ids(&base.grants.roles)))
+            .col_expr(membership::Column::Permissions, Expr::value(words::of_permissions(&base.grants.permissions)))
             .filter(membership::Column::WorkspaceId.eq(workspace_id))
             .filter(membership::Column::UserId.eq(user_id))
             .filter(membership::Column::Id.eq(uuid(base.id)))
@@ -442,16 +422,7 @@ impl MembershipRepository for Lent<'_> {
             .build(self.exec.backend());
         let touched = self.exec.exec(statement).await?;
         self.expect_one(touched)?;
-        let roles = membership_role::Entity::delete_many()
-            .filter(membership_role::Column::WorkspaceId.eq(workspace_id))
-            .filter(membership_role::Column::UserId.eq(user_id))
-            .build(self.exec.backend());
-        self.exec.exec(roles).await?;
-        let permissions = membership_permission::Entity::delete_many()
-            .filter(membership_permission::Column::WorkspaceId.eq(workspace_id))
-            .filter(membership_permission::Column::UserId.eq(user_id))
-            .build(self.exec.backend());
-        self.exec.exec(permissions).await?;
+        self.delete_grants(workspace_id, user_id).await?;
         self.insert_grants(base).await
     }
 
@@ -466,7 +437,8 @@ impl MembershipRepository for Lent<'_> {
                 self.exec.exec(statement).await?;
             )*};
         }
-        delete!(membership_role, membership_permission, membership_group, membership_unit, membership_contact);
+        self.delete_grants(workspace, user).await?;
+        delete!(membership_group, membership_contact);
         let statement = membership::Entity::delete_many()
             .filter(membership::Column::WorkspaceId.eq(workspace))
             .filter(membership::Column::UserId.eq(user))

@@ -25,7 +25,7 @@ use crate::entity::{
 };
 use crate::executor::Executor;
 use crate::unit_of_work::Lent;
-use crate::workspaces;
+use crate::{words, workspaces};
 
 /// Reads the roles that fit, by handle, with one statement: a row for each permission, or one without.
 pub(crate) async fn load(exec: &mut dyn Executor, which: Condition) -> Result<Vec<Role>, StoreError> {
@@ -138,7 +138,6 @@ fn direct_holders(role: &Role) -> SelectStatement {
     membership_role::Entity::find()
         .select_only()
         .column(membership_role::Column::UserId)
-        .filter(membership_role::Column::WorkspaceId.eq(uuid(role.workspace)))
         .filter(membership_role::Column::RoleId.eq(uuid(role.id)))
         .into_query()
 }
@@ -177,6 +176,7 @@ impl Lent<'_> {
     async fn take_from_memberships(&mut self, role: &Role) -> Result<(), StoreError> {
         let statement = membership::Entity::update_many()
             .col_expr(membership::Column::Version, Expr::col(membership::Column::Version).add(1))
+            .col_expr(membership::Column::Roles, words::without(membership::Column::Roles, role.id))
             .filter(membership::Column::WorkspaceId.eq(uuid(role.workspace)))
             .filter(membership::Column::UserId.in_subquery(direct_holders(role)))
             .build(self.exec.backend());

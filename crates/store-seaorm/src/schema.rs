@@ -53,13 +53,24 @@ pub(crate) async fn migrate(connection: &DatabaseConnection, place: &str) -> Res
     if missing.is_empty() {
         return Ok(missing);
     }
+    keys(connection, "OFF").await.map_err(failed(place))?;
     Migrator::up(connection, None).await.map_err(failed(place))?;
+    keys(connection, "ON").await.map_err(failed(place))?;
     if stored_normaliser(connection, place).await?.is_none() {
         let row = meta::Model { key: NORMALISER.to_owned(), value: NORMALISER_VERSION.to_string() };
         let statement = meta::Entity::insert(row.into_active_model()).build(connection.get_database_backend());
         connection.execute_raw(statement).await.map_err(failed(place))?;
     }
     Ok(missing)
+}
+
+/// Whether SQLite looks at the keys between tables, which it does not let a transaction say: making a table anew would be
+/// taking away every row that others point at. Each step looks at all keys before it ends.
+async fn keys(connection: &DatabaseConnection, looked_at: &str) -> Result<(), DbErr> {
+    if connection.get_database_backend() == DbBackend::Sqlite {
+        connection.execute_unprepared(&format!("PRAGMA foreign_keys = {looked_at}")).await?;
+    }
+    Ok(())
 }
 
 /// Refuses a database whose schema or keys do not fit this program.

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be fails the test")]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use domicile_domain::model::contact::ContactKey;
@@ -15,10 +15,30 @@ use domicile_store_seaorm::inspect::postgres_server;
 use domicile_testkit::conformance::{Harness, Subject};
 use tempfile::TempDir;
 
+#[derive(Clone)]
 struct Opened {
     store: SeaOrmStore,
     /// Keeps a file while the store is used.
-    _folder: Option<TempDir>,
+    _folder: Option<Arc<TempDir>>,
+}
+
+/// The stores of one function.
+#[derive(Default)]
+struct Made(Mutex<Vec<Opened>>);
+
+impl Made {
+    fn keep(&self, store: SeaOrmStore, folder: Option<TempDir>) -> Box<dyn Subject> {
+        let opened = Opened { store, _folder: folder.map(Arc::new) };
+        self.0.lock().unwrap().push(opened.clone());
+        Box::new(opened)
+    }
+
+    async fn agree(&self) {
+        let made = std::mem::take(&mut *self.0.lock().unwrap());
+        for opened in made {
+            assert_eq!(opened.store.contradictions().await.unwrap(), Vec::<String>::new());
+        }
+    }
 }
 
 #[async_trait]
@@ -44,47 +64,62 @@ impl Subject for Opened {
     }
 }
 
-struct InFile;
+#[derive(Default)]
+struct InFile(Made);
 
 #[async_trait]
 impl Harness for InFile {
     async fn fresh(&self) -> Box<dyn Subject> {
         let folder = tempfile::tempdir().unwrap();
         let store = SeaOrmStore::open_file(&folder.path().join("domicile.db")).await.unwrap();
-        Box::new(Opened { store, _folder: Some(folder) })
+        self.0.keep(store, Some(folder))
+    }
+
+    async fn agree(&self) {
+        self.0.agree().await;
     }
 }
 
-struct InMemory;
+#[derive(Default)]
+struct InMemory(Made);
 
 #[async_trait]
 impl Harness for InMemory {
     async fn fresh(&self) -> Box<dyn Subject> {
-        Box::new(Opened { store: SeaOrmStore::open_memory().await.unwrap(), _folder: None })
+        self.0.keep(SeaOrmStore::open_memory().await.unwrap(), None)
+    }
+
+    async fn agree(&self) {
+        self.0.agree().await;
     }
 }
 
-struct OnServer;
+#[derive(Default)]
+struct OnServer(Made);
 
 #[async_trait]
 impl Harness for OnServer {
     async fn fresh(&self) -> Box<dyn Subject> {
         let store = SeaOrmStore::create_on(&postgres_server().unwrap(), 4).await.unwrap();
-        Box::new(Opened { store, _folder: None })
+        self.0.keep(store, None)
+    }
+
+    async fn agree(&self) {
+        self.0.agree().await;
     }
 }
 
 mod sqlite_file {
     use super::*;
-    domicile_testkit::conformance_suite!(InFile);
+    domicile_testkit::conformance_suite!(InFile::default());
 }
 
 mod sqlite_memory {
     use super::*;
-    domicile_testkit::conformance_suite!(InMemory);
+    domicile_testkit::conformance_suite!(InMemory::default());
 }
 
 mod postgres {
     use super::*;
-    domicile_testkit::conformance_suite!(OnServer, if postgres_server().is_some());
+    domicile_testkit::conformance_suite!(OnServer::default(), if postgres_server().is_some());
 }

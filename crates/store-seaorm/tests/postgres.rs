@@ -1,6 +1,8 @@
 //! What PostgreSQL alone can do to a unit: locks, deadlocks, a cut connection, a COMMIT that fails; and what is told when
 //! it cannot be opened.
-#![expect(clippy::unwrap_used, reason = "what cannot be fails the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what cannot be fails the test")]
+
+mod first;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -192,15 +194,6 @@ async fn a_schema_that_lacks_steps_or_has_more_is_refused_and_migrating_twice_ch
     let before = store.dump().await.unwrap();
     assert_eq!(SeaOrmStore::migrate(&database).await.unwrap(), Vec::<String>::new());
     assert_eq!(store.dump().await.unwrap(), before);
-    // A database of the first schema gains what it lacks.
-    let first = "DROP TABLE budget_counters; DROP INDEX membership_groups_group;
-        ALTER TABLE membership_groups DROP CONSTRAINT membership_groups_group_id_fkey;
-        DROP TABLE group_roles; DROP TABLE groups;
-        DROP INDEX relationships_pair; DROP INDEX relationships_host; DROP INDEX relationships_home;
-        DROP INDEX relationships_agreed; ALTER TABLE relationships DROP COLUMN home_withheld;
-        DELETE FROM seaql_migrations WHERE version <> 'm0001_first'";
-    store.run_sql(first).await.unwrap();
-    assert_eq!(SeaOrmStore::migrate(&database).await.unwrap(), ["m0002_budgets", "m0003_groups"]);
     store.run_sql("INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_later', 0)").await.unwrap();
     for refused in [
         SeaOrmStore::open(&database, POOL).await.err().unwrap(),
@@ -212,6 +205,25 @@ async fn a_schema_that_lacks_steps_or_has_more_is_refused_and_migrating_twice_ch
             "{refused}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_database_of_the_first_schema_gains_what_it_lacks_and_keeps_its_rows() {
+    let Some(server) = postgres_server() else { return };
+    let database = SeaOrmStore::create_database(&server).await.unwrap();
+    let Database::Postgres(options) = &database else { panic!("a database of the server is one of PostgreSQL") };
+    let mut connection =
+        <sea_orm::sqlx::PgConnection as sea_orm::sqlx::Connection>::connect_with(options).await.unwrap();
+    let steps = "CREATE TABLE seaql_migrations (version varchar NOT NULL PRIMARY KEY, applied_at bigint NOT NULL);
+        INSERT INTO seaql_migrations VALUES ('m0001_first', 0);";
+    let rows = first::rows(|id| format!("'{id}'"));
+    let before = include_str!("../src/migration/m0001_first.postgres.sql");
+    sea_orm::sqlx::raw_sql(sea_orm::sqlx::AssertSqlSafe(format!("{before} {steps} {rows}")))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(SeaOrmStore::migrate(&database).await.unwrap(), first::LATER);
+    first::is_kept(&SeaOrmStore::open(&database, POOL).await.unwrap()).await;
 }
 
 #[tokio::test]
@@ -356,6 +368,7 @@ async fn questions_asked_together_are_of_one_moment() {
          UPDATE workspaces SET revision = revision + 1 WHERE id = '{acme}';
          DELETE FROM role_permissions WHERE role_id = '{reader}';
          INSERT INTO membership_permissions VALUES ('{acme}', '{ben}', 'orders.read');
+         UPDATE memberships SET permissions = 'orders.read' WHERE workspace_id = '{acme}' AND user_id = '{ben}';
          WHILE NOT EXISTS (SELECT FROM {LOCKS} WHERE NOT granted)
          LOOP PERFORM pg_sleep(0.01); END LOOP; END $$",
         acme = acme.id,

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what cannot be fails the test")]
 
+mod first;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -250,31 +252,39 @@ async fn a_sign_of_life_waits_for_no_writer_and_counts_as_no_statement() {
     assert_eq!(store.statements(), before);
 }
 
+const FIRST: &str = include_str!("../src/migration/m0001_first.sqlite.sql");
+
+/// A file as the first schema left it, with rows.
+async fn of_the_first_schema(rows: &str) -> (TempDir, Database) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("d.db");
+    std::fs::File::create(&path).unwrap();
+    let steps = "CREATE TABLE seaql_migrations (version varchar NOT NULL PRIMARY KEY, applied_at bigint NOT NULL);
+        INSERT INTO seaql_migrations VALUES ('m0001_first', 0);";
+    sql(&folder, &format!("PRAGMA foreign_keys = OFF; {FIRST} {steps} {rows}")).await;
+    (folder, Database::SqliteFile(path))
+}
+
 #[tokio::test]
 async fn a_database_of_the_first_schema_gains_what_it_lacks_and_keeps_its_rows() {
-    let (folder, store) = in_file().await;
-    let mut unit = store.begin(PATIENCE).await.unwrap();
-    unit.workspaces().insert(&workspace(1, "acme")).await.unwrap();
-    unit.commit().await.unwrap();
-    let rows = async |store: &SeaOrmStore| {
-        let mut dump = store.dump().await.unwrap();
-        // When a step was taken is another matter.
-        dump.remove("seaql_migrations").unwrap();
-        dump
-    };
-    let before = rows(&store).await;
-    drop(store);
-    let first = "DROP TABLE budget_counters; DROP TABLE membership_groups; DROP TABLE group_roles; DROP TABLE groups;
-        CREATE TABLE membership_groups (workspace_id BLOB NOT NULL);
-        DROP INDEX relationships_pair; DROP INDEX relationships_host; DROP INDEX relationships_home;
-        DROP INDEX relationships_agreed; ALTER TABLE relationships DROP COLUMN home_withheld;
-        DELETE FROM seaql_migrations WHERE version <> 'm0001_first'";
-    sql(&folder, first).await;
-    let database = Database::SqliteFile(folder.path().join("d.db"));
+    let (_folder, database) = of_the_first_schema(&first::rows(|id| format!("x'{}'", id.simple()))).await;
     let behind = SeaOrmStore::open(&database, 1).await.err().unwrap().to_string();
     assert!(behind.contains("lacks m0002_budgets"), "{behind}");
-    assert_eq!(SeaOrmStore::migrate(&database).await.unwrap(), ["m0002_budgets", "m0003_groups"]);
-    assert_eq!(rows(&SeaOrmStore::open(&database, 1).await.unwrap()).await, before);
+    assert_eq!(SeaOrmStore::migrate(&database).await.unwrap(), first::LATER);
+    let store = SeaOrmStore::open(&database, 1).await.unwrap();
+    first::is_kept(&store).await;
+    // Keys between tables are looked at again.
+    let nowhere = store.run_sql("INSERT INTO membership_roles VALUES (x'00', x'00')").await;
+    assert_eq!(nowhere, Err(StoreError::Fault("FOREIGN KEY constraint failed".to_owned())));
+}
+
+#[tokio::test]
+async fn a_step_that_would_leave_a_row_that_points_at_nothing_is_not_taken() {
+    let stray = "INSERT INTO membership_units VALUES (x'01', x'02', x'03');";
+    let (_folder, database) = of_the_first_schema(stray).await;
+    let refused = SeaOrmStore::migrate(&database).await.unwrap_err().to_string();
+    assert!(refused.contains("a row of membership_units points at nothing"), "{refused}");
+    assert_eq!(SeaOrmStore::pending(&database).await.unwrap(), first::LATER);
 }
 
 #[tokio::test]
@@ -298,4 +308,25 @@ async fn a_notice_that_cannot_be_read_is_leased_with_the_others_and_named() {
         }
         assert!(leased.notices.iter().all(|notice| notice.id == whole.id));
     }
+}
+
+#[tokio::test]
+async fn what_is_held_twice_is_compared_both_ways() {
+    let (_folder, store) = in_file().await;
+    let acme = builders::workspace("acme");
+    let anna = builders::user(acme.id, "anna");
+    let auditor = builders::role(acme.id, "auditor");
+    let rows = [(&acme).into(), (&anna).into(), (&auditor).into()];
+    seed(&store, &rows).await;
+    seed(&store, &[builders::with_role(builders::internal(&anna), &auditor).into()]).await;
+    assert_eq!(store.contradictions().await.unwrap(), Vec::<String>::new());
+    store.run_sql("DELETE FROM membership_roles").await.unwrap();
+    let [told] = <[String; 1]>::try_from(store.contradictions().await.unwrap()).unwrap();
+    assert!(told.starts_with("role ") && told.ends_with("stands in the membership alone"), "{told}");
+    store
+        .run_sql("INSERT INTO membership_roles SELECT id, zeroblob(16) FROM roles; UPDATE memberships SET roles = ''")
+        .await
+        .unwrap();
+    let [told] = <[String; 1]>::try_from(store.contradictions().await.unwrap()).unwrap();
+    assert!(told.ends_with("stands in the table alone"), "{told}");
 }

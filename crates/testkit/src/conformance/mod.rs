@@ -35,6 +35,10 @@ use crate::seed::{PATIENCE, Row, seed, try_seed};
 pub trait Harness: Send + Sync {
     /// A store of its own, with the governance rights in its catalogue and nothing else.
     async fn fresh(&self) -> Box<dyn Subject>;
+
+    /// Called when a function of the suite is through: panics where a store that was made holds two facts that contradict each
+    /// other. A store that holds each fact once has nothing to look at.
+    async fn agree(&self) {}
 }
 
 /// A store under test, with what the ports do not offer.
@@ -176,7 +180,9 @@ macro_rules! conformance_suite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
                 if $there {
-                    $crate::conformance::$module::$name(&$harness).await;
+                    let harness = $harness;
+                    $crate::conformance::$module::$name(&harness).await;
+                    $crate::conformance::Harness::agree(&harness).await;
                 }
             })+
         })+
