@@ -21,12 +21,20 @@ use crate::sqlite::READERS;
 pub(crate) struct InlineReaders {
     path: PathBuf,
     connections: Vec<Mutex<Option<Connection>>>,
-    turn: AtomicUsize,
+}
+
+thread_local! {
+    /// Where this thread looks for a connection first. One that it had before has what it reads closer to its processor than
+    /// one that another thread had meanwhile.
+    static PLACE: usize = {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    };
 }
 
 impl InlineReaders {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, connections: (0..READERS).map(|_| Mutex::new(None)).collect(), turn: AtomicUsize::new(0) }
+        Self { path, connections: (0..READERS).map(|_| Mutex::new(None)).collect() }
     }
 
     /// The points that a statement finds; `None` if this driver could not tell.
@@ -46,9 +54,9 @@ impl InlineReaders {
         read.ok().flatten()
     }
 
-    /// A connection that nobody uses, or the one whose turn it is.
+    /// A connection that nobody uses, the thread's own before others; its own if all are used.
     fn free(&self) -> Option<MutexGuard<'_, Option<Connection>>> {
-        let first = self.turn.fetch_add(1, Ordering::Relaxed);
+        let first = PLACE.with(|place| *place);
         let places = (0..self.connections.len()).map(|step| first.wrapping_add(step) % self.connections.len());
         let free = places.filter_map(|place| self.connections.get(place)).find_map(|slot| slot.try_lock().ok());
         free.or_else(|| {
