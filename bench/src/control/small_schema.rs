@@ -69,7 +69,10 @@ const COPIES: [(&str, &str); 4] = [
         "SELECT p.workspace_id, p.user_id, 1 FROM product.memberships m JOIN product.membership_permissions p ON \
          p.workspace_id = m.workspace_id AND p.user_id = m.user_id ORDER BY m.id",
     ),
-    ("membership_groups", "SELECT workspace_id, user_id, group_id FROM product.membership_groups"),
+    (
+        "membership_groups",
+        "SELECT o.workspace_id, g.user_id, g.group_id FROM product.membership_groups g JOIN product.groups o ON o.id = g.group_id",
+    ),
 ];
 
 /// The tables that hold what a living membership is, on either side; the hand-made schema has no table for contacts.

@@ -190,11 +190,9 @@ entity!(group_role, "group_roles", {
 
 entity!(membership_group, "membership_groups", {
     #[sea_orm(primary_key, auto_increment = false)]
-    workspace_id: Uuid,
+    group_id: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
     user_id: Uuid,
-    #[sea_orm(primary_key, auto_increment = false)]
-    group_id: Uuid,
 });
 
 entity!(membership_contact, "membership_contacts", {

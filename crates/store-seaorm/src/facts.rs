@@ -89,8 +89,8 @@ const LISTED_POSTGRES: &str = "w.id IN (SELECT v::uuid FROM json_array_elements_
 /// The roles of a person, their own and those of their groups.
 const OF_PERSON: &str = "
     AND ({position}((SELECT m.roles FROM memberships m WHERE m.workspace_id = {w} AND m.user_id = {u}), {role}) > 0
-        OR r.id IN (SELECT g.role_id FROM membership_groups x JOIN group_roles g ON g.group_id = x.group_id
-            WHERE x.workspace_id = {w} AND x.user_id = {u}))";
+        OR r.id IN (SELECT g.role_id FROM groups o JOIN membership_groups x ON x.group_id = o.id AND x.user_id = {u}
+            JOIN group_roles g ON g.group_id = o.id WHERE o.workspace_id = {w}))";
 
 /// Where the columns of a point begin that belong to one thing.
 mod place {

@@ -8,7 +8,7 @@ use domicile_domain::model::id::{GroupId, RoleId, UserId, WorkspaceId};
 use domicile_domain::model::name::{Handle, Name};
 use domicile_domain::model::time::Version;
 use domicile_domain::port::store::{GroupCandidate, GroupRepository, StoreError};
-use sea_orm::sea_query::{Expr, ExprTrait, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait, SelectStatement, SimpleExpr};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
@@ -65,6 +65,25 @@ pub(crate) async fn load(
     read
 }
 
+/// The ids of the groups of a workspace.
+pub(crate) fn of(workspace: Uuid) -> SelectStatement {
+    group::Entity::find()
+        .select_only()
+        .column(group::Column::Id)
+        .filter(group::Column::WorkspaceId.eq(workspace))
+        .into_query()
+}
+
+/// The ids of the people in a group of a workspace; nobody is in a group of another one.
+pub(crate) fn people(workspace: Uuid, group: GroupId) -> SelectStatement {
+    membership_group::Entity::find()
+        .select_only()
+        .column(membership_group::Column::UserId)
+        .filter(membership_group::Column::GroupId.eq(uuid(group)))
+        .filter(membership_group::Column::GroupId.in_subquery(of(workspace)))
+        .into_query()
+}
+
 /// How many people are in each of some groups; those without people are left out.
 async fn sizes(exec: &mut dyn Executor, groups: Vec<Uuid>) -> Result<BTreeMap<Uuid, u64>, StoreError> {
     let statement = membership_group::Entity::find()
@@ -113,15 +132,15 @@ impl Lent<'_> {
         self.exec.exec(statement).await.map(|_| ())
     }
 
-    /// The memberships that fit take their next version, with other groups.
-    async fn regroup(&mut self, group: &Group, which: Condition, groups: SimpleExpr) -> Result<(), StoreError> {
+    /// The memberships that fit take their next version, with other groups. Answers how many did.
+    async fn regroup(&mut self, group: &Group, which: Condition, groups: SimpleExpr) -> Result<u64, StoreError> {
         let statement = membership::Entity::update_many()
             .col_expr(membership::Column::Version, Expr::col(membership::Column::Version).add(1))
             .col_expr(membership::Column::Groups, groups)
             .filter(membership::Column::WorkspaceId.eq(uuid(group.workspace)))
             .filter(which)
             .build(self.exec.backend());
-        self.exec.exec(statement).await.map(|_| ())
+        self.exec.exec(statement).await
     }
 }
 
@@ -174,12 +193,7 @@ impl GroupRepository for Lent<'_> {
     }
 
     async fn delete(&mut self, group: &Group, read_at: Version) -> Result<(), StoreError> {
-        let inside = membership_group::Entity::find()
-            .select_only()
-            .column(membership_group::Column::UserId)
-            .filter(membership_group::Column::WorkspaceId.eq(uuid(group.workspace)))
-            .filter(membership_group::Column::GroupId.eq(uuid(group.id)))
-            .into_query();
+        let inside = people(uuid(group.workspace), group.id);
         let which = Condition::all().add(membership::Column::UserId.in_subquery(inside));
         self.regroup(group, which, words::without(membership::Column::Groups, group.id)).await?;
         let statement = membership_group::Entity::delete_many()
@@ -201,18 +215,11 @@ impl GroupRepository for Lent<'_> {
         group: GroupId,
         users: &[UserId],
     ) -> Result<Vec<GroupCandidate>, StoreError> {
-        let inside = membership_group::Entity::find()
-            .filter(membership_group::Column::WorkspaceId.eq(uuid(workspace)))
-            .filter(membership_group::Column::GroupId.eq(uuid(group)))
-            .filter(membership_group::Column::UserId.is_in(users.iter().copied().map(uuid)))
-            .build(self.exec.backend());
-        let inside = self.exec.all(inside).await?;
-        let inside: Vec<membership_group::Model> =
-            inside.iter().map(|row| model("membership_groups", row)).collect::<Result<_, _>>()?;
         let statement = membership::Entity::find()
             .select_only()
             .column(membership::Column::UserId)
             .column(membership::Column::Kind)
+            .column(membership::Column::Groups)
             .column_as(user::Column::State, "account")
             .join(
                 sea_orm::JoinType::InnerJoin,
@@ -231,11 +238,13 @@ impl GroupRepository for Lent<'_> {
             let user: Uuid = at.read("user_id", row.try_get("", "user_id"))?;
             let kind: String = at.read("kind", row.try_get("", "kind"))?;
             let account: String = at.read("user_id", row.try_get("", "account"))?;
+            let groups: String = at.read("groups", row.try_get("", "groups"))?;
+            let groups: BTreeSet<GroupId> = words::ids(&at, "groups", &groups)?;
             Ok(GroupCandidate {
                 user: UserId::from_uuid(user),
                 kind: at.word("kind", &kind)?,
                 account: at.word("user_id", &account)?,
-                is_in: inside.iter().any(|row| row.user_id == user),
+                is_in: groups.contains(&group),
             })
         });
         let read = read.collect();
@@ -243,17 +252,20 @@ impl GroupRepository for Lent<'_> {
     }
 
     async fn add(&mut self, group: &Group, users: &[UserId]) -> Result<(), StoreError> {
-        let (workspace_id, group_id) = (uuid(group.workspace), uuid(group.id));
-        let rows = users
-            .iter()
-            .map(|user| membership_group::Model { workspace_id, user_id: uuid(*user), group_id }.into_active_model());
+        let group_id = uuid(group.id);
+        let rows =
+            users.iter().map(|user| membership_group::Model { group_id, user_id: uuid(*user) }.into_active_model());
         self.insert_rows::<membership_group::Entity>(rows.collect()).await?;
-        self.regroup(group, among(users), words::with(membership::Column::Groups, group.id)).await
+        let touched = self.regroup(group, among(users), words::with(membership::Column::Groups, group.id)).await?;
+        if touched == rows_of(users) {
+            return Ok(());
+        }
+        self.exec.poison();
+        Err(StoreError::Fault("somebody has no membership in the workspace of the group".to_owned()))
     }
 
     async fn remove(&mut self, group: &Group, users: &[UserId]) -> Result<(), StoreError> {
         let statement = membership_group::Entity::delete_many()
-            .filter(membership_group::Column::WorkspaceId.eq(uuid(group.workspace)))
             .filter(membership_group::Column::GroupId.eq(uuid(group.id)))
             .filter(membership_group::Column::UserId.is_in(users.iter().copied().map(uuid)))
             .build(self.exec.backend());
@@ -262,6 +274,6 @@ impl GroupRepository for Lent<'_> {
             self.exec.poison();
             return Err(StoreError::Stale);
         }
-        self.regroup(group, among(users), words::without(membership::Column::Groups, group.id)).await
+        self.regroup(group, among(users), words::without(membership::Column::Groups, group.id)).await.map(|_| ())
     }
 }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::classify::classify;
 use crate::convert::{Word, uuid};
 use crate::entity::{
-    contact, membership, membership_group, membership_permission, membership_role, role, user_profile,
+    contact, group, membership, membership_group, membership_permission, membership_role, role, user_profile,
 };
 use crate::sqlite::{Access, WriterTurn};
 use crate::words::words;
@@ -170,17 +170,20 @@ impl SeaOrmStore {
                 given.extend(words(list).map(|word| (*what, member.workspace_id, member.user_id, word.to_owned())));
             }
         }
+        // A row that leads to no workspace is nobody's.
+        let nowhere = Uuid::nil();
         let roles = raw.told(role::Entity::find().all(connection).await)?;
         for row in raw.told(membership_role::Entity::find().all(connection).await)? {
-            let role = roles.iter().find(|role| role.id == row.role_id);
-            let workspace = role.map_or(Uuid::nil(), |role| role.workspace_id);
-            led.insert(("role", workspace, row.user_id, row.role_id.simple().to_string()));
+            let of = roles.iter().find(|role| role.id == row.role_id).map_or(nowhere, |role| role.workspace_id);
+            led.insert(("role", of, row.user_id, row.role_id.simple().to_string()));
         }
         for row in raw.told(membership_permission::Entity::find().all(connection).await)? {
             led.insert(("permission", row.workspace_id, row.user_id, row.permission));
         }
+        let groups = raw.told(group::Entity::find().all(connection).await)?;
         for row in raw.told(membership_group::Entity::find().all(connection).await)? {
-            led.insert(("group", row.workspace_id, row.user_id, row.group_id.simple().to_string()));
+            let of = groups.iter().find(|group| group.id == row.group_id).map_or(nowhere, |group| group.workspace_id);
+            led.insert(("group", of, row.user_id, row.group_id.simple().to_string()));
         }
         let only = |side: &str, (what, workspace, user, word): &(&str, Uuid, Uuid, String)| {
             format!("{what} {word} of user {user} in workspace {workspace} stands {side} alone")

@@ -29,7 +29,7 @@ use crate::entity::{
 };
 use crate::executor::Executor;
 use crate::unit_of_work::Lent;
-use crate::{facts, relationships, roles, words, workspaces};
+use crate::{facts, groups, relationships, roles, words, workspaces};
 
 const TABLE: &str = "memberships";
 
@@ -70,19 +70,11 @@ async fn read(
             .filter(membership::Column::UserId.gt(after))
             .order_by(membership::Column::UserId, Order::Asc)
             .limit(u64::from(limit)),
-        Members::InGroup(group, after, limit) => {
-            let inside = membership_group::Entity::find()
-                .select_only()
-                .column(membership_group::Column::UserId)
-                .filter(membership_group::Column::WorkspaceId.eq(workspace))
-                .filter(membership_group::Column::GroupId.eq(uuid(group)))
-                .into_query();
-            query
-                .filter(membership::Column::UserId.in_subquery(inside))
-                .filter(membership::Column::UserId.gt(after))
-                .order_by(membership::Column::UserId, Order::Asc)
-                .limit(u64::from(limit))
-        }
+        Members::InGroup(group, after, limit) => query
+            .filter(membership::Column::UserId.in_subquery(groups::people(workspace, group)))
+            .filter(membership::Column::UserId.gt(after))
+            .order_by(membership::Column::UserId, Order::Asc)
+            .limit(u64::from(limit)),
     };
     let rows = exec.all(query.build(exec.backend())).await?;
     let read = rows.iter().map(membership_of).collect();
@@ -275,7 +267,6 @@ pub(crate) async fn grantees(exec: &mut dyn Executor, which: &Grantees<'_>) -> R
     let by_group = membership_group::Entity::find()
         .select_only()
         .column(membership_group::Column::UserId)
-        .filter(membership_group::Column::WorkspaceId.eq(workspace))
         .filter(membership_group::Column::GroupId.in_subquery(carrying))
         .into_query();
     let by_role = membership_role::Entity::find()
@@ -394,9 +385,10 @@ impl MembershipRepository for Lent<'_> {
         self.insert_grants(base).await?;
         match membership {
             Membership::Internal(internal) => {
-                let groups = internal.groups.iter().map(|group| {
-                    membership_group::Model { workspace_id, user_id, group_id: uuid(*group) }.into_active_model()
-                });
+                let groups = internal
+                    .groups
+                    .iter()
+                    .map(|group| membership_group::Model { group_id: uuid(*group), user_id }.into_active_model());
                 self.insert_rows::<membership_group::Entity>(groups.collect()).await
             }
             Membership::External(external) => {
@@ -428,17 +420,17 @@ impl MembershipRepository for Lent<'_> {
 
     async fn end(&mut self, ended: &EndedMembership, read_at: Version) -> Result<(), StoreError> {
         let (workspace, user) = (uuid(ended.workspace), uuid(ended.user));
-        macro_rules! delete {
-            ($($entity:ident),*) => {$(
-                let statement = $entity::Entity::delete_many()
-                    .filter($entity::Column::WorkspaceId.eq(workspace))
-                    .filter($entity::Column::UserId.eq(user))
-                    .build(self.exec.backend());
-                self.exec.exec(statement).await?;
-            )*};
-        }
         self.delete_grants(workspace, user).await?;
-        delete!(membership_group, membership_contact);
+        let groups = membership_group::Entity::delete_many()
+            .filter(membership_group::Column::GroupId.in_subquery(groups::of(workspace)))
+            .filter(membership_group::Column::UserId.eq(user))
+            .build(self.exec.backend());
+        self.exec.exec(groups).await?;
+        let contacts = membership_contact::Entity::delete_many()
+            .filter(membership_contact::Column::WorkspaceId.eq(workspace))
+            .filter(membership_contact::Column::UserId.eq(user))
+            .build(self.exec.backend());
+        self.exec.exec(contacts).await?;
         let statement = membership::Entity::delete_many()
             .filter(membership::Column::WorkspaceId.eq(workspace))
             .filter(membership::Column::UserId.eq(user))

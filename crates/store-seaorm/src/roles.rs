@@ -268,7 +268,6 @@ impl RoleRepository for Lent<'_> {
         let by_group = membership_group::Entity::find()
             .select_only()
             .column(membership_group::Column::UserId)
-            .filter(membership_group::Column::WorkspaceId.eq(uuid(role.workspace)))
             .filter(membership_group::Column::GroupId.in_subquery(carrying_groups(role)))
             .into_query();
         let user = membership::Column::UserId;

@@ -2,7 +2,7 @@
 //! it cannot be opened.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what cannot be fails the test")]
 
-mod first;
+mod earlier;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -22,6 +22,7 @@ use domicile_testkit::builders::{
     built_in, id, internal, permission, permission_name, relationship, role, user, with_role, workspace,
 };
 use domicile_testkit::seed::{PATIENCE, Row, seed};
+use sea_orm::sqlx::{self, Connection as _, PgConnection};
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 
 const POOL: u32 = 4;
@@ -208,22 +209,24 @@ async fn a_schema_that_lacks_steps_or_has_more_is_refused_and_migrating_twice_ch
 }
 
 #[tokio::test]
-async fn a_database_of_the_first_schema_gains_what_it_lacks_and_keeps_its_rows() {
+async fn a_database_of_an_earlier_schema_gains_what_it_lacks_and_keeps_its_rows() {
+    const STEPS: [&str; 3] = [
+        include_str!("../src/migration/m0001_first.postgres.sql"),
+        include_str!("../src/migration/m0002_budgets.postgres.sql"),
+        include_str!("../src/migration/m0003_groups.postgres.sql"),
+    ];
     let Some(server) = postgres_server() else { return };
-    let database = SeaOrmStore::create_database(&server).await.unwrap();
-    let Database::Postgres(options) = &database else { panic!("a database of the server is one of PostgreSQL") };
-    let mut connection =
-        <sea_orm::sqlx::PgConnection as sea_orm::sqlx::Connection>::connect_with(options).await.unwrap();
-    let steps = "CREATE TABLE seaql_migrations (version varchar NOT NULL PRIMARY KEY, applied_at bigint NOT NULL);
-        INSERT INTO seaql_migrations VALUES ('m0001_first', 0);";
-    let rows = first::rows(|id| format!("'{id}'"));
-    let before = include_str!("../src/migration/m0001_first.postgres.sql");
-    sea_orm::sqlx::raw_sql(sea_orm::sqlx::AssertSqlSafe(format!("{before} {steps} {rows}")))
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    assert_eq!(SeaOrmStore::migrate(&database).await.unwrap(), first::LATER);
-    first::is_kept(&SeaOrmStore::open(&database, POOL).await.unwrap()).await;
+    for steps in [1, 3] {
+        let database = SeaOrmStore::create_database(&server).await.unwrap();
+        let Database::Postgres(options) = &database else { panic!("a database of the server is one of PostgreSQL") };
+        let mut connection = PgConnection::connect_with(options).await.unwrap();
+        let schema = STEPS.iter().take(steps).copied().collect::<String>();
+        let before = format!("{schema} {} {}", earlier::taken(steps), earlier::rows(steps, |id| format!("'{id}'")));
+        sqlx::raw_sql(sqlx::AssertSqlSafe(before)).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        assert_eq!(SeaOrmStore::migrate(&database).await.unwrap(), earlier::STEPS[steps..]);
+        earlier::is_kept(&SeaOrmStore::open(&database, POOL).await.unwrap(), steps).await;
+    }
 }
 
 #[tokio::test]

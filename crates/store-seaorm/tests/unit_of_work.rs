@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what cannot be fails the test")]
 
-mod first;
+mod earlier;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -252,39 +252,45 @@ async fn a_sign_of_life_waits_for_no_writer_and_counts_as_no_statement() {
     assert_eq!(store.statements(), before);
 }
 
-const FIRST: &str = include_str!("../src/migration/m0001_first.sqlite.sql");
+/// What the steps were, in the words of SQLite.
+const STEPS: [&str; 3] = [
+    include_str!("../src/migration/m0001_first.sqlite.sql"),
+    include_str!("../src/migration/m0002_budgets.sqlite.sql"),
+    include_str!("../src/migration/m0003_groups.sqlite.sql"),
+];
 
-/// A file as the first schema left it, with rows.
-async fn of_the_first_schema(rows: &str) -> (TempDir, Database) {
+/// A file as the first steps left it, with rows.
+async fn after(steps: usize, rows: &str) -> (TempDir, Database) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("d.db");
     std::fs::File::create(&path).unwrap();
-    let steps = "CREATE TABLE seaql_migrations (version varchar NOT NULL PRIMARY KEY, applied_at bigint NOT NULL);
-        INSERT INTO seaql_migrations VALUES ('m0001_first', 0);";
-    sql(&folder, &format!("PRAGMA foreign_keys = OFF; {FIRST} {steps} {rows}")).await;
+    let schema = STEPS.iter().take(steps).copied().collect::<String>();
+    sql(&folder, &format!("PRAGMA foreign_keys = OFF; {schema} {} {rows}", earlier::taken(steps))).await;
     (folder, Database::SqliteFile(path))
 }
 
 #[tokio::test]
-async fn a_database_of_the_first_schema_gains_what_it_lacks_and_keeps_its_rows() {
-    let (_folder, database) = of_the_first_schema(&first::rows(|id| format!("x'{}'", id.simple()))).await;
-    let behind = SeaOrmStore::open(&database, 1).await.err().unwrap().to_string();
-    assert!(behind.contains("lacks m0002_budgets"), "{behind}");
-    assert_eq!(SeaOrmStore::migrate(&database).await.unwrap(), first::LATER);
-    let store = SeaOrmStore::open(&database, 1).await.unwrap();
-    first::is_kept(&store).await;
-    // Keys between tables are looked at again.
-    let nowhere = store.run_sql("INSERT INTO membership_roles VALUES (x'00', x'00')").await;
-    assert_eq!(nowhere, Err(StoreError::Fault("FOREIGN KEY constraint failed".to_owned())));
+async fn a_database_of_an_earlier_schema_gains_what_it_lacks_and_keeps_its_rows() {
+    for steps in [1, 3] {
+        let (_folder, database) = after(steps, &earlier::rows(steps, |id| format!("x'{}'", id.simple()))).await;
+        let behind = SeaOrmStore::open(&database, 1).await.err().unwrap().to_string();
+        assert!(behind.contains(&format!("lacks {}", earlier::STEPS[steps])), "{behind}");
+        assert_eq!(SeaOrmStore::migrate(&database).await.unwrap(), earlier::STEPS[steps..]);
+        let store = SeaOrmStore::open(&database, 1).await.unwrap();
+        earlier::is_kept(&store, steps).await;
+        // Keys between tables are looked at again.
+        let nowhere = store.run_sql("INSERT INTO membership_roles VALUES (x'00', x'00')").await;
+        assert_eq!(nowhere, Err(StoreError::Fault("FOREIGN KEY constraint failed".to_owned())));
+    }
 }
 
 #[tokio::test]
 async fn a_step_that_would_leave_a_row_that_points_at_nothing_is_not_taken() {
-    let stray = "INSERT INTO membership_units VALUES (x'01', x'02', x'03');";
-    let (_folder, database) = of_the_first_schema(stray).await;
+    let stray = "INSERT INTO membership_permissions VALUES (x'01', x'02', 'orders.read');";
+    let (_folder, database) = after(3, stray).await;
     let refused = SeaOrmStore::migrate(&database).await.unwrap_err().to_string();
-    assert!(refused.contains("a row of membership_units points at nothing"), "{refused}");
-    assert_eq!(SeaOrmStore::pending(&database).await.unwrap(), first::LATER);
+    assert!(refused.contains("a row of membership_permissions points at nothing"), "{refused}");
+    assert_eq!(SeaOrmStore::pending(&database).await.unwrap(), earlier::STEPS[3..]);
 }
 
 #[tokio::test]

@@ -30,4 +30,14 @@ CREATE TABLE membership_roles (
 INSERT INTO membership_roles SELECT role_id, user_id FROM membership_roles_before ORDER BY role_id, user_id;
 DROP TABLE membership_roles_before;
 
+-- The members who are in a group, likewise.
+ALTER TABLE membership_groups RENAME TO membership_groups_before;
+CREATE TABLE membership_groups (
+    group_id uuid NOT NULL REFERENCES groups (id),
+    user_id uuid NOT NULL,
+    CONSTRAINT membership_groups_key PRIMARY KEY (group_id, user_id)
+);
+INSERT INTO membership_groups SELECT group_id, user_id FROM membership_groups_before ORDER BY group_id, user_id;
+DROP TABLE membership_groups_before;
+
 DROP TABLE membership_units;

@@ -53,6 +53,16 @@ INSERT INTO membership_roles_anew SELECT role_id, user_id FROM membership_roles 
 DROP TABLE membership_roles;
 ALTER TABLE membership_roles_anew RENAME TO membership_roles;
 
+-- The members who are in a group, likewise.
+CREATE TABLE membership_groups_anew (
+    group_id BLOB NOT NULL REFERENCES groups (id),
+    user_id BLOB NOT NULL,
+    PRIMARY KEY (group_id, user_id)
+) STRICT, WITHOUT ROWID;
+INSERT INTO membership_groups_anew SELECT group_id, user_id FROM membership_groups ORDER BY group_id, user_id;
+DROP TABLE membership_groups;
+ALTER TABLE membership_groups_anew RENAME TO membership_groups;
+
 DROP TABLE membership_units;
 
 -- An account is found by one tree, not by two.

@@ -1,5 +1,6 @@
-//! A database as the first schema left it, and what must be found in it once it is up to date.
+//! A database as an earlier schema left it, and what must be found in it once it is up to date.
 
+use domicile_domain::model::group::GroupRef;
 use domicile_domain::model::id::{Id, UserId, WorkspaceId};
 use domicile_domain::model::membership::Membership;
 use domicile_domain::port::store::Store as _;
@@ -8,8 +9,17 @@ use domicile_testkit::builders::permission_name;
 use domicile_testkit::seed::PATIENCE;
 use uuid::Uuid;
 
-/// The steps that came after the first.
-pub(crate) const LATER: [&str; 3] = ["m0002_budgets", "m0003_groups", "m0004_grants"];
+/// Every step of the schema.
+pub(crate) const STEPS: [&str; 4] = ["m0001_first", "m0002_budgets", "m0003_groups", "m0004_grants"];
+/// The step that brought groups.
+const GROUPS: usize = 3;
+
+/// The record of the steps that were taken.
+pub(crate) fn taken(steps: usize) -> String {
+    let made =
+        "CREATE TABLE seaql_migrations (version varchar NOT NULL PRIMARY KEY, applied_at bigint NOT NULL);".to_owned();
+    STEPS.iter().take(steps).fold(made, |sql, step| format!("{sql} INSERT INTO seaql_migrations VALUES ('{step}', 0);"))
+}
 
 const ACME: u128 = 1;
 const BETA: u128 = 2;
@@ -19,10 +29,11 @@ const MEMBER: u128 = 5;
 const AUDITOR: u128 = 6;
 const GUEST: u128 = 7;
 const UNIT: u128 = 8;
+const CREW: u128 = 9;
 
 /// Two workspaces, an Internal with two roles, a direct permission and a unit, and an External with a role and the contact
-/// that was typed. `of` writes an id as the engine does.
-pub(crate) fn rows(of: impl Fn(Uuid) -> String) -> String {
+/// that was typed; and a group of two Internals, once there are groups. `of` writes an id as the engine does.
+pub(crate) fn rows(steps: usize, of: impl Fn(Uuid) -> String) -> String {
     let id = |number: u128| of(Uuid::from_u128(number));
     let (acme, beta, anna, ben) = (id(ACME), id(BETA), id(ANNA), id(BEN));
     let (member, auditor, guest, unit) = (id(MEMBER), id(AUDITOR), id(GUEST), id(UNIT));
@@ -66,6 +77,17 @@ pub(crate) fn rows(of: impl Fn(Uuid) -> String) -> String {
             id(12),
             id(13)
         ),
+        if steps < GROUPS {
+            String::new()
+        } else {
+            let crew = id(CREW);
+            format!(
+                "INSERT INTO groups VALUES ({crew}, {acme}, 'crew', 'Crew', 1);
+                INSERT INTO group_roles VALUES ({crew}, {auditor});
+                INSERT INTO membership_groups VALUES ({acme}, {anna}, {crew});
+                INSERT INTO membership_groups VALUES ({acme}, {ben}, {crew});"
+            )
+        },
     ]
     .join("\n")
 }
@@ -75,7 +97,7 @@ fn known<K>(number: u128) -> Id<K> {
 }
 
 /// Everybody is there as before, and every way back from what they were given leads to them.
-pub(crate) async fn is_kept(store: &SeaOrmStore) {
+pub(crate) async fn is_kept(store: &SeaOrmStore, steps: usize) {
     let (acme, beta): (WorkspaceId, WorkspaceId) = (known(ACME), known(BETA));
     let (anna, ben): (UserId, UserId) = (known(ANNA), known(BEN));
     let mut unit = store.begin(PATIENCE).await.unwrap();
@@ -95,8 +117,15 @@ pub(crate) async fn is_kept(store: &SeaOrmStore) {
     };
     assert_eq!(visiting.base.grants.roles, [known(GUEST)].into());
     assert_eq!(visiting.typed_contact.as_deref(), Some("anna@mail.example"));
-    let bens = unit.memberships().find(acme, ben).await.unwrap().unwrap();
-    assert!(bens.base().grants.roles.is_empty());
+    let Some(Membership::Internal(bens)) = unit.memberships().find(acme, ben).await.unwrap() else {
+        panic!("Ben is not Internal at home")
+    };
+    assert!(bens.base.grants.roles.is_empty());
+    let groups = if steps < GROUPS { [].into() } else { [known(CREW)].into() };
+    assert_eq!((&at_home.groups, &bens.groups), (&groups, &groups));
+    for group in groups {
+        assert_eq!(unit.groups().find(acme, &GroupRef::Id(group)).await.unwrap().unwrap().members, 2);
+    }
     let roles = unit.roles().of_workspace(acme).await.unwrap();
     assert_eq!(roles.len(), 2);
     for role in roles {
