@@ -21,9 +21,10 @@ use domicile_domain::port::directory::Directory;
 use domicile_domain::port::probe::StoreProbe;
 use domicile_domain::port::store::Store;
 use domicile_domain::usecase::{
-    CheckAccess, CheckSubject, Consistency, Domicile, DomicileApi, GrantsInput, GroupMembers, HomeTermsInput,
-    HostTermsInput, NamedRelationship, Order, PolicyInput, Ports, SetPermissions, SetRoles, UpdateGroup,
-    UpdateRelationship, UpdateRole, UpdateWorkspacePolicy, etag,
+    ApproveRelationship, CheckAccess, CheckSubject, Consistency, CreateRole, DeleteRole, Domicile, DomicileApi,
+    GrantsInput, GroupMembers, HomeTermsInput, HostTermsInput, NamedRelationship, Order, OtherWorkspace, PolicyInput,
+    Ports, ProposeRelationship, SetPermissions, SetRoles, TermsInput, UpdateGroup, UpdateRelationship, UpdateRole,
+    UpdateWorkspacePolicy, etag,
 };
 use domicile_store_seaorm::SeaOrmStore;
 use domicile_store_seaorm::inspect::postgres_server;
@@ -36,6 +37,9 @@ use domicile_tests::world::{Place, World, request, stored};
 const PERMISSION: &str = "orders.read";
 const READER: &str = "reader";
 const EDITED: &str = "edited";
+const MADE: &str = "made";
+/// Stands in no ceiling but that of an agreement.
+const PARTNER: &str = "partner";
 /// What a cache may take; far more than the few people of this test need.
 const MEMORY: usize = 1 << 20;
 
@@ -51,9 +55,13 @@ enum Way {
     SuspendedByTheHome,
     CeilingOfAnAgreement,
     CeilingOfUnknownHomes,
+    /// A role that is deleted with all that named it; a new one is made and given.
+    DeletedRole,
+    /// An agreement that ends; a new one is proposed and approved.
+    EndedAgreement,
 }
 
-const WAYS: [Way; 9] = [
+const WAYS: [Way; 11] = [
     Way::RolesOfAMember,
     Way::PermissionsOfAMember,
     Way::PermissionsOfARole,
@@ -63,6 +71,8 @@ const WAYS: [Way; 9] = [
     Way::SuspendedByTheHome,
     Way::CeilingOfAnAgreement,
     Way::CeilingOfUnknownHomes,
+    Way::DeletedRole,
+    Way::EndedAgreement,
 ];
 
 /// How many pairs are made on each store; `make soak` makes 100,000.
@@ -88,7 +98,7 @@ impl Changing {
     }
 
     fn now_at<K>(&mut self, id: Id<K>, version: Version) {
-        self.etag = etag(id, version);
+        *self = Self { thing: id.to_string(), etag: etag(id, version) };
     }
 }
 
@@ -98,9 +108,10 @@ struct Stage {
     here: Domicile,
     there: Domicile,
     cobalt: Place,
+    ember: Place,
     /// Whose roles, whose permissions, who has the role that is edited, who is put into a group, whose group is edited, whose
-    /// home is suspended and whose home has an agreement.
-    people: [UserId; 7],
+    /// home is suspended, whose home has an agreement, who has the role that is deleted and whose home's agreement ends.
+    people: [UserId; 9],
     by_roles: Changing,
     by_permissions: Changing,
     edited: Changing,
@@ -108,6 +119,9 @@ struct Stage {
     suspended: Changing,
     agreed: Changing,
     policy: Changing,
+    made: Changing,
+    by_made: Changing,
+    ended: Changing,
 }
 
 impl Stage {
@@ -117,15 +131,18 @@ impl Stage {
         let acme = world.acme.workspace;
         let cobalt = world.place_in("cobalt", WorkspaceState::Active).await;
         let delta = world.place_in("delta", WorkspaceState::Active).await;
+        let ember = world.place_in("ember", WorkspaceState::Active).await;
         let for_externals = |handle| Role {
             for_externals: true,
             permissions: [permission_name(PERMISSION)].into(),
             ..role(acme, handle)
         };
         let (reader, edited) = (for_externals(READER), for_externals(EDITED));
+        let (made, partner) = (for_externals(MADE), for_externals(PARTNER));
         let team = Group { roles: [reader.id].into(), ..group(acme, "team") };
         let crew = Group { roles: [reader.id].into(), ..group(acme, "crew") };
         world.put(vec![permission(PERMISSION).into(), (&reader).into(), (&edited).into()]).await;
+        world.put(vec![(&made).into(), (&partner).into()]).await;
         world.put(vec![(&team).into(), (&crew).into()]).await;
 
         let by_role = |role: &Role| Grants { roles: [role.id].into(), ..Grants::default() };
@@ -137,6 +154,7 @@ impl Stage {
             (world.borealis, "edited", by_role(&edited)),
             (cobalt, "suspended", by_role(&reader)),
             (delta, "agreed", by_role(&reader)),
+            (ember, "ended", by_role(&partner)),
         ] {
             let person = user(home.workspace, name);
             let mut visit = external(&person, acme);
@@ -144,7 +162,7 @@ impl Stage {
             visitors.push(visit.base.clone());
             world.put(vec![(&person).into(), internal(&person).into(), visit.into()]).await;
         }
-        let [by_roles, by_permissions, by_edited, suspended, agreed] = visitors.try_into().unwrap();
+        let [by_roles, by_permissions, by_edited, suspended, agreed, ended] = visitors.try_into().unwrap();
         let mut colleagues = Vec::new();
         for group in [&team, &crew] {
             let person = user(acme, group.handle.as_str());
@@ -154,13 +172,19 @@ impl Stage {
             colleagues.push(person.id);
         }
         let [in_team, in_crew] = colleagues.try_into().unwrap();
-        let agreement = |home: Place| {
+        let holder = user(acme, "holder");
+        let mut membership = internal(&holder);
+        membership.base.grants = by_role(&made);
+        let by_made = membership.base.clone();
+        world.put(vec![(&holder).into(), membership.into()]).await;
+        let agreement = |home: Place, role: &Role| {
             let mut agreement: WorkspaceRelationship = relationship(acme, home.workspace);
-            agreement.host_terms.ceiling.roles.insert(reader.id);
+            agreement.host_terms.ceiling.roles.insert(role.id);
             agreement
         };
-        let (with_cobalt, with_delta) = (agreement(cobalt), agreement(delta));
-        world.put(vec![(&with_cobalt).into(), (&with_delta).into()]).await;
+        let (with_cobalt, with_delta, with_ember) =
+            (agreement(cobalt, &reader), agreement(delta, &reader), agreement(ember, &partner));
+        world.put(vec![(&with_cobalt).into(), (&with_delta).into(), (&with_ember).into()]).await;
 
         let ports = &world.ports;
         let (here, there) = (process(store, ports), process(opened_again, ports));
@@ -169,7 +193,18 @@ impl Stage {
             here,
             there,
             cobalt,
-            people: [by_roles.user, by_permissions.user, by_edited.user, in_team, in_crew, suspended.user, agreed.user],
+            ember,
+            people: [
+                by_roles.user,
+                by_permissions.user,
+                by_edited.user,
+                in_team,
+                in_crew,
+                suspended.user,
+                agreed.user,
+                holder.id,
+                ended.user,
+            ],
             by_roles: Changing::new(by_roles.id),
             by_permissions: Changing::new(by_permissions.id),
             edited: Changing::new(edited.id),
@@ -177,6 +212,9 @@ impl Stage {
             suspended: Changing::new(with_cobalt.id),
             agreed: Changing::new(with_delta.id),
             policy: Changing { etag: etag(host.id, host.version), thing: host.id.to_string() },
+            made: Changing::new(made.id),
+            by_made: Changing { etag: etag(by_made.id, by_made.version.next()), thing: by_made.id.to_string() },
+            ended: Changing::new(with_ember.id),
             world,
         };
         let token = stage.change(Way::CeilingOfUnknownHomes, true).await;
@@ -189,7 +227,7 @@ impl Stage {
     }
 
     fn person(&self, way: Way) -> UserId {
-        let [by_roles, by_permissions, by_edited, in_team, in_crew, suspended, agreed] = self.people;
+        let [by_roles, by_permissions, by_edited, in_team, in_crew, suspended, agreed, holder, ended] = self.people;
         match way {
             Way::RolesOfAMember | Way::CeilingOfUnknownHomes => by_roles,
             Way::PermissionsOfAMember => by_permissions,
@@ -198,15 +236,20 @@ impl Stage {
             Way::RolesOfAGroup => in_crew,
             Way::SuspendedByTheHost | Way::SuspendedByTheHome => suspended,
             Way::CeilingOfAnAgreement => agreed,
+            Way::DeletedRole => holder,
+            Way::EndedAgreement => ended,
         }
+    }
+
+    fn order(&self, place: Place) -> Order {
+        Order { workspace: place.workspace.to_string(), request: request(&self.world.ports), validate_only: false }
     }
 
     /// Gives the permission in that way, or takes it away, in the one process; the token of it.
     async fn change(&mut self, way: Way, give: bool) -> String {
         let place = if matches!(way, Way::SuspendedByTheHome) { self.cobalt } else { self.world.acme };
         let by = self.world.call(place.manager);
-        let order =
-            Order { workspace: place.workspace.to_string(), request: request(&self.world.ports), validate_only: false };
+        let order = self.order(place);
         let if_given = |name: &str| give.then(|| name.to_owned()).into_iter().collect::<Vec<_>>();
         let token = match way {
             Way::RolesOfAMember => {
@@ -262,11 +305,10 @@ impl Stage {
                 done.consistency_token
             }
             Way::SuspendedByTheHost | Way::SuspendedByTheHome => {
-                let named = self.suspended.named();
                 let done = if give {
-                    self.here.resume_relationship(&by, &order, &named).await
+                    self.here.resume_relationship(&by, &order, &self.suspended.named()).await
                 } else {
-                    self.here.suspend_relationship(&by, &order, &named).await
+                    self.here.suspend_relationship(&by, &order, &self.suspended.named()).await
                 };
                 let done = done.unwrap();
                 let view = done.thing.unwrap().view;
@@ -299,8 +341,61 @@ impl Stage {
                 self.policy.now_at(acme.id, acme.version);
                 done.consistency_token
             }
+            Way::DeletedRole => self.give_or_delete_role(way, give).await,
+            Way::EndedAgreement => self.agree_or_end(give).await,
         };
         token.unwrap()
+    }
+
+    /// Makes a role and gives it, or deletes it with all that names it.
+    async fn give_or_delete_role(&mut self, way: Way, give: bool) -> Option<String> {
+        let acme = self.world.acme;
+        let by = self.world.call(acme.manager);
+        if !give {
+            let change = DeleteRole { role: MADE.to_owned(), etag: self.made.etag.clone(), force: true };
+            let done = self.here.delete_role(&by, &self.order(acme), &change).await.unwrap();
+            assert_eq!(done.thing.unwrap().uses.memberships, 1);
+            return done.consistency_token;
+        }
+        let new = CreateRole {
+            handle: MADE.to_owned(),
+            display_name: MADE.to_owned(),
+            permissions: vec![PERMISSION.to_owned()],
+            for_externals: false,
+        };
+        let role = self.here.create_role(&by, &self.order(acme), &new).await.unwrap().thing.unwrap();
+        self.made.now_at(role.id, role.version);
+        let user = self.person(way).to_string();
+        let change = SetRoles { user, roles: vec![MADE.to_owned()], etag: self.by_made.etag.clone() };
+        let done = self.here.set_roles(&by, &self.order(acme), &change).await.unwrap();
+        let base = done.thing.unwrap().membership.base().clone();
+        // Deleting the role counts as a change of who has it.
+        self.by_made.now_at(base.id, base.version.next());
+        done.consistency_token
+    }
+
+    /// Proposes an agreement, to which the home says yes, or ends it.
+    async fn agree_or_end(&mut self, give: bool) -> Option<String> {
+        let (host, home) = (self.world.acme, self.ember);
+        let (by_host, by_home) = (self.world.call(host.manager), self.world.call(home.manager));
+        if !give {
+            let ended = self.here.end_relationship(&by_host, &self.order(host), &self.ended.named()).await.unwrap();
+            return ended.consistency_token;
+        }
+        let ceiling = GrantsInput { roles: vec![PARTNER.to_owned()], ..GrantsInput::default() };
+        let proposal = ProposeRelationship {
+            other: Some(OtherWorkspace::Named(home.workspace.to_string())),
+            terms: Some(TermsInput::Host(HostTermsInput { ceiling, ..HostTermsInput::default() })),
+        };
+        let proposed = self.here.propose_relationship(&by_host, &self.order(host), &proposal).await.unwrap();
+        let view = proposed.thing.unwrap().view;
+        self.ended.now_at(view.id, view.version);
+        let terms = TermsInput::Home(HomeTermsInput { allows_host: true, ..HomeTermsInput::default() });
+        let approval = ApproveRelationship { named: self.ended.named(), terms: Some(terms) };
+        let approved = self.here.approve_relationship(&by_home, &self.order(home), &approval).await.unwrap();
+        let view = approved.thing.unwrap().view;
+        self.ended.now_at(view.id, view.version);
+        approved.consistency_token
     }
 
     async fn may(&self, on: &Domicile, person: UserId, consistency: Consistency) -> bool {
