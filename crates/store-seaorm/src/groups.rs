@@ -66,7 +66,7 @@ pub(crate) async fn load(
 }
 
 /// The ids of the groups of a workspace.
-pub(crate) fn of(workspace: Uuid) -> SelectStatement {
+pub(crate) fn ids_in(workspace: Uuid) -> SelectStatement {
     group::Entity::find()
         .select_only()
         .column(group::Column::Id)
@@ -80,7 +80,7 @@ pub(crate) fn people(workspace: Uuid, group: GroupId) -> SelectStatement {
         .select_only()
         .column(membership_group::Column::UserId)
         .filter(membership_group::Column::GroupId.eq(uuid(group)))
-        .filter(membership_group::Column::GroupId.in_subquery(of(workspace)))
+        .filter(membership_group::Column::GroupId.in_subquery(ids_in(workspace)))
         .into_query()
 }
 

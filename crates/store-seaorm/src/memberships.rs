@@ -319,7 +319,7 @@ fn ended_of(row: membership_history::Model) -> Result<EndedMembership, StoreErro
 }
 
 impl Lent<'_> {
-    /// Adds what leads from what is granted directly to the member.
+    /// Adds what leads to the member from what is granted directly.
     async fn insert_grants(&mut self, base: &MembershipBase) -> Result<(), StoreError> {
         let (workspace_id, user_id) = (uuid(base.workspace), uuid(base.user));
         let roles = base
@@ -335,7 +335,7 @@ impl Lent<'_> {
         self.insert_rows::<membership_permission::Entity>(permissions.collect()).await
     }
 
-    /// Removes it.
+    /// Removes what leads to the member, but for groups.
     async fn delete_grants(&mut self, workspace: Uuid, user: Uuid) -> Result<(), StoreError> {
         let roles = role::Entity::find()
             .select_only()
@@ -422,7 +422,7 @@ impl MembershipRepository for Lent<'_> {
         let (workspace, user) = (uuid(ended.workspace), uuid(ended.user));
         self.delete_grants(workspace, user).await?;
         let groups = membership_group::Entity::delete_many()
-            .filter(membership_group::Column::GroupId.in_subquery(groups::of(workspace)))
+            .filter(membership_group::Column::GroupId.in_subquery(groups::ids_in(workspace)))
             .filter(membership_group::Column::UserId.eq(user))
             .build(self.exec.backend());
         self.exec.exec(groups).await?;

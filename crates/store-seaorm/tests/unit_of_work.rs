@@ -25,6 +25,7 @@ use domicile_testkit::builders;
 use domicile_testkit::seed::seed;
 use sea_orm::ConnectionTrait;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -265,7 +266,11 @@ async fn after(steps: usize, rows: &str) -> (TempDir, Database) {
     let path = folder.path().join("d.db");
     std::fs::File::create(&path).unwrap();
     let schema = STEPS.iter().take(steps).copied().collect::<String>();
-    sql(&folder, &format!("PRAGMA foreign_keys = OFF; {schema} {} {rows}", earlier::taken(steps))).await;
+    sql(
+        &folder,
+        &format!("PRAGMA journal_mode = WAL; PRAGMA foreign_keys = OFF; {schema} {} {rows}", earlier::taken(steps)),
+    )
+    .await;
     (folder, Database::SqliteFile(path))
 }
 
@@ -291,6 +296,33 @@ async fn a_step_that_would_leave_a_row_that_points_at_nothing_is_not_taken() {
     let refused = SeaOrmStore::migrate(&database).await.unwrap_err().to_string();
     assert!(refused.contains("a row of membership_permissions points at nothing"), "{refused}");
     assert_eq!(SeaOrmStore::pending(&database).await.unwrap(), earlier::STEPS[3..]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_that_bring_a_file_up_to_date_at_once_one_does() {
+    let (_folder, database) = after(3, &earlier::rows(3, |id| format!("x'{}'", id.simple()))).await;
+    let mut all = JoinSet::new();
+    for _ in 0..4 {
+        let database = database.clone();
+        all.spawn(async move { SeaOrmStore::migrate(&database).await.unwrap() });
+    }
+    let mut taken = all.join_all().await;
+    taken.retain(|steps| !steps.is_empty());
+    assert_eq!(taken, [earlier::STEPS[3..].to_vec()]);
+    earlier::is_kept(&SeaOrmStore::open(&database, 1).await.unwrap(), 3).await;
+}
+
+#[tokio::test]
+async fn who_waits_in_vain_to_bring_a_file_up_to_date_is_told_for_what() {
+    let (folder, database) = after(3, "").await;
+    let url = format!("sqlite://{}", folder.path().join("d.db").display());
+    let other =
+        sea_orm::Database::connect(sea_orm::ConnectOptions::new(url).max_connections(1).to_owned()).await.unwrap();
+    other.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
+    let refused = SeaOrmStore::migrate(&database).await.unwrap_err().to_string();
+    assert!(refused.contains("another process holds the write lock of the file"), "{refused}");
+    other.execute_unprepared("ROLLBACK").await.unwrap();
+    assert_eq!(SeaOrmStore::migrate(&database).await.unwrap(), earlier::STEPS[3..]);
 }
 
 #[tokio::test]
